@@ -1,0 +1,54 @@
+using NativeBigModel.Checkpoints.Gguf;
+
+namespace NativeBigModel.Tokenizers;
+
+/// <summary>GGUF's token types (llama.h, enum llama_token_type).</summary>
+internal enum TokenKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 }
+
+/// <summary>
+/// A tokenizer in the terms of GGUF's <c>tokenizer.ggml.*</c> keys: what a Hugging Face tokenizer is translated into, and all that llama.cpp needs.
+/// </summary>
+/// <param name="Model">llama.cpp's tokenizer: "llama" (SentencePiece BPE with byte fallback) or "gpt2" (byte-level BPE).</param>
+/// <param name="PreTokenizer">llama.cpp's name for the splitting rules; null where the tokenizer has none.</param>
+/// <param name="Tokens">Token texts, by id; exactly the model's vocabulary size.</param>
+/// <param name="Kinds">One per token.</param>
+/// <param name="Scores">One per token for "llama", else null.</param>
+/// <param name="Merges">Merge rules "left right" in rank order for "gpt2", else null.</param>
+internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] Tokens, TokenKind[] Kinds, float[]? Scores, string[]? Merges)
+{
+    public int? BosId { get; init; }
+    public int? EosId { get; init; }
+    public int? UnknownId { get; init; }
+    public int? PaddingId { get; init; }
+
+    /// <summary>Whether encoding a text with special tokens begins with BOS.</summary>
+    public bool AddBos { get; init; }
+
+    /// <summary>Whether encoding a text with special tokens ends with EOS.</summary>
+    public bool AddEos { get; init; }
+
+    /// <summary>Whether "llama" puts a space before the text.</summary>
+    public bool AddSpacePrefix { get; init; }
+
+    /// <summary>The Jinja chat template, verbatim.</summary>
+    public string? ChatTemplate { get; init; }
+
+    /// <summary>Writes the <c>tokenizer.*</c> keys.</summary>
+    public void WriteTo(GgufMetadata metadata)
+    {
+        metadata["tokenizer.ggml.model"] = Model;
+        if (PreTokenizer is not null) metadata["tokenizer.ggml.pre"] = PreTokenizer;
+        metadata["tokenizer.ggml.tokens"] = Tokens;
+        if (Scores is not null) metadata["tokenizer.ggml.scores"] = Scores;
+        metadata["tokenizer.ggml.token_type"] = Array.ConvertAll(Kinds, kind => (int)kind);
+        if (Merges is not null) metadata["tokenizer.ggml.merges"] = Merges;
+        metadata.SetIfKnown("tokenizer.ggml.bos_token_id", (uint?)BosId);
+        metadata.SetIfKnown("tokenizer.ggml.eos_token_id", (uint?)EosId);
+        metadata.SetIfKnown("tokenizer.ggml.unknown_token_id", (uint?)UnknownId);
+        metadata.SetIfKnown("tokenizer.ggml.padding_token_id", (uint?)PaddingId);
+        metadata["tokenizer.ggml.add_bos_token"] = AddBos;
+        metadata["tokenizer.ggml.add_eos_token"] = AddEos;
+        metadata["tokenizer.ggml.add_space_prefix"] = AddSpacePrefix;
+        if (ChatTemplate is not null) metadata["tokenizer.chat_template"] = ChatTemplate;
+    }
+}
