@@ -30,6 +30,8 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     /// <summary>Whether "llama" puts a space before the text.</summary>
     public bool AddSpacePrefix { get; init; }
 
+    public bool NormalizeNfc { get; init; }
+
     /// <summary>The Jinja chat template, verbatim.</summary>
     public string? ChatTemplate { get; init; }
 

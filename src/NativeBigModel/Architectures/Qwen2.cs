@@ -1,0 +1,38 @@
+using NativeBigModel.Checkpoints;
+
+namespace NativeBigModel.Architectures;
+
+/// <summary>Qwen 1.5, 2 and 2.5: biases on the query, key and value projections.</summary>
+internal sealed class Qwen2 : Architecture
+{
+    private static readonly TensorMap s_map = new(
+    [
+        .. DecoderTensors.Ends,
+        .. DecoderTensors.Attention(RowOrder.AsStored, RowOrder.AsStored),
+        .. DecoderTensors.QkvBiases(RowOrder.AsStored, RowOrder.AsStored),
+        .. DecoderTensors.GatedFeedForward,
+    ]);
+
+    public override string Name => "qwen2";
+
+    public override IReadOnlyList<string> HuggingFaceClasses => ["Qwen2ForCausalLM"];
+
+    public override TensorMap Tensors => s_map;
+
+    public override ArchitectureReading Read(ConfigReader config, string modelName)
+    {
+        ArchitectureReading reading = DecoderConfig.Read(config, Name, modelName, Window(config), graphReadsRotaryFactors: false);
+        var layer = reading.Shape.Layers[0];
+        if ((long)layer.HeadCount * layer.KeyLength != reading.Shape.EmbeddingLength)
+            throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {reading.Shape.EmbeddingLength}, as llama.cpp's qwen2 graph needs");
+        return reading;
+    }
+
+    /// <summary>The sliding window of Qwen 2 and 3, which <c>use_sliding_window</c> turns on for the layers from <c>max_window_layers</c>.</summary>
+    public static int? Window(ConfigReader config)
+    {
+        if (!(config.OptionalBool("use_sliding_window") ?? false)) return null;
+        bool anyLayer = (config.OptionalInt("max_window_layers", 0) ?? 0) < config.Int("num_hidden_layers");
+        return anyLayer ? config.OptionalInt("sliding_window") : null;
+    }
+}

@@ -1,0 +1,62 @@
+using NativeBigModel.Checkpoints.Gguf;
+using NativeBigModel.Checkpoints.HuggingFace;
+using NativeBigModel.Planning;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel;
+
+/// <summary>The file formats a checkpoint may have.</summary>
+public enum CheckpointFormat
+{
+    /// <summary>A folder with config.json, safetensors files and tokenizer files.</summary>
+    HuggingFace,
+    /// <summary>A GGUF file, or the parts of a split one.</summary>
+    Gguf,
+}
+
+/// <summary>
+/// A model on disk: its shapes, hyperparameters and tokenizer. Opening one reads headers only, holds no file open, needs no native library,
+/// and takes well under a second for the largest models.
+/// </summary>
+public abstract class Checkpoint
+{
+    private protected Checkpoint(string path, CheckpointFormat format, IReadOnlyList<StoredTensor> stored, IReadOnlyList<string> notes) =>
+        (Path, Format, StoredTensors, Notes) = (path, format, stored, notes);
+
+    /// <summary>Full path of the folder or file.</summary>
+    public string Path { get; }
+
+    /// <summary>The format that was found there.</summary>
+    public CheckpointFormat Format { get; }
+
+    /// <summary>The tensors as the files hold them; empty where only a configuration is there.</summary>
+    public IReadOnlyList<StoredTensor> StoredTensors { get; }
+
+    /// <summary>What a user should know about how the checkpoint was read, one sentence each.</summary>
+    public IReadOnlyList<string> Notes { get; }
+
+    /// <summary>Whether the weights are there, and not only the configuration that describes them.</summary>
+    public bool HasWeights => StoredTensors.Count > 0;
+
+    /// <summary>Opens a Hugging Face folder or a GGUF file (any part of a split one).</summary>
+    /// <exception cref="CheckpointException">There is no checkpoint at <paramref name="path"/>, or it is malformed.</exception>
+    /// <exception cref="UnsupportedModelException">It is well formed, and this version cannot compute it faithfully.</exception>
+    public static Checkpoint Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        string full = System.IO.Path.GetFullPath(path);
+        if (Directory.Exists(full)) return HuggingFaceCheckpoint.Open(full);
+        if (File.Exists(full)) return GgufCheckpoint.Open(full);
+        throw new CheckpointException(path, "path", "there is no such folder or file");
+    }
+
+    /// <summary>The model's shape with its weights stored as <paramref name="type"/>: the exact name, extents and type of every tensor.</summary>
+    /// <exception cref="UnsupportedModelException">The weights cannot be brought into that type.</exception>
+    public ModelShape Describe(WeightType type = WeightType.AsStored) => Define(type).Shape;
+
+    /// <summary>The model in the engine's terms.</summary>
+    internal abstract ModelDefinition Define(WeightType type);
+
+    /// <summary>Whether text must be brought into Unicode normal form C before llama.cpp's tokenizer, which does not do it, sees it.</summary>
+    internal abstract bool NormalizesText { get; }
+}

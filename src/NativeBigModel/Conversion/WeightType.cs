@@ -1,0 +1,95 @@
+namespace NativeBigModel;
+
+/// <summary>How a model's weights are stored: one type for all, or a named mixture in which llama.cpp gives sensitive tensors more bits.</summary>
+public enum WeightType
+{
+    /// <summary>The checkpoint's own types.</summary>
+    AsStored,
+    /// <summary>32-bit float.</summary>
+    F32,
+    /// <summary>16-bit float.</summary>
+    F16,
+    /// <summary>16-bit brain float.</summary>
+    BF16,
+    /// <summary>8.5 bits a weight.</summary>
+    Q8_0,
+    /// <summary>6.6 bits a weight.</summary>
+    Q6_K,
+    /// <summary>5-bit k-quants, Q6_K for some.</summary>
+    Q5_K_M,
+    /// <summary>5-bit k-quants.</summary>
+    Q5_K_S,
+    /// <summary>5.5 bits a weight, plain blocks.</summary>
+    Q5_0,
+    /// <summary>6 bits a weight, plain blocks with a minimum.</summary>
+    Q5_1,
+    /// <summary>4-bit k-quants, Q6_K for some: the usual choice.</summary>
+    Q4_K_M,
+    /// <summary>4-bit k-quants, Q5_K for some.</summary>
+    Q4_K_S,
+    /// <summary>4.5 bits a weight, plain blocks.</summary>
+    Q4_0,
+    /// <summary>5 bits a weight, plain blocks with a minimum.</summary>
+    Q4_1,
+    /// <summary>3-bit k-quants, Q5_K for many.</summary>
+    Q3_K_L,
+    /// <summary>3-bit k-quants, Q4_K and Q5_K for some.</summary>
+    Q3_K_M,
+    /// <summary>3-bit k-quants.</summary>
+    Q3_K_S,
+    /// <summary>2-bit k-quants, Q3_K and Q4_K for many.</summary>
+    Q2_K,
+}
+
+/// <summary>Names and numbers of <see cref="WeightType"/>s.</summary>
+public static class WeightTypes
+{
+    /// <summary>Reads a name as people type it: <c>q4_k_m</c>, <c>Q8_0</c>, <c>bf16</c>.</summary>
+    /// <exception cref="InvalidOptionException">No such type; the message lists them.</exception>
+    public static WeightType Parse(string name) =>
+        Enum.GetValues<WeightType>().Where(type => type != WeightType.AsStored && string.Equals(type.ToString(), name, StringComparison.OrdinalIgnoreCase)).Cast<WeightType?>().FirstOrDefault()
+            ?? throw new InvalidOptionException($"'{name}' is not a weight type; there are {string.Join(", ", Enum.GetNames<WeightType>().Skip(1))}");
+
+    /// <summary>The type that most tensors of the mixture get; null for <see cref="WeightType.AsStored"/>.</summary>
+    internal static TensorType? BaseType(this WeightType type) => type switch
+    {
+        WeightType.AsStored => null,
+        WeightType.F32 => TensorType.F32,
+        WeightType.F16 => TensorType.F16,
+        WeightType.BF16 => TensorType.BF16,
+        WeightType.Q8_0 => TensorType.Q8_0,
+        WeightType.Q6_K => TensorType.Q6_K,
+        WeightType.Q5_K_M or WeightType.Q5_K_S => TensorType.Q5_K,
+        WeightType.Q5_0 => TensorType.Q5_0,
+        WeightType.Q5_1 => TensorType.Q5_1,
+        WeightType.Q4_K_M or WeightType.Q4_K_S => TensorType.Q4_K,
+        WeightType.Q4_0 => TensorType.Q4_0,
+        WeightType.Q4_1 => TensorType.Q4_1,
+        WeightType.Q3_K_L or WeightType.Q3_K_M or WeightType.Q3_K_S => TensorType.Q3_K,
+        WeightType.Q2_K => TensorType.Q2_K,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
+    };
+
+    /// <summary>The value of <c>general.file_type</c> (llama.h, enum llama_ftype).</summary>
+    internal static uint FileType(this WeightType type) => type switch
+    {
+        WeightType.F32 => 0,
+        WeightType.F16 => 1,
+        WeightType.Q4_0 => 2,
+        WeightType.Q4_1 => 3,
+        WeightType.Q8_0 => 7,
+        WeightType.Q5_0 => 8,
+        WeightType.Q5_1 => 9,
+        WeightType.Q2_K => 10,
+        WeightType.Q3_K_S => 11,
+        WeightType.Q3_K_M => 12,
+        WeightType.Q3_K_L => 13,
+        WeightType.Q4_K_S => 14,
+        WeightType.Q4_K_M => 15,
+        WeightType.Q5_K_S => 16,
+        WeightType.Q5_K_M => 17,
+        WeightType.Q6_K => 18,
+        WeightType.BF16 => 32,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
+    };
+}

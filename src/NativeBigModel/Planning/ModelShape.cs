@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>Everything about a model that decides bytes: its hyperparameters and the name, shape and type of every tensor. Holds no data and no file.</summary>
+public sealed record ModelShape
+{
+    /// <summary>llama.cpp's name of the architecture, for example <c>llama</c>.</summary>
+    public required string Architecture { get; init; }
+
+    /// <summary>The model's own name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Width of the residual stream, in elements.</summary>
+    public required int EmbeddingLength { get; init; }
+
+    /// <summary>Rows of the token embedding.</summary>
+    public required int VocabularySize { get; init; }
+
+    /// <summary>Longest context, in tokens, for which the model computes what its authors defined.</summary>
+    public required int ContextLength { get; init; }
+
+    /// <summary>One entry per transformer layer.</summary>
+    public required ImmutableArray<LayerShape> Layers { get; init; }
+
+    /// <summary>Experts in each mixture-of-experts layer; 0 for a dense model.</summary>
+    public int ExpertCount { get; init; }
+
+    /// <summary>The tensors as they will stand in memory or in a GGUF file, in file order.</summary>
+    public ImmutableArray<TensorSpec> Tensors { get; init; } = [];
+
+    /// <summary>Bytes of all tensors.</summary>
+    public long WeightBytes => Tensors.Sum(tensor => tensor.Bytes);
+
+    /// <summary>Number of parameters.</summary>
+    public long ParameterCount => Tensors.Sum(tensor => tensor.Elements);
+}
+
+/// <summary>The hyperparameters of one transformer layer.</summary>
+/// <param name="HeadCount">Query heads.</param>
+/// <param name="KvHeadCount">Key and value heads; fewer than <paramref name="HeadCount"/> with grouped-query attention.</param>
+/// <param name="KeyLength">Elements of one key (and query) head.</param>
+/// <param name="ValueLength">Elements of one value head.</param>
+/// <param name="FeedForwardLength">Width of the feed-forward network, in elements.</param>
+/// <param name="SlidingWindow">Tokens that attention reaches back, or null where it reaches the whole context.</param>
+public sealed record LayerShape(int HeadCount, int KvHeadCount, int KeyLength, int ValueLength, int FeedForwardLength, int? SlidingWindow = null);

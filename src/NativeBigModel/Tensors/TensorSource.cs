@@ -1,0 +1,42 @@
+using NativeBigModel.Checkpoints;
+
+namespace NativeBigModel.Tensors;
+
+/// <summary>
+/// Where a tensor's data comes from: a matrix of <see cref="Rows"/> by <see cref="Columns"/> elements of <see cref="Type"/> that can be read a few rows
+/// at a time. A model is a list of these, so loading and converting are one loop over rows and never hold a whole tensor.
+/// </summary>
+internal abstract class TensorSource(TensorType type, long rows, long columns)
+{
+    public TensorType Type { get; } = type;
+
+    public long Rows { get; } = rows;
+
+    public long Columns { get; } = columns;
+
+    public long RowBytes => Type.RowBytes(Columns);
+
+    /// <summary>Reads whole rows, beginning with <paramref name="firstRow"/>, until <paramref name="destination"/> is full. Safe to call from several threads.</summary>
+    public abstract void Read(CheckpointFiles files, long firstRow, Span<byte> destination);
+}
+
+/// <summary>Rows as they stand in a file.</summary>
+internal sealed class StoredSource(StoredTensor tensor, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
+{
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
+        files.Read(tensor.File, tensor.Offset + firstRow * RowBytes, destination);
+}
+
+/// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>
+internal sealed class ConstantSource(float[] values) : TensorSource(TensorType.F32, 1, values.Length)
+{
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
+        System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()).CopyTo(destination);
+}
+
+/// <summary>A tensor of which only the shape is known, because the checkpoint's data is not there.</summary>
+internal sealed class AbsentSource(string name, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
+{
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
+        throw new CheckpointException(name, "data", "the checkpoint holds no weight files, only a configuration");
+}

@@ -1,0 +1,2 @@
+namespace NativeBigModel.Tokenizers;
+internal static class PreTokenizers { public static bool ImpliesNfc(string pre) => pre == "qwen2"; }
