@@ -33,7 +33,8 @@ internal static class GgufWriter
         return (stream.ToArray(), offsets);
     }
 
-    private static long Align(long offset) => (offset + GgufTypes.DefaultAlignment - 1) / GgufTypes.DefaultAlignment * GgufTypes.DefaultAlignment;
+    /// <summary>Where the next tensor may begin.</summary>
+    public static long Align(long offset) => (offset + GgufTypes.DefaultAlignment - 1) / GgufTypes.DefaultAlignment * GgufTypes.DefaultAlignment;
 
     private static void WriteTensor(BinaryWriter writer, TensorSpec tensor, long offset)
     {

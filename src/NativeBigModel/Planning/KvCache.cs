@@ -1,0 +1,30 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>The size of the KV cache as llama.cpp allocates it.</summary>
+public static class KvCache
+{
+    // llama.cpp rounds the context up to this many tokens (llama-context.cpp, n_ctx).
+    private const int CellGroup = 256;
+
+    /// <summary>The types that a KV cache may have.</summary>
+    public static IReadOnlyList<TensorType> Types { get; } = [TensorType.F16, TensorType.BF16, TensorType.F32, TensorType.Q8_0, TensorType.Q4_0];
+
+    /// <summary>Tokens that one layer keeps: the whole context, or with a sliding window the window and one batch.</summary>
+    public static long Cells(LayerShape layer, int contextLength, int batchSize)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        long all = Pad(contextLength);
+        return layer.SlidingWindow is { } window ? Math.Min(all, Pad((long)window + batchSize)) : all;
+    }
+
+    /// <summary>Bytes of one layer's keys and values: for each token, the row of all key heads and the row of all value heads.</summary>
+    public static long LayerBytes(LayerShape layer, PlanOptions options, int contextLength)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ArgumentNullException.ThrowIfNull(options);
+        long keys = options.KvType.RowBytes((long)layer.KvHeadCount * layer.KeyLength), values = options.KvType.RowBytes((long)layer.KvHeadCount * layer.ValueLength);
+        return checked((keys + values) * Cells(layer, contextLength, options.BatchSize));
+    }
+
+    private static long Pad(long cells) => (cells + CellGroup - 1) / CellGroup * CellGroup;
+}

@@ -1,0 +1,49 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// The bytes that a plan may put on each device: accelerate's <c>max_memory</c>. A device that is not named is not used, except that the disk takes
+/// what is left over.
+/// </summary>
+public sealed record MemoryLimits
+{
+    /// <summary>Limits by GPU number.</summary>
+    public ImmutableSortedDictionary<int, long> Gpus { get; init; } = ImmutableSortedDictionary<int, long>.Empty;
+
+    /// <summary>Limit of host memory, or null where it is not to be used.</summary>
+    public long? Host { get; init; }
+
+    /// <summary>Everything that is free on a machine.</summary>
+    public static MemoryLimits Of(Machine machine)
+    {
+        ArgumentNullException.ThrowIfNull(machine);
+        return new()
+        {
+            Gpus = machine.Gpus.Select((gpu, i) => KeyValuePair.Create(i, gpu.FreeBytes)).ToImmutableSortedDictionary(),
+            Host = machine.HostFreeBytes,
+        };
+    }
+
+    /// <summary>Reads <c>0=10GiB,1=10GiB,cpu=20GiB</c>.</summary>
+    /// <exception cref="InvalidOptionException">An entry is malformed, names an unknown device or names one twice.</exception>
+    public static MemoryLimits Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var gpus = ImmutableSortedDictionary.CreateBuilder<int, long>();
+        long? host = null;
+        foreach (string entry in text.Split(',', StringSplitOptions.TrimEntries))
+        {
+            string[] parts = entry.Split('=', 2, StringSplitOptions.TrimEntries);
+            if (parts.Length != 2) throw new InvalidOptionException($"max memory: '{entry}' is not DEVICE=SIZE, such as 0=10GiB or cpu=20GiB");
+            long bytes = ByteSize.Parse(parts[1]);
+            bool added;
+            if (parts[0].Equals("cpu", StringComparison.OrdinalIgnoreCase)) (added, host) = (host is null, bytes);
+            else if (int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int gpu)) added = gpus.TryAdd(gpu, bytes);
+            else throw new InvalidOptionException($"max memory: '{parts[0]}' is not a device; there are GPU numbers (0, 1, ...) and cpu");
+            if (!added) throw new InvalidOptionException($"max memory: {parts[0]} is named twice");
+        }
+        return new() { Gpus = gpus.ToImmutable(), Host = host };
+    }
+}

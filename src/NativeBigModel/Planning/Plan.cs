@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>Where every layer of a model lives and how many bytes that takes on each device. A value: it holds no file and no device.</summary>
+public sealed record Plan
+{
+    /// <summary>The model's name.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>How the weights are stored.</summary>
+    public required WeightType WeightType { get; init; }
+
+    /// <summary>Tokens that one conversation may hold.</summary>
+    public required int ContextLength { get; init; }
+
+    /// <summary>Type of the KV cache.</summary>
+    public required TensorType KvType { get; init; }
+
+    /// <summary>Whether attention may use the engine's fused kernel.</summary>
+    public required bool FlashAttention { get; init; }
+
+    /// <summary>Tokens of a prompt that are computed together.</summary>
+    public required int BatchSize { get; init; }
+
+    /// <summary>Input, transformer layers, output, in the order in which a token passes them.</summary>
+    public required ImmutableArray<LayerPlacement> Layers { get; init; }
+
+    /// <summary>The devices: GPUs, host memory, disk.</summary>
+    public required ImmutableArray<DevicePlan> Devices { get; init; }
+
+    /// <summary>Bytes of all weights, each tensor once.</summary>
+    public required long WeightBytes { get; init; }
+
+    /// <summary>Bytes of the KV cache.</summary>
+    public long KvBytes => Layers.Sum(layer => layer.KvBytes);
+
+    /// <summary>Whether some layers stay on disk because neither GPUs nor host memory may hold them.</summary>
+    public bool UsesDisk => Layers.Any(layer => layer.Device == DeviceName.Disk);
+}
+
+/// <summary>Where one layer lives.</summary>
+/// <param name="Name"><c>input</c> (the token embedding), <c>blk.N</c>, or <c>output</c> (final norm and output projection).</param>
+/// <param name="Device">A <see cref="DeviceName"/>.</param>
+/// <param name="WeightBytes">Bytes of its tensors there.</param>
+/// <param name="KvBytes">Bytes of its keys and values.</param>
+/// <param name="KvDevice">Where these are: with the layer, except that a layer on disk keeps them in memory.</param>
+public sealed record LayerPlacement(string Name, string Device, long WeightBytes, long KvBytes, string KvDevice);
+
+/// <summary>What one device holds.</summary>
+/// <param name="Name">A <see cref="DeviceName"/>.</param>
+/// <param name="WeightBytes">Bytes of weights.</param>
+/// <param name="KvBytes">Bytes of KV cache.</param>
+/// <param name="LimitBytes">Bytes that it may hold; null for the disk.</param>
+public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long? LimitBytes)
+{
+    /// <summary>Bytes of everything.</summary>
+    public long TotalBytes => WeightBytes + KvBytes;
+}
+
+/// <summary>Names of devices in plans, the same that <see cref="MemoryLimits"/> reads.</summary>
+public static class DeviceName
+{
+    /// <summary>Host memory.</summary>
+    public const string Host = "cpu";
+
+    /// <summary>The checkpoint's own disk.</summary>
+    public const string Disk = "disk";
+
+    /// <summary>The GPU with this number.</summary>
+    public static string Gpu(int index) => index.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>The number of a GPU's name, or null for any other device.</summary>
+    public static int? GpuIndex(string name) => int.TryParse(name, System.Globalization.NumberStyles.None, null, out int index) ? index : null;
+}

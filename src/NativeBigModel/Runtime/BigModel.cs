@@ -1,0 +1,187 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel;
+
+/// <summary>A plan that was carried out: a model in memory that generates. Calls may come from any thread and take their turns.</summary>
+public sealed class BigModel : IAsyncDisposable, IDisposable
+{
+    private readonly EngineModel _model;
+    private readonly EngineContext _context;
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly CancellationTokenSource _disposing = new();
+    private bool _disposed;
+
+    private BigModel(Checkpoint checkpoint, Plan plan, EngineModel model)
+    {
+        (Checkpoint, Plan, _model) = (checkpoint, plan, model);
+        Tokenizer = new Tokenizer(model, checkpoint.NormalizesText, ownsModel: false);
+        _context = EngineContext.Create(model, plan, Tokenizer.TokenCount);
+    }
+
+    /// <summary>What was loaded.</summary>
+    public Checkpoint Checkpoint { get; }
+
+    /// <summary>Where it lives.</summary>
+    public Plan Plan { get; }
+
+    /// <summary>The model's tokenizer; it lives as long as the model.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>Opens, plans for this machine, and loads a Hugging Face folder or a GGUF file as it is.</summary>
+    /// <param name="path">The folder or file.</param>
+    /// <param name="options">What to plan for; null for everything that is free.</param>
+    /// <param name="progress">Told how far the load is, from any thread.</param>
+    /// <param name="cancel">Stops the load within a fraction of a second; everything is given back.</param>
+    /// <exception cref="BigModelException">Bad input, too little memory, or a failing engine, each as its own type.</exception>
+    public static async Task<BigModel> LoadAsync(string path, PlanOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancel = default)
+    {
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        options ??= new PlanOptions();
+        Plan plan = Planner.Plan(checkpoint.Describe(options.WeightType), Machine.Probe(), options);
+        return await LoadAsync(checkpoint, plan, progress, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>Carries out a plan that was made for this checkpoint.</summary>
+    /// <inheritdoc cref="LoadAsync(string, PlanOptions?, IProgress{LoadProgress}?, CancellationToken)"/>
+    public static Task<BigModel> LoadAsync(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(plan);
+        return Task.Run(() => Load(checkpoint, plan, progress, cancel), cancel);
+    }
+
+    /// <summary>Generates text after a prompt.</summary>
+    /// <param name="prompt">The text; the tokens that the model's own rules put around it are added.</param>
+    /// <param name="options">How to choose tokens; null for the defaults.</param>
+    /// <param name="cancel">Ends the stream with <see cref="OperationCanceledException"/>, during the prompt as well.</param>
+    public IAsyncEnumerable<GenerationStep> GenerateAsync(string prompt, GenerateOptions? options = null, CancellationToken cancel = default) =>
+        GenerateAsync(Tokenizer.Encode(prompt), options, cancel);
+
+    /// <summary>Generates after the tokens of a prompt.</summary>
+    /// <inheritdoc cref="GenerateAsync(string, GenerateOptions?, CancellationToken)"/>
+    public async IAsyncEnumerable<GenerationStep> GenerateAsync(IReadOnlyList<int> prompt, GenerateOptions? options = null, [EnumeratorCancellation] CancellationToken cancel = default)
+    {
+        options ??= new GenerateOptions();
+        options.Validate();
+        int[] tokens = Check(prompt);
+        Channel<GenerationStep> steps = Channel.CreateUnbounded<GenerationStep>(new() { SingleReader = true, SingleWriter = true });
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _disposing.Token);
+        Task work = OnContext(context =>
+        {
+            try { new Generation(context, Tokenizer, options).Run(tokens, step => steps.Writer.TryWrite(step), stop.Token); }
+            finally { steps.Writer.TryComplete(); }
+        }, stop.Token);
+        try
+        {
+            while (await WaitForStep(steps, work).ConfigureAwait(false))
+                while (steps.Reader.TryRead(out GenerationStep? step)) yield return step;
+        }
+        finally
+        {
+            // The caller may have left the loop early; the context must be free before the next turn.
+            await stop.CancelAsync().ConfigureAwait(false);
+            await ((Task)work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        await Rethrow(work, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>Computes the logits at every position of a sequence.</summary>
+    /// <param name="tokens">The sequence, as it stands; nothing is added.</param>
+    /// <param name="cancel">Ends the stream.</param>
+    /// <returns>For each token, one float per vocabulary entry: the logits of the token that follows it.</returns>
+    public async IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> tokens, [EnumeratorCancellation] CancellationToken cancel = default)
+    {
+        int[] ids = Check(tokens);
+        await _turn.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            _context.Clear();
+            for (int done = 0; done < ids.Length;)
+            {
+                int from = done;
+                float[][] rows = await Task.Run(() =>
+                {
+                    int count = _context.AppendWithLogits(ids.AsSpan(from), cancel);
+                    return Enumerable.Range(0, count).Select(i => _context.Logits(i).ToArray()).ToArray();
+                }, cancel).ConfigureAwait(false);
+                foreach (float[] row in rows) yield return row;
+                done += rows.Length;
+            }
+        }
+        finally { _turn.Release(); }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    /// <summary>Cancels what is running, waits for it, and gives back every byte.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, true)) return;
+        await _disposing.CancelAsync().ConfigureAwait(false);
+        await _turn.WaitAsync().ConfigureAwait(false);
+        _context.Dispose();
+        _model.Dispose();
+        _turn.Dispose();
+        _disposing.Dispose();
+    }
+
+    private static BigModel Load(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    {
+        if (!checkpoint.HasWeights) throw new CheckpointException(System.IO.Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
+        ModelDefinition definition = checkpoint.Define(plan.WeightType);
+        EngineModel model = EngineModel.Load(definition, plan, progress, cancel);
+        try
+        {
+            progress?.Report(new LoadProgress(LoadPhase.Context, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
+            var loaded = new BigModel(checkpoint, plan, model);
+            progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
+            return loaded;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    private int[] Check(IReadOnlyList<int> tokens)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Tokenizer.RequireKnown(tokens);
+        if (tokens.Count == 0) throw new InvalidOptionException("the prompt has no tokens, and at least 1 is needed");
+        if (tokens.Count > Plan.ContextLength) throw new InvalidOptionException($"the prompt has {tokens.Count} tokens, and the context was planned for {Plan.ContextLength}");
+        return [.. tokens];
+    }
+
+    // The engine computes on a thread of its own, so that a caller's thread pool is never held for the length of a generation.
+    private async Task OnContext(Action<EngineContext> work, CancellationToken cancel)
+    {
+        await _turn.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            await Task.Factory.StartNew(() => work(_context), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        }
+        finally { _turn.Release(); }
+    }
+
+    private static async Task<bool> WaitForStep(Channel<GenerationStep> steps, Task work)
+    {
+        Task<bool> step = steps.Reader.WaitToReadAsync().AsTask();
+        await Task.WhenAny(step, work).ConfigureAwait(false);
+        // The work can end without a step: cancelled while it waited for its turn.
+        return work.IsCompleted ? steps.Reader.TryPeek(out _) : await step.ConfigureAwait(false);
+    }
+
+    private async Task Rethrow(Task work, CancellationToken cancel)
+    {
+        try { await work.ConfigureAwait(false); }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested && _disposed) { throw new ObjectDisposedException(nameof(BigModel)); }
+        catch (OperationCanceledException error) when (cancel.IsCancellationRequested) { throw new OperationCanceledException(error.Message, error, cancel); }
+    }
+}

@@ -1,0 +1,31 @@
+using NativeBigModel.Native;
+using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+
+namespace NativeBigModel;
+
+/// <summary>Reads what this machine has.</summary>
+public static class MachineProbe
+{
+    extension(Machine)
+    {
+        /// <summary>The GPUs that the engine sees, with the driver's own figures, and the free RAM. Without an engine there are no GPUs to plan for.</summary>
+        public static Machine Probe()
+        {
+            GpuDevice[] gpus = EngineLibrary.TryLoad() ? [.. EngineDevices.Gpus().Select(EngineDevices.Describe)] : [];
+            return new Machine([.. gpus], FreeHostBytes());
+        }
+    }
+
+    // The runtime knows the container's limit; what other processes hold, only the system does.
+    private static long FreeHostBytes()
+    {
+        GCMemoryInfo memory = GC.GetGCMemoryInfo();
+        long free = memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes;
+        if (!OperatingSystem.IsLinux()) return Math.Max(0, free);
+        string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal));
+        return line is not null && long.TryParse(line.AsSpan("MemAvailable:".Length).Trim().TrimEnd("kB").Trim(), out long kibibytes)
+            ? Math.Min(kibibytes * 1024, memory.TotalAvailableMemoryBytes)
+            : Math.Max(0, free);
+    }
+}
