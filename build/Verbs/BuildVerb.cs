@@ -1,0 +1,6 @@
+namespace NativeBigModel.Build;
+
+internal static class BuildVerb
+{
+    public static int Run(string[] arguments) => Dotnet.Run(["build", Repository.Solution, .. arguments]);
+}

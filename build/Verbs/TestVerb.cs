@@ -1,0 +1,15 @@
+namespace NativeBigModel.Build;
+
+/// <summary>Tests the solution. The last line printed is <c>N passed, N failed</c>; the exit code is 0 only when something ran and nothing failed.</summary>
+internal static class TestVerb
+{
+    public static int Run(string[] arguments)
+    {
+        string results = Path.Combine(Repository.Artifacts, "test-results");
+        if (Directory.Exists(results)) Directory.Delete(results, recursive: true);
+        int exit = Dotnet.Run(["test", Repository.Solution, "--logger", "trx", "--results-directory", results, .. arguments]);
+        TestCounts counts = TestCounts.Read(results);
+        Console.WriteLine(counts);
+        return exit != 0 ? exit : counts.Failed > 0 || counts.Passed == 0 ? 1 : 0;
+    }
+}

@@ -1,0 +1,154 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace NativeBigModel.Native;
+
+/// <summary>
+/// Loads the engine: once, into one process, from one folder. Two builds of ggml cannot live side by side, so the first that loads is the one for good;
+/// a load that failed may be tried again. Call <see cref="Load"/> before anything else in this namespace.
+/// </summary>
+internal static unsafe class EngineLibrary
+{
+    public const string Llama = "llama";
+    public const string Ggml = "ggml";
+    public const string GgmlBase = "ggml-base";
+
+    /// <summary>The release whose structs and functions are bound here.</summary>
+    public const string BoundVersion = "0.5.0";
+
+    private static readonly Lock s_gate = new();
+    private static readonly Dictionary<string, nint> s_libraries = [];
+    private static string? s_folder;
+    private static string s_gpuRefusal = "";
+    private static bool s_ready;
+
+    /// <summary>The folder of the loaded engine, or null.</summary>
+    public static string? Folder
+    {
+        get
+        {
+            lock (s_gate) return s_ready ? s_folder : null;
+        }
+    }
+
+    /// <summary>The engine's own version, <c>0.5.0-dev</c> for a prebuilt 0.5.0. Loads the engine if need be.</summary>
+    public static string Version
+    {
+        get
+        {
+            Load();
+            return Utf8.Text(LlamaSystemApi.LlamaVersion());
+        }
+    }
+
+    /// <summary>Makes the engine ready. Does nothing where it is ready and is what is asked for.</summary>
+    /// <param name="kind">Which build.</param>
+    /// <param name="folder">The only folder to look in; null: NBM_ENGINE_PATH, or else the places beside the application.</param>
+    /// <exception cref="EngineException">There is none, it was refused, or another one is loaded. Lists every path tried, each with its reason.</exception>
+    public static void Load(EngineKind kind = EngineKind.Auto, string? folder = null)
+    {
+        lock (s_gate)
+        {
+            if (s_folder is null) LoadLibraries(kind, folder);
+            else if (folder is not null && Path.GetFullPath(folder) != s_folder)
+                throw new EngineException($"the engine in {s_folder} is loaded, and a process holds only one: {folder} needs a process of its own");
+            if (!s_ready) Initialize();
+            if (kind is EngineKind.Cuda or EngineKind.Vulkan && !HasGpu())
+                throw new EngineException($"a GPU was asked for, and the engine in {s_folder} finds none{s_gpuRefusal}");
+        }
+    }
+
+    private static void LoadLibraries(EngineKind kind, string? folder)
+    {
+        if (LoadedElsewhere() is { } other)
+            throw new EngineException($"another build of ggml, {other}, is loaded in this process; two cannot share one: run this library in a process of its own");
+        IReadOnlyList<string> candidates = EngineFolder.Candidates(
+            folder, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), AppContext.BaseDirectory,
+            RuntimeInformation.RuntimeIdentifier, kind, kind == EngineKind.Auto && CudaDriver.HasDevice());
+        List<string> refusals = [];
+        foreach (string candidate in candidates)
+        {
+            if (TryLoad(candidate, out string reason)) return;
+            refusals.Add($"{candidate} ({reason})");
+        }
+        throw new EngineException($"no llama.cpp {BoundVersion} engine could be loaded; tried {string.Join("; ", refusals)}");
+    }
+
+    /// <summary>Loads the three libraries of a folder, all or none.</summary>
+    internal static bool TryLoad(string folder, out string reason)
+    {
+        List<nint> loaded = [];
+        try
+        {
+            if (!EngineFolder.TryFind(folder, out string[] files, out reason)) return false;
+            foreach (string file in files) loaded.Add(NativeLibrary.Load(file));
+            reason = VersionProblem(loaded[^1]);
+        }
+        catch (Exception refusal) when (refusal is DllNotFoundException or BadImageFormatException or EntryPointNotFoundException or IOException or UnauthorizedAccessException)
+        {
+            reason = LoaderReason(refusal.Message);
+        }
+        if (reason.Length > 0)
+        {
+            loaded.Reverse();
+            loaded.ForEach(NativeLibrary.Free);
+            return false;
+        }
+        for (int i = 0; i < loaded.Count; i++) s_libraries[EngineFolder.Libraries[i]] = loaded[i];
+        s_folder = folder;
+        NativeLibrary.SetDllImportResolver(typeof(EngineLibrary).Assembly, Resolve);
+        return true;
+    }
+
+    private static string VersionProblem(nint llama)
+    {
+        string version = Utf8.Text(((delegate* unmanaged[Cdecl]<byte*>)NativeLibrary.GetExport(llama, "llama_version"))());
+        return version.StartsWith(BoundVersion, StringComparison.Ordinal) ? "" : $"it is llama.cpp {version}, and {BoundVersion} is bound";
+    }
+
+    /// <summary>The system loader's own lines. .NET puts advice on debugging before them.</summary>
+    internal static string LoaderReason(string message)
+    {
+        string[] lines = message.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return string.Join(", ", lines.Length > 1 ? lines[1..] : lines);
+    }
+
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path) => s_libraries.GetValueOrDefault(name);
+
+    private static void Initialize()
+    {
+        long since = NativeLog.Count;
+        LlamaSystemApi.LlamaLogSet(NativeLog.Callback, null);
+        LlamaSystemApi.LlamaBackendInit();
+        GgmlBackendApi.GgmlBackendLoadAllFromPath(s_folder!);
+        foreach (string library in GpuLibraries())
+        {
+            // Loading a folder says nothing of what it refused, loading a file does; and the CUDA 12 build is in a folder of its own.
+            if (HasGpu()) break;
+            GgmlBackendApi.GgmlBackendLoad(library);
+            s_gpuRefusal = Words(since);
+        }
+        if (GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Cpu) is null)
+            throw new EngineException($"no ggml-cpu library in {s_folder} runs on this processor{Words(since)}");
+        s_ready = true;
+    }
+
+    private static bool HasGpu() =>
+        GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Gpu) is not null || GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.IntegratedGpu) is not null;
+
+    private static IEnumerable<string> GpuLibraries() =>
+        from folder in new[] { s_folder!, Path.Combine(s_folder!, "fallback") }
+        where Directory.Exists(folder)
+        from file in Directory.EnumerateFiles(folder)
+        where Path.GetFileNameWithoutExtension(file) is "libggml-cuda" or "ggml-cuda" or "libggml-vulkan" or "ggml-vulkan"
+        select file;
+
+    private static string? LoadedElsewhere()
+    {
+        using Process self = Process.GetCurrentProcess();
+        return self.Modules.Cast<ProcessModule>().Select(static module => module.FileName).FirstOrDefault(EngineFolder.IsGgmlBase);
+    }
+
+    private static string Words(long since) => string.Concat(NativeLog.LastErrors(since).Select(static line => "; " + line));
+}

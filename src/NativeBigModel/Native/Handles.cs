@@ -1,0 +1,63 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace NativeBigModel.Native;
+
+// One handle per native noun. A create that failed returns a handle that is invalid, never null: check IsInvalid.
+
+internal sealed class LlamaModelHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
+{
+    protected override bool ReleaseHandle()
+    {
+        LlamaModelApi.LlamaModelFree(handle);
+        return true;
+    }
+}
+
+/// <summary>A context. It holds its model, which is freed only after it, whichever is disposed of first.</summary>
+internal sealed class LlamaContextHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
+{
+    private LlamaModelHandle? _model;
+
+    public static LlamaContextHandle Create(LlamaModelHandle model, LlamaContextParams parameters)
+    {
+        bool held = false;
+        model.DangerousAddRef(ref held);
+        LlamaContextHandle? context = null;
+        try
+        {
+            context = LlamaContextApi.LlamaInitFromModel(model, parameters);
+            if (!context.IsInvalid) context._model = model;
+            return context;
+        }
+        finally
+        {
+            if (context?._model is null) model.DangerousRelease();
+        }
+    }
+
+    protected override bool ReleaseHandle()
+    {
+        LlamaContextApi.LlamaFree(handle);
+        _model?.DangerousRelease();
+        return true;
+    }
+}
+
+/// <summary>A chain of samplers, and the samplers in it.</summary>
+internal sealed class LlamaSamplerHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
+{
+    protected override bool ReleaseHandle()
+    {
+        LlamaSamplerApi.LlamaSamplerFree(handle);
+        return true;
+    }
+}
+
+internal sealed class GgufHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
+{
+    protected override bool ReleaseHandle()
+    {
+        GgufApi.GgufFree(handle);
+        return true;
+    }
+}

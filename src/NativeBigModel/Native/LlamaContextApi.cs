@@ -1,0 +1,70 @@
+using System.Runtime.InteropServices;
+
+namespace NativeBigModel.Native;
+
+/// <summary>llama.h: contexts, their memory (the KV cache), computing, logits.</summary>
+internal static unsafe partial class LlamaContextApi
+{
+    private const string Llama = EngineLibrary.Llama;
+
+    [LibraryImport(Llama, EntryPoint = "llama_context_default_params")]
+    internal static partial LlamaContextParams LlamaContextDefaultParams();
+
+    /// <summary>Does not keep the model alive: use <see cref="LlamaContextHandle.Create"/>.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_init_from_model")]
+    internal static partial LlamaContextHandle LlamaInitFromModel(LlamaModelHandle model, LlamaContextParams parameters);
+
+    [LibraryImport(Llama, EntryPoint = "llama_free")]
+    internal static partial void LlamaFree(nint context);
+
+    [LibraryImport(Llama, EntryPoint = "llama_n_ctx")]
+    internal static partial uint LlamaNCtx(LlamaContextHandle context);
+
+    [LibraryImport(Llama, EntryPoint = "llama_n_batch")]
+    internal static partial uint LlamaNBatch(LlamaContextHandle context);
+
+    [LibraryImport(Llama, EntryPoint = "llama_n_ubatch")]
+    internal static partial uint LlamaNUbatch(LlamaContextHandle context);
+
+    [LibraryImport(Llama, EntryPoint = "llama_n_seq_max")]
+    internal static partial uint LlamaNSeqMax(LlamaContextHandle context);
+
+    /// <summary>Lives as long as the context; null for a model without memory.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_get_memory")]
+    internal static partial LlamaMemory* LlamaGetMemory(LlamaContextHandle context);
+
+    [LibraryImport(Llama, EntryPoint = "llama_memory_clear")]
+    internal static partial void LlamaMemoryClear(LlamaMemory* memory, [MarshalAs(UnmanagedType.U1)] bool data);
+
+    /// <summary>Forgets positions [p0, p1) of a sequence; a negative bound is open. False where the memory cannot forget a part.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_memory_seq_rm")]
+    [return: MarshalAs(UnmanagedType.U1)]
+    internal static partial bool LlamaMemorySeqRm(LlamaMemory* memory, int seqId, int p0, int p1);
+
+    /// <summary>The last position of a sequence, or -1 where it is empty.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_memory_seq_pos_max")]
+    internal static partial int LlamaMemorySeqPosMax(LlamaMemory* memory, int seqId);
+
+    [LibraryImport(Llama, EntryPoint = "llama_encode")]
+    internal static partial LlamaDecodeStatus LlamaEncode(LlamaContextHandle context, LlamaBatch batch);
+
+    [LibraryImport(Llama, EntryPoint = "llama_decode")]
+    internal static partial LlamaDecodeStatus LlamaDecode(LlamaContextHandle context, LlamaBatch batch);
+
+    [LibraryImport(Llama, EntryPoint = "llama_set_n_threads")]
+    internal static partial void LlamaSetNThreads(LlamaContextHandle context, int nThreads, int nThreadsBatch);
+
+    [LibraryImport(Llama, EntryPoint = "llama_set_abort_callback")]
+    internal static partial void LlamaSetAbortCallback(LlamaContextHandle context, delegate* unmanaged[Cdecl]<void*, byte> callback, void* data);
+
+    [LibraryImport(Llama, EntryPoint = "llama_synchronize")]
+    internal static partial void LlamaSynchronize(LlamaContextHandle context);
+
+    /// <summary>A row of n_vocab floats for each token that asked for logits; valid until the next decode.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_get_logits")]
+    internal static partial float* LlamaGetLogits(LlamaContextHandle context);
+
+    /// <summary>The row of batch token <paramref name="i"/>, or from the end where negative; null where it has none.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_get_logits_ith")]
+    internal static partial float* LlamaGetLogitsIth(LlamaContextHandle context, int i);
+}

@@ -1,0 +1,99 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Extensions.Logging;
+
+namespace NativeBigModel.Native;
+
+/// <summary>
+/// What the engine says: the last lines, kept so that an error can carry the engine's own words, and passed on to a logger where there is one.
+/// The engine sends a line in fragments; fragments of one thread are joined until their newline.
+/// </summary>
+internal static unsafe partial class NativeLog
+{
+    private const int KeptLines = 256;
+    private const int LongestLine = 8192;
+
+    private static readonly Lock s_gate = new();
+    private static readonly Queue<(long Number, GgmlLogLevel Level, string Text)> s_lines = new();
+    private static long s_count;
+
+    [ThreadStatic] private static StringBuilder? t_line;
+    [ThreadStatic] private static GgmlLogLevel t_level;
+
+    /// <summary>Gets every line from now on. A logger that throws is ignored.</summary>
+    public static ILogger? Logger { get; set; }
+
+    /// <summary>The number of lines so far: take it before a call, and give it to <see cref="LastErrors"/> after.</summary>
+    public static long Count
+    {
+        get
+        {
+            lock (s_gate) return s_count;
+        }
+    }
+
+    public static delegate* unmanaged[Cdecl]<GgmlLogLevel, byte*, void*, void> Callback => &OnFragment;
+
+    /// <summary>Warnings and errors after line <paramref name="since"/>, oldest first, as far as they are still kept.</summary>
+    public static IReadOnlyList<string> LastErrors(long since = 0)
+    {
+        lock (s_gate) return [.. from line in s_lines where line.Number > since && line.Level >= GgmlLogLevel.Warn select line.Text];
+    }
+
+    /// <summary>Takes one fragment; a line is complete at its newline, or when the same thread begins another.</summary>
+    public static void Add(GgmlLogLevel level, string fragment)
+    {
+        StringBuilder line = t_line ??= new StringBuilder();
+        if (level != GgmlLogLevel.Cont)
+        {
+            if (line.Length > 0) Complete(line);
+            t_level = level;
+        }
+        foreach (char c in fragment)
+        {
+            if (c == '\n' || line.Length == LongestLine) Complete(line);
+            if (c is not ('\n' or '\r')) line.Append(c);
+        }
+    }
+
+    private static void Complete(StringBuilder line)
+    {
+        string text = line.ToString();
+        line.Clear();
+        if (text.Length == 0) return;
+        lock (s_gate)
+        {
+            s_lines.Enqueue((++s_count, t_level, text));
+            if (s_lines.Count > KeptLines) s_lines.Dequeue();
+        }
+        LogLevel level = Level(t_level);
+        if (Logger is { } logger && logger.IsEnabled(level)) Engine(logger, level, text);
+    }
+
+    private static LogLevel Level(GgmlLogLevel level) => level switch
+    {
+        GgmlLogLevel.Error => LogLevel.Error,
+        GgmlLogLevel.Warn => LogLevel.Warning,
+        GgmlLogLevel.Info => LogLevel.Debug,
+        _ => LogLevel.Trace,
+    };
+
+    [LoggerMessage(Message = "{Line}")]
+    private static partial void Engine(ILogger logger, LogLevel level, string line);
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void OnFragment(GgmlLogLevel level, byte* text, void* userData)
+    {
+        try
+        {
+            Add(level, Utf8.Text(text));
+        }
+#pragma warning disable CA1031 // Nothing may unwind through the engine's frames.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            t_line?.Clear();
+        }
+    }
+}
