@@ -1,1 +1,26 @@
-return 0;
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.Globalization;
+using System.Text;
+using NativeBigModel.Cli;
+using NativeBigModel.Cli.Commands;
+
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+
+var root = new RootCommand("Runs language models larger than the GPU: from a Hugging Face folder or a GGUF file, under the memory that you allow.")
+{
+    DemoCommand.Create(),
+    InspectCommand.Create(),
+    PlanCommand.Create(),
+    ConvertCommand.Create(),
+    RunCommand.Create(),
+    TokenizeCommand.Create(),
+    DetokenizeCommand.Create(),
+    LogitsCommand.Create(),
+};
+
+ParseResult parsed = root.Parse(args);
+if (parsed.Action is ParseErrorAction)
+    return Failures.Report(string.Join(" ", parsed.Errors.Select(error => error.Message)), "usage", ExitCode.Usage, args.Contains("--json"));
+return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);

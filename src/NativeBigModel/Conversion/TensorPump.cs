@@ -25,8 +25,7 @@ internal static class TensorPump
 
     private readonly record struct Piece(int Tensor, long FirstRow, long Rows);
 
-    /// <summary>Runs to the end, or throws the first failure after all workers have stopped.</summary>
-    /// <param name="progress">Told of bytes delivered, from any thread.</param>
+    /// <summary>Runs to the end, or throws the first failure after all workers have stopped. The progress callback is told of bytes delivered, from any thread.</summary>
     public static void Run(IReadOnlyList<ModelTensor> tensors, CheckpointFiles files, ITensorSink sink, Action<long>? progress, CancellationToken cancel)
     {
         RequireEncodable(tensors);

@@ -41,6 +41,9 @@ internal static unsafe partial class NativeLog
         lock (s_gate) return [.. from line in s_lines where line.Number > since && line.Level >= GgmlLogLevel.Warn select line.Text];
     }
 
+    /// <summary><see cref="LastErrors"/> in one line, for an error message.</summary>
+    public static string ErrorText(long since) => LastErrors(since) is { Count: > 0 } lines ? string.Join("; ", lines) : "it gave no reason";
+
     /// <summary>Takes one fragment; a line is complete at its newline, or when the same thread begins another.</summary>
     public static void Add(GgmlLogLevel level, string fragment)
     {

@@ -16,8 +16,11 @@ internal sealed unsafe class EngineContext : IDisposable
     private readonly int _batchSize;
     private readonly int _vocabulary;
 
-    private EngineContext(LlamaContextHandle handle, int* abort, int batchSize, int vocabulary, int length) =>
-        (_handle, _abort, _batchSize, _vocabulary, Length) = (handle, abort, batchSize, vocabulary, length);
+    private EngineContext(LlamaContextHandle handle, int* abort, int batchSize, int vocabulary, int length)
+    {
+        _abort = abort;
+        (_handle, _batchSize, _vocabulary, Length) = (handle, batchSize, vocabulary, length);
+    }
 
     /// <summary>Tokens that it may hold.</summary>
     public int Length { get; }

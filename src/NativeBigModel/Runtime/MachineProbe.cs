@@ -10,11 +10,14 @@ public static class MachineProbe
     extension(Machine)
     {
         /// <summary>The GPUs that the engine sees, with the driver's own figures, and the free RAM. Without an engine there are no GPUs to plan for.</summary>
-        public static Machine Probe()
-        {
-            GpuDevice[] gpus = EngineLibrary.TryLoad() ? [.. EngineDevices.Gpus().Select(EngineDevices.Describe)] : [];
-            return new Machine([.. gpus], FreeHostBytes());
-        }
+        public static Machine Probe() => new([.. Gpus()], FreeHostBytes());
+    }
+
+    private static IEnumerable<GpuDevice> Gpus()
+    {
+        try { EngineLibrary.Load(); }
+        catch (EngineException) { return []; }
+        return EngineDevices.Gpus().Select(EngineDevices.Describe);
     }
 
     // The runtime knows the container's limit; what other processes hold, only the system does.

@@ -1,0 +1,94 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Cli.Commands;
+
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        Argument<string> path = CommonOptions.Path();
+        var prompt = new Option<string?>("--prompt") { Description = "The text to go on from", HelpName = "TEXT" };
+        var promptIds = new Option<string?>("--prompt-ids") { Description = "The tokens to go on from, as they stand", HelpName = "1,2,3" };
+        var maxNewTokens = new Option<int>("--max-new-tokens") { Description = "Most tokens to generate", HelpName = "N", DefaultValueFactory = _ => new GenerateOptions().MaxNewTokens };
+        var temperature = new Option<float>("--temperature") { Description = "0 always takes the likeliest token", HelpName = "T", DefaultValueFactory = _ => new GenerateOptions().Temperature };
+        var topK = new Option<int>("--top-k") { Description = "Keep the K likeliest tokens; 0 for all", HelpName = "K", DefaultValueFactory = _ => new GenerateOptions().TopK };
+        var topP = new Option<float>("--top-p") { Description = "Keep the likeliest tokens that together have probability P", HelpName = "P", DefaultValueFactory = _ => new GenerateOptions().TopP };
+        var minP = new Option<float>("--min-p") { Description = "Drop tokens less likely than this share of the likeliest", HelpName = "P", DefaultValueFactory = _ => new GenerateOptions().MinP };
+        var repetition = new Option<float>("--repetition-penalty") { Description = "Above 1 makes repeats less likely", HelpName = "R", DefaultValueFactory = _ => new GenerateOptions().RepetitionPenalty };
+        var seed = new Option<uint?>("--seed") { Description = "The same seed gives the same text", HelpName = "S" };
+        var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
+        var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
+        Option<string?> type = CommonOptions.Type(), maxMemory = CommonOptions.MaxMemory();
+        Option<int?> context = CommonOptions.Context();
+        Option<string> kvType = CommonOptions.KvType();
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("run", "Load a model and generate text")
+        {
+            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, json,
+        };
+        command.SetGuardedAction(async (parsed, cancel) =>
+        {
+            if (parsed.GetValue(prompt) is null == parsed.GetValue(promptIds) is null) throw new InvalidOptionException("give either --prompt or --prompt-ids");
+            var generate = new GenerateOptions
+            {
+                MaxNewTokens = parsed.GetValue(maxNewTokens),
+                Temperature = parsed.GetValue(temperature),
+                TopK = parsed.GetValue(topK),
+                TopP = parsed.GetValue(topP),
+                MinP = parsed.GetValue(minP),
+                RepetitionPenalty = parsed.GetValue(repetition),
+                Seed = parsed.GetValue(seed),
+                StopStrings = [.. parsed.GetValue(stop) ?? []],
+                IgnoreEndOfGeneration = parsed.GetValue(ignoreEos),
+            };
+            var plan = new PlanOptions
+            {
+                WeightType = CommonOptions.ParseType(parsed.GetValue(type)),
+                MaxMemory = CommonOptions.ParseMaxMemory(parsed.GetValue(maxMemory)),
+                ContextLength = parsed.GetValue(context),
+                KvType = CommonOptions.ParseKvType(parsed.GetRequiredValue(kvType)),
+            };
+            int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
+            await RunAsync(parsed.GetRequiredValue(path), plan, parsed.GetValue(prompt), ids, generate, parsed.GetValue(json), cancel).ConfigureAwait(false);
+        });
+        return command;
+    }
+
+    private static async Task RunAsync(string path, PlanOptions planOptions, string? prompt, int[]? promptIds, GenerateOptions options, bool json, CancellationToken cancel)
+    {
+        long started = Stopwatch.GetTimestamp();
+        using var progress = new ProgressLine("loading");
+        await using BigModel model = await BigModel.LoadAsync(path, planOptions, progress, cancel).ConfigureAwait(false);
+        progress.Dispose();
+        TimeSpan load = Stopwatch.GetElapsedTime(started);
+        int[] tokens = promptIds ?? model.Tokenizer.Encode(prompt!);
+        var text = new StringBuilder();
+        var ids = new List<int>();
+        GenerationStep? last = null;
+        await foreach (GenerationStep step in model.GenerateAsync(tokens, options, cancel).ConfigureAwait(false))
+        {
+            ids.Add(step.Token);
+            text.Append(step.Text);
+            if (!json) Console.Out.Write(step.Text);
+            last = step;
+        }
+        if (!json) Console.Out.WriteLine();
+        else
+        {
+            Json.Print(new
+            {
+                Text = text.ToString(),
+                Ids = ids,
+                PromptIds = tokens,
+                FinishReason = Reason(last!.Finish!.Value),
+                Plan = PlanJson.Of(model.Plan),
+                Timings = new { LoadS = load.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
+            });
+        }
+    }
+
+    private static string Reason(FinishReason reason) => reason is FinishReason.EndOfGeneration or FinishReason.StopString ? "stop" : "length";
+}

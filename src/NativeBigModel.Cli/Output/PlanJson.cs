@@ -1,0 +1,19 @@
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Cli;
+
+/// <summary>A plan as the tool prints it.</summary>
+internal static class PlanJson
+{
+    public static object Of(Plan plan) => new
+    {
+        plan.Model,
+        Type = plan.WeightType.ToString(),
+        Context = plan.ContextLength,
+        KvType = plan.KvType.ToString(),
+        plan.WeightBytes,
+        plan.KvBytes,
+        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
+        Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device }),
+    };
+}

@@ -1,0 +1,74 @@
+using NativeBigModel.Planning;
+using Spectre.Console;
+
+namespace NativeBigModel.Cli;
+
+/// <summary>A plan as a person reads it: what each device holds, and which layers are there.</summary>
+internal static class PlanTable
+{
+    private const int BarWidth = 24;
+
+    public static void Print(Plan plan, ModelShape shape, IAnsiConsole console)
+    {
+        console.MarkupLineInterpolated($"[bold]{plan.Model}[/]  {shape.Architecture}, {Count(shape.ParameterCount)} parameters, {shape.Layers.Length} layers");
+        console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({plan.ContextLength} tokens, {plan.KvType})");
+        var table = new Table().Border(TableBorder.Rounded);
+        table.AddColumn("device");
+        table.AddColumn(new TableColumn("weights").RightAligned());
+        table.AddColumn(new TableColumn("KV cache").RightAligned());
+        table.AddColumn(new TableColumn("total").RightAligned());
+        table.AddColumn(new TableColumn("limit").RightAligned());
+        table.AddColumn("used");
+        table.AddColumn("layers");
+        foreach (DevicePlan device in plan.Devices)
+        {
+            table.AddRow(
+                Label(device.Name),
+                ByteSize.Format(device.WeightBytes),
+                ByteSize.Format(device.KvBytes),
+                ByteSize.Format(device.TotalBytes),
+                device.LimitBytes is { } limit ? ByteSize.Format(limit) : "-",
+                Bar(device),
+                Layers(plan, device.Name));
+        }
+        console.Write(table);
+        if (plan.UsesDisk) console.MarkupLine("[yellow]Some layers fit neither the GPUs nor host memory. Running from disk is not in this version; allow more memory, a smaller --type or a shorter --context.[/]");
+    }
+
+    private static string TypeName(Plan plan) => plan.WeightType == WeightType.AsStored ? "as stored" : plan.WeightType.ToString();
+
+    private static string Label(string device) => DeviceName.GpuIndex(device) is { } index ? $"GPU {index}" : device;
+
+    private static string Bar(DevicePlan device)
+    {
+        if (device.LimitBytes is not > 0) return "";
+        double share = (double)device.TotalBytes / device.LimitBytes.Value;
+        int filled = (int)Math.Clamp(Math.Round(share * BarWidth), share > 0 ? 1 : 0, BarWidth);
+        return $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] {share:P0}";
+    }
+
+    private static string Layers(Plan plan, string device)
+    {
+        var parts = new List<string>();
+        for (int i = 0; i < plan.Layers.Length; i++)
+        {
+            if (plan.Layers[i].Device != device) continue;
+            int last = i;
+            while (last + 1 < plan.Layers.Length && plan.Layers[last + 1].Device == device && IsBlock(plan.Layers[i]) == IsBlock(plan.Layers[last + 1])) last++;
+            parts.Add(!IsBlock(plan.Layers[i]) ? plan.Layers[i].Name : last == i ? Number(plan.Layers[i]) : $"{Number(plan.Layers[i])}-{Number(plan.Layers[last])}");
+            i = last;
+        }
+        return string.Join(", ", parts);
+    }
+
+    private static bool IsBlock(LayerPlacement layer) => layer.Name.StartsWith("blk.", StringComparison.Ordinal);
+
+    private static string Number(LayerPlacement layer) => layer.Name["blk.".Length..];
+
+    private static string Count(long parameters) => parameters switch
+    {
+        >= 1_000_000_000 => $"{parameters / 1e9:0.#} B",
+        >= 1_000_000 => $"{parameters / 1e6:0.#} M",
+        _ => $"{parameters}",
+    };
+}
