@@ -10,7 +10,6 @@ internal static class ByteLevelBpe
         foreach ((string text, JsonField id) in model.Get("vocab").Entries()) table.Add(id.File, id.Path, id.Integer(), text, TokenKind.Normal);
         List<Merge> merges = Merges.Read(model, table);
         RefuseUnknownBytes(model, table);
-        string[] spelled = [.. merges.Select(merge => Spell(model, table, merge))];
         HideUnspellable(table);
 
         AddedTokenRules added = AddedTokens.AddTo(table, files, replaceable: false);
@@ -18,6 +17,8 @@ internal static class ByteLevelBpe
         bool ignoreMerges = model.Find("ignore_merges")?.Flag() is true;
         PreTokenizer pre = PreTokenizers.Choose(rules, ignoreMerges, () => MergeReach.ReachesAll(table, merges), cleanSpaces);
 
+        IEnumerable<Merge> usable = pre.MissesDigitRuns ? merges.Where(merge => !MixesDigits(table[merge.Result]!)) : merges;
+        string[] spelled = [.. usable.Select(merge => Spell(model, table, merge))];
         (string[] texts, TokenKind[] kinds) = table.Complete();
         return new("gpt2", pre.Name, texts, kinds, Scores: null, spelled)
         {
@@ -55,6 +56,8 @@ internal static class ByteLevelBpe
         // llama.cpp cuts "left right" at the first space from position 1.
         return left.IndexOf(' ', StringComparison.Ordinal) < 1 ? $"{left} {right}" : throw new UnsupportedModelException($"{model.File}: model.merges: the left part \"{left}\" holds a space");
     }
+
+    private static bool MixesDigits(string text) => text.Any(char.IsNumber) && !text.All(char.IsNumber);
 
     // Text never becomes such a token, and decoding one costs llama.cpp the square of its length.
     private static void HideUnspellable(TokenTable table)

@@ -8,7 +8,8 @@ namespace NativeBigModel.Tokenizers;
 /// <param name="IgnoreMerges">Whether a word that is a token is taken whole, without its merges.</param>
 /// <param name="CleanSpaces">Whether llama_detokenize removes spaces before punctuation.</param>
 /// <param name="Nfc">Whether the tokenizers that carry the name normalise to NFC, which llama.cpp leaves to its caller.</param>
-internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool CleanSpaces = false, bool Nfc = false);
+/// <param name="MissesDigitRuns">Whether llama.cpp leaves out the rule that cuts the byte alphabet's digits from other letters; merges across that border must go, which then has the same effect.</param>
+internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
 
 /// <summary>llama.cpp's pre-tokenizers by what they do; which model a tokenizer belongs to plays no part.</summary>
 internal static class PreTokenizers
@@ -42,7 +43,6 @@ internal static class PreTokenizers
     private const string Jais2 = Contractions + Word + @"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
         + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
 
-    // llama.cpp's "falcon" leaves digit runs attached to a space before them; a vocabulary trained under these rules has no merge across that border.
     private const string Falcon = SplittingRules.PunctuationRuns + "\n" + Gpt2 + "\n" + SplittingRules.DigitRuns + "\n[0-9][0-9][0-9]";
 
     // Of names with equal effect the first is used. Names that only GGUF files bring carry no rules of their own here.
@@ -68,7 +68,7 @@ internal static class PreTokenizers
         new("gpt-4o", O200k),
         new("deepseek-v3", DeepSeek3),
         new("deepseek-coder", DeepSeekCoder),
-        new("falcon", Falcon, CleanSpaces: true),
+        new("falcon", Falcon, CleanSpaces: true, MissesDigitRuns: true),
         new("bloom", Bloom, CleanSpaces: true),
         new("poro-chat", Bloom),
         new("viking", Bloom + "\n" + SplittingRules.EachDigit),
