@@ -12,7 +12,7 @@ internal static class ByteLevelBpe
         RefuseUnknownBytes(model, table);
         HideUnspellable(table);
 
-        AddedTokenRules added = AddedTokens.AddTo(table, files, replaceable: false);
+        AddedTokenRules added = AddedTokens.AddTo(table, files);
         bool cleanSpaces = files.Config?.Find("clean_up_tokenization_spaces")?.Flag() is true;
         bool ignoreMerges = model.Find("ignore_merges")?.Flag() is true;
         PreTokenizer pre = PreTokenizers.Choose(rules, ignoreMerges, () => MergeReach.ReachesAll(table, merges), cleanSpaces);

@@ -15,7 +15,7 @@ internal static class SentencePieceBpe
             throw new UnsupportedModelException($"{file}: normalizer_spec: a character map, remove_extra_whitespaces, unescaped white space or white space as suffix");
         }
         AddPieces(model, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files, replaceable: false);
+        AddedTokenRules added = AddedTokens.AddTo(table, files);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
         return Complete(file, table, Scores(model, table), new(prefix ? SpacePrefix.Always : SpacePrefix.None, NormalizeNfc: false, SplitsAtSpaces: false), added);
     }
@@ -36,7 +36,7 @@ internal static class SentencePieceBpe
         }
         List<Merge> merges = Merges.Read(model, table);
         bool samePieces = pieces is { IsBpe: true } && Agrees(pieces, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files, replaceable: false);
+        AddedTokenRules added = AddedTokens.AddTo(table, files);
         ShowSpaces(table);
         if (spaces.SplitsAtSpaces) RefuseInnerSpaces(model.File, table);
         float[] scores = samePieces ? Scores(pieces!, table) : MergeScores.From(model.File, table, merges);

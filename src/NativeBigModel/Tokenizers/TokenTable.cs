@@ -42,13 +42,6 @@ internal sealed class TokenTable
 
     public void SetKind(int id, TokenKind kind) => _kinds[id] = kind;
 
-    /// <summary>Frees an id, so that another file may define it.</summary>
-    public void Remove(int id)
-    {
-        if (_texts[id] is { } text) _ids.Remove(text);
-        _texts[id] = null;
-    }
-
     /// <summary>Names the ids that no file defines; nothing may be added afterwards.</summary>
     public (string[] Texts, TokenKind[] Kinds) Complete()
     {
