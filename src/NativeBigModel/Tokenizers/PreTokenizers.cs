@@ -45,7 +45,7 @@ internal static class PreTokenizers
 
     private const string Falcon = SplittingRules.PunctuationRuns + "\n" + Gpt2 + "\n" + SplittingRules.DigitRuns + "\n[0-9][0-9][0-9]";
 
-    // Of names with equal effect the first is used. Names that only GGUF files bring carry no rules of their own here.
+    // Of names with equal effect the first is chosen; the others stand here because a GGUF file may bring them.
     private static readonly PreTokenizer[] s_known =
     [
         new("gpt-2", Gpt2, CleanSpaces: true),

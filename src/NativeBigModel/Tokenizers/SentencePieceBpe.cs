@@ -17,7 +17,9 @@ internal static class SentencePieceBpe
         AddPieces(model, table);
         AddedTokenRules added = AddedTokens.AddTo(table, files);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
-        return Complete(file, table, Scores(model, table), new(prefix ? SpacePrefix.Always : SpacePrefix.None, NormalizeNfc: false, SplitsAtSpaces: false), added);
+        // "legacy": false is transformers' word for the rule that its conversion to tokenizer.json spells as Metaspace "first".
+        SpacePrefix rule = !prefix ? SpacePrefix.None : files.Config?.Find("legacy")?.Flag() is false ? SpacePrefix.FirstUnlessSpace : SpacePrefix.Always;
+        return Complete(file, table, Scores(model, table), new(rule, NormalizeNfc: false, SplitsAtSpaces: false), added);
     }
 
     /// <summary>From tokenizer.json, with the scores of tokenizer.model where it lists the same pieces.</summary>

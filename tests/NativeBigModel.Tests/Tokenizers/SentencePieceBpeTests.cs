@@ -47,6 +47,17 @@ public class SentencePieceBpeTests
         Assert.Equal((json.BosId, json.EosId, json.UnknownId, json.AddBos, json.AddSpacePrefix), (model.BosId, model.EosId, model.UnknownId, model.AddBos, model.AddSpacePrefix));
     }
 
+    [Theory]
+    [InlineData("{}", SpacePrefix.Always)]
+    [InlineData("""{"legacy": false}""", SpacePrefix.FirstUnlessSpace)]
+    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None)]
+    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix)
+    {
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", config);
+
+        Assert.Equal(prefix, folder.Read(Samples.SentencePieceSize).SpacePrefix);
+    }
+
     [Fact]
     public void The_added_tokens_of_tokenizer_json_win_over_tokenizer_model()
     {
