@@ -1,3 +1,73 @@
 namespace NativeBigModel.Tokenizers;
-internal sealed record TokenIds(int? Bos, int? Eos, int? Pad);
-internal static class HuggingFaceTokenizer { public static Vocabulary? Read(string folder, int vocabularySize, TokenIds config) => null; }
+
+/// <summary>Translates the tokenizer of a Hugging Face folder into llama.cpp's terms, or refuses what these cannot express.</summary>
+internal static class HuggingFaceTokenizer
+{
+    /// <summary>Reads the folder's tokenizer; null when it has no tokenizer files at all.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="vocabularySize">Rows of the embedding; the vocabulary gets exactly as many tokens.</param>
+    /// <param name="config">Ids from the model's config.json.</param>
+    /// <exception cref="CheckpointException">A file is malformed.</exception>
+    /// <exception cref="UnsupportedModelException">llama.cpp cannot tokenize as this folder asks.</exception>
+    public static Vocabulary? Read(string folder, int vocabularySize, TokenIds config)
+    {
+        using TokenizerFiles files = new(folder);
+        TokenTable table = new(vocabularySize);
+        if (ReadModel(files, table) is not { } vocabulary) return null;
+        SpecialTokens special = new(table, files, config);
+        vocabulary = WithSpecialTokens(vocabulary, special, files, table);
+        return vocabulary.EosId is null && vocabulary.NeverInText is null
+            ? throw new UnsupportedModelException("tokenizer_config.json: eos_token: none, and no token for byte 0xFF to stand in for it")
+            : vocabulary with { ChatTemplate = ChatTemplates.Read(files) };
+    }
+
+    private static Vocabulary? ReadModel(TokenizerFiles files, TokenTable table)
+    {
+        if (files.Tokenizer is { } tokenizer)
+        {
+            JsonField model = tokenizer.Get("model");
+            string type = model.Find("type")?.Text() ?? "BPE"; // old files leave it out
+            if (type is not "BPE") throw new UnsupportedModelException($"{model.File}: model.type: {type}");
+            if (SplittingRules.Read(tokenizer) is { } rules) return ByteLevelBpe.Read(tokenizer, rules, files, table);
+            if (model.Find("byte_fallback")?.Flag() is true) return SentencePieceBpe.Read(tokenizer, Pieces(files), files, table);
+            throw new UnsupportedModelException($"{model.File}: model: BPE that is neither byte-level nor falls back to bytes");
+        }
+        if (Pieces(files) is { } pieces) return SentencePieceBpe.Read(pieces, files, table);
+        return files.Has("vocab.json") || files.Has("vocab.txt")
+            ? throw new UnsupportedModelException($"{(files.Has("vocab.json") ? "vocab.json" : "vocab.txt")}: a vocabulary without {TokenizerFiles.TokenizerJson} or {TokenizerFiles.SentencePiece}, whose rules are known only to code")
+            : null;
+    }
+
+    private static SentencePieceModel? Pieces(TokenizerFiles files) => files.ReadSentencePiece() is { } bytes ? SentencePieceModel.Parse(bytes) : null;
+
+    private static Vocabulary WithSpecialTokens(Vocabulary vocabulary, SpecialTokens special, TokenizerFiles files, TokenTable table)
+    {
+        (int? bos, int? eos) = (special.Bos, special.Eos);
+        PostProcessor? around = files.Tokenizer is { } tokenizer ? PostProcessor.Read(tokenizer, table) : null;
+        List<int> before = around?.Before ?? [];
+        List<int> after = around?.After ?? [];
+        if (around is null)
+        {
+            // The classes that read tokenizer.model themselves begin with BOS unless told otherwise.
+            if (bos is { } first && (files.Config?.Find("add_bos_token")?.Flag() ?? files.Tokenizer is null)) before.Add(first);
+            if (eos is { } last && files.Config?.Find("add_eos_token")?.Flag() is true) after.Add(last);
+        }
+        else if (before is [var only])
+        {
+            bos = only;
+        }
+        return vocabulary with
+        {
+            BosId = bos,
+            EosId = eos,
+            UnknownId = special.Unknown ?? FirstUnknown(vocabulary),
+            PaddingId = special.Padding,
+            LeadingIds = before,
+            TrailingIds = after,
+            AddBos = before is [var one] && one == bos,
+            AddEos = after is [var end] && end == eos,
+        };
+    }
+
+    private static int? FirstUnknown(Vocabulary vocabulary) => Array.IndexOf(vocabulary.Kinds, TokenKind.Unknown) is >= 0 and var id ? id : null;
+}

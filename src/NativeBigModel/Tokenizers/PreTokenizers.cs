@@ -1,2 +1,103 @@
 namespace NativeBigModel.Tokenizers;
-internal static class PreTokenizers { public static bool ImpliesNfc(string pre) => pre == "qwen2"; }
+
+/// <summary>
+/// What llama.cpp does under one of its pre-tokenizer names (llama-vocab.cpp, llama_vocab::impl::load and llm_tokenizer_bpe).
+/// </summary>
+/// <param name="Name">The value of tokenizer.ggml.pre.</param>
+/// <param name="Rules">The splitting rules of the tokenizer.json that the name stands for, one per line.</param>
+/// <param name="IgnoreMerges">Whether a word that is a token is taken whole, without its merges.</param>
+/// <param name="CleanSpaces">Whether llama_detokenize removes spaces before punctuation.</param>
+/// <param name="Nfc">Whether the tokenizers that carry the name normalise to NFC, which llama.cpp leaves to its caller.</param>
+/// <param name="MissesDigitRuns">Whether llama.cpp leaves out the rule that cuts the byte alphabet's digits from other letters; merges across that border must go, which then has the same effect.</param>
+internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
+
+/// <summary>llama.cpp's pre-tokenizers by what they do; which model a tokenizer belongs to plays no part.</summary>
+internal static class PreTokenizers
+{
+    private const string Gpt2 = SplittingRules.Gpt2;
+    private const string Digits = SplittingRules.EachDigit + "\n" + Gpt2;
+    private const string Tail = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+    private const string Word = @"|[^\r\n\p{L}\p{N}]?\p{L}+";
+    private const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
+    private const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
+    private const string Qwen35 = Contractions + @"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    private const string Upper = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+";
+    private const string Lower = @"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*";
+    private const string TailWithSlash = @"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    private const string Tekken = Upper + Lower + @"|\p{N}" + TailWithSlash;
+    private const string O200k = Upper + Contractions + "?" + Lower + Contractions + @"?|\p{N}{1,3}" + TailWithSlash;
+    private const string DeepSeek3 = """
+        \p{N}{1,3}
+        [一-龥぀-ゟ゠-ヿ]+
+        [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+        """;
+    private const string DeepSeekCoder = """
+        [\r\n]
+        \s?\p{L}+
+        \s?\p{P}+
+        [一-龥ࠀ-一가-퟿]+
+        \p{N}
+        """;
+    private const string Bloom = @" ?[^(\s|[.,!?…。，、।۔،])]+";
+    private const string Jais2 = Contractions + Word + @"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+        + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
+
+    private const string Falcon = SplittingRules.PunctuationRuns + "\n" + Gpt2 + "\n" + SplittingRules.DigitRuns + "\n[0-9][0-9][0-9]";
+
+    // Of names with equal effect the first is chosen; the others stand here because a GGUF file may bring them.
+    private static readonly PreTokenizer[] s_known =
+    [
+        new("gpt-2", Gpt2, CleanSpaces: true),
+        new("granite-docling", Gpt2),
+        new("olmo", Gpt2, CleanSpaces: true, Nfc: true),
+        new("mpt", Gpt2, CleanSpaces: true, Nfc: true),
+        new("exaone4", Gpt2, CleanSpaces: true, Nfc: true),
+        new("smollm", Digits),
+        new("starcoder", Digits, CleanSpaces: true),
+        new("command-r", Digits, Nfc: true),
+        new("llama-bpe", Llama3, IgnoreMerges: true, CleanSpaces: true),
+        new("smaug-bpe", Llama3, CleanSpaces: true),
+        new("qwen2", Qwen2, Nfc: true),
+        new("grok-2", Qwen2),
+        new("deepseek-r1-qwen", Qwen2, Nfc: true),
+        new("f2llmv2", Qwen2, Nfc: true),
+        new("megrez", Qwen2, CleanSpaces: true, Nfc: true),
+        new("qwen35", Qwen35, Nfc: true),
+        new("tekken", Tekken, IgnoreMerges: true),
+        new("gpt-4o", O200k),
+        new("deepseek-v3", DeepSeek3),
+        new("deepseek-coder", DeepSeekCoder),
+        new("falcon", Falcon, CleanSpaces: true, MissesDigitRuns: true),
+        new("bloom", Bloom, CleanSpaces: true),
+        new("poro-chat", Bloom),
+        new("viking", Bloom + "\n" + SplittingRules.EachDigit),
+        new("seed-coder", Contractions + Word + @"|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"),
+        new("bailingmoe", @"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"),
+        new("exaone-moe", Contractions + @"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"),
+        new("jais-2", Jais2, CleanSpaces: true),
+        new("minicpm5", @"\p{N}{1,3}" + "\n" + Contractions + Word + @"|\p{N}+" + Tail, IgnoreMerges: true, CleanSpaces: true),
+        new("ufakzeka", @"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + Tail),
+    ];
+
+    /// <summary>Whether texts for a tokenizer under this name are normalised to NFC first: for GGUF files, which say no more than the name.</summary>
+    public static bool ImpliesNfc(string pre) => s_known.Any(known => known.Name == pre && known.Nfc);
+
+    /// <summary>The name under which llama.cpp splits by these rules; of several the one that agrees in NFC, then in clean-up.</summary>
+    /// <param name="rules">From tokenizer.json.</param>
+    /// <param name="ignoreMerges">The model's own flag.</param>
+    /// <param name="mergesReachEveryToken">Whether the merges alone lead to every token, so that <paramref name="ignoreMerges"/> makes no difference; asked only where it matters.</param>
+    /// <param name="cleanSpaces">tokenizer_config.json's clean_up_tokenization_spaces.</param>
+    /// <exception cref="UnsupportedModelException">llama.cpp has no such rules, or has them only with the other treatment of merges.</exception>
+    public static PreTokenizer Choose(SplittingRules rules, bool ignoreMerges, Func<bool> mergesReachEveryToken, bool cleanSpaces)
+    {
+        string wanted = string.Join('\n', rules.Rules);
+        List<PreTokenizer> same = [.. s_known.Where(known => known.Rules.ReplaceLineEndings("\n") == wanted)];
+        if (same.Count == 0) throw new UnsupportedModelException($"{TokenizerFiles.TokenizerJson}: pre_tokenizer: llama.cpp has no pre-tokenizer that splits by {string.Join(" then ", rules.Rules)}");
+        List<PreTokenizer> able = [.. same.Where(known => known.IgnoreMerges == ignoreMerges)];
+        if (able.Count == 0 && mergesReachEveryToken()) able = same;
+        return able.OrderByDescending(known => known.Nfc == rules.NormalizeNfc).ThenByDescending(known => known.CleanSpaces == cleanSpaces).FirstOrDefault()
+            ?? throw new UnsupportedModelException(
+                $"{TokenizerFiles.TokenizerJson}: model.ignore_merges: {ignoreMerges}, but llama.cpp's {same[0].Name} does the opposite and some tokens are not reached by merges; split by {wanted}");
+    }
+}

@@ -21,16 +21,35 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     public int? UnknownId { get; init; }
     public int? PaddingId { get; init; }
 
-    /// <summary>Whether encoding a text with special tokens begins with BOS.</summary>
+    /// <summary>
+    /// What stands before a text that is encoded with special tokens, in full. <see cref="AddBos"/> says as much where that is BOS alone or nothing;
+    /// llama.cpp has no words for more, so the caller puts these ids there itself.
+    /// </summary>
+    public IReadOnlyList<int> LeadingIds { get; init; } = [];
+
+    /// <summary>What stands after a text that is encoded with special tokens, in full; see <see cref="LeadingIds"/>.</summary>
+    public IReadOnlyList<int> TrailingIds { get; init; } = [];
+
+    /// <summary>Whether encoding a text with special tokens begins with BOS and nothing else.</summary>
     public bool AddBos { get; init; }
 
-    /// <summary>Whether encoding a text with special tokens ends with EOS.</summary>
+    /// <summary>Whether encoding a text with special tokens ends with EOS and nothing else.</summary>
     public bool AddEos { get; init; }
 
     /// <summary>Whether "llama" puts a space before the text.</summary>
     public bool AddSpacePrefix { get; init; }
 
+    /// <summary>The tokenizer's own rule of which <see cref="AddSpacePrefix"/> is llama.cpp's nearest.</summary>
+    public SpacePrefix SpacePrefix { get; init; }
+
+    /// <summary>Whether a text is normalised to NFC before it is encoded; llama.cpp leaves that to its caller.</summary>
     public bool NormalizeNfc { get; init; }
+
+    /// <summary>Added tokens that take the white space before them along ("lstrip"); llama.cpp does not know them.</summary>
+    public IReadOnlyList<int> TrimBefore { get; init; } = [];
+
+    /// <summary>Added tokens that take the white space after them along ("rstrip"); llama.cpp does not know them.</summary>
+    public IReadOnlyList<int> TrimAfter { get; init; } = [];
 
     /// <summary>The Jinja chat template, verbatim.</summary>
     public string? ChatTemplate { get; init; }
@@ -45,7 +64,7 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
         metadata["tokenizer.ggml.token_type"] = Array.ConvertAll(Kinds, kind => (int)kind);
         if (Merges is not null) metadata["tokenizer.ggml.merges"] = Merges;
         metadata.SetIfKnown("tokenizer.ggml.bos_token_id", (uint?)BosId);
-        metadata.SetIfKnown("tokenizer.ggml.eos_token_id", (uint?)EosId);
+        metadata.SetIfKnown("tokenizer.ggml.eos_token_id", (uint?)(EosId ?? NeverInText));
         metadata.SetIfKnown("tokenizer.ggml.unknown_token_id", (uint?)UnknownId);
         metadata.SetIfKnown("tokenizer.ggml.padding_token_id", (uint?)PaddingId);
         metadata["tokenizer.ggml.add_bos_token"] = AddBos;
@@ -53,4 +72,10 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
         metadata["tokenizer.ggml.add_space_prefix"] = AddSpacePrefix;
         if (ChatTemplate is not null) metadata["tokenizer.chat_template"] = ChatTemplate;
     }
+
+    /// <summary>
+    /// The token of byte 0xFF, which no UTF-8 text holds. It stands in for a missing EOS: without the key llama.cpp would stop generating at token 2 or 11,
+    /// and there is no spelling of "none". The BOS that llama.cpp assumes in the same way, 1 or 11, has no effect while <see cref="AddBos"/> is false.
+    /// </summary>
+    public int? NeverInText => Array.IndexOf(Tokens, Model is "gpt2" ? ByteAlphabet.OfByte(0xFF).ToString() : "<0xFF>") is >= 0 and var id ? id : null;
 }

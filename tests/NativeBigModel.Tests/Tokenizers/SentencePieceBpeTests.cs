@@ -1,0 +1,121 @@
+using System.Text.Json.Nodes;
+using NativeBigModel.Tokenizers;
+
+namespace NativeBigModel.Tests.Tokenizers;
+
+public class SentencePieceBpeTests
+{
+    private static readonly Func<string, float> s_scores = text => text switch { "bc" => 0, "ab" => -1, "abc" => -2, _ => -3 };
+
+    private static Vocabulary FromJson(Action<JsonNode>? change = null)
+    {
+        JsonNode json = Samples.SentencePieceJson();
+        change?.Invoke(json);
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.json", json).With("tokenizer_config.json", Samples.Config());
+        return folder.Read(Samples.SentencePieceSize);
+    }
+
+    [Fact]
+    public void Merges_become_scores_that_fall_with_rank()
+    {
+        Vocabulary vocabulary = FromJson();
+        float Score(string text) => vocabulary.Scores![Array.IndexOf(vocabulary.Tokens, text)];
+
+        Assert.Equal("llama", vocabulary.Model);
+        Assert.True(Score("bc") > Score("ab") && Score("ab") > Score("abc") && Score("abc") > Score("a"));
+    }
+
+    [Fact]
+    public void Kinds_come_from_what_a_token_is_for()
+    {
+        Vocabulary vocabulary = FromJson();
+
+        Assert.Equal([TokenKind.Unknown, TokenKind.Control, TokenKind.Control, TokenKind.Byte], vocabulary.Kinds[..4]);
+        Assert.Equal((1, 2, 0), (vocabulary.BosId, vocabulary.EosId, vocabulary.UnknownId));
+        Assert.True(vocabulary.AddBos && vocabulary.AddSpacePrefix && !vocabulary.AddEos);
+    }
+
+    [Fact]
+    public void Tokenizer_model_alone_says_the_same_as_tokenizer_json()
+    {
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", Samples.Config());
+        (Vocabulary model, Vocabulary json) = (folder.Read(Samples.SentencePieceSize), FromJson());
+
+        Assert.Equal(json.Tokens, model.Tokens);
+        Assert.Equal(json.Kinds, model.Kinds);
+        Assert.Equal(json.Scores!, model.Scores!);
+        Assert.Equal((json.BosId, json.EosId, json.UnknownId, json.AddBos, json.AddSpacePrefix), (model.BosId, model.EosId, model.UnknownId, model.AddBos, model.AddSpacePrefix));
+    }
+
+    [Theory]
+    [InlineData("{}", SpacePrefix.Always)]
+    [InlineData("""{"legacy": false}""", SpacePrefix.FirstUnlessSpace)]
+    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None)]
+    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix)
+    {
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", config);
+
+        Assert.Equal(prefix, folder.Read(Samples.SentencePieceSize).SpacePrefix);
+    }
+
+    [Fact]
+    public void The_added_tokens_of_tokenizer_json_win_over_tokenizer_model()
+    {
+        JsonNode json = Samples.SentencePieceJson();
+        json["model"]!["vocab"]!.AsObject().Remove("</s>");
+        json["added_tokens"]![2]!["content"] = "<end>";
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.json", json).With("tokenizer.model", Samples.SentencePieceModel(s_scores));
+
+        Vocabulary vocabulary = folder.Read(Samples.SentencePieceSize);
+
+        Assert.Equal(("<end>", TokenKind.Control), (vocabulary.Tokens[2], vocabulary.Kinds[2]));
+    }
+
+    [Theory]
+    [InlineData("always", true)]
+    [InlineData("first", true)]
+    [InlineData("never", false)]
+    public void Metaspace_says_whether_a_space_is_put_before_the_text(string scheme, bool prefix)
+    {
+        Vocabulary vocabulary = FromJson(json =>
+        {
+            json["normalizer"] = null;
+            json["pre_tokenizer"] = JsonNode.Parse($$"""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "{{scheme}}", "split": false}""");
+        });
+
+        Assert.Equal(prefix, vocabulary.AddSpacePrefix);
+    }
+
+    [Fact]
+    public void A_token_that_spans_a_space_is_refused_where_metaspace_splits() =>
+        Assert.Throws<UnsupportedModelException>(() => FromJson(json =>
+        {
+            json["normalizer"] = null;
+            json["pre_tokenizer"] = JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}""");
+            json["model"]!["vocab"]!["a▁"] = 266 - 1;
+            json["model"]!["vocab"]!.AsObject().Remove("bc");
+            json["model"]!["merges"] = JsonNode.Parse("""[["a", "b"], ["ab", "c"], ["a", "▁"]]""");
+        }));
+
+    [Fact]
+    public void A_pair_that_scores_would_join_and_merges_would_not_is_refused() =>
+        Assert.Contains("not merged", Assert.Throws<UnsupportedModelException>(() => FromJson(json => json["model"]!["merges"]!.AsArray().RemoveAt(3))).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void A_missing_byte_token_is_refused() =>
+        Assert.Contains("<0x41>", Assert.Throws<UnsupportedModelException>(() => FromJson(json => json["model"]!["vocab"]!.AsObject().Remove("<0x41>"))).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Added_tokens_without_tokenizer_json_come_from_the_configuration()
+    {
+        JsonNode config = Samples.Config();
+        config["added_tokens_decoder"] = JsonNode.Parse("""{"266": {"content": "<|user|>", "special": true, "rstrip": true}}""");
+        using TokenizerFolder folder = new TokenizerFolder()
+            .With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", config).With("added_tokens.json", """{"<|user|>": 266, "<tool>": 267}""");
+
+        Vocabulary vocabulary = folder.Read(Samples.SentencePieceSize + 2);
+
+        Assert.Equal((TokenKind.Control, TokenKind.UserDefined), (vocabulary.Kinds[266], vocabulary.Kinds[267]));
+        Assert.Equal([266], vocabulary.TrimAfter);
+    }
+}

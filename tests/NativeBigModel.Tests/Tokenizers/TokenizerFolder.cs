@@ -1,0 +1,130 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Google.Protobuf;
+using NativeBigModel.Tokenizers;
+
+namespace NativeBigModel.Tests.Tokenizers;
+
+/// <summary>A folder with hand-made tokenizer files, deleted afterwards.</summary>
+internal sealed class TokenizerFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("nbm-tok-").FullName;
+
+    public TokenizerFolder With(string name, JsonNode json) => With(name, Encoding.UTF8.GetBytes(json.ToJsonString()));
+
+    public TokenizerFolder With(string name, string text) => With(name, Encoding.UTF8.GetBytes(text));
+
+    public TokenizerFolder With(string name, byte[] bytes)
+    {
+        File.WriteAllBytes(System.IO.Path.Combine(Path, name), bytes);
+        return this;
+    }
+
+    public Vocabulary Read(int size, TokenIds? config = null) => HuggingFaceTokenizer.Read(Path, size, config ?? new(null, null, null))!;
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
+
+/// <summary>The smallest tokenizers of each kind, to be spoilt by the tests.</summary>
+internal static class Samples
+{
+    public const string Llama3Regex = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+    public const int ByteLevelSize = 261;
+
+    /// <summary>256 bytes, "ab" (256), "abc" (257), end-of-text (258, special), a tool tag (259); 260 is free.</summary>
+    public static JsonNode ByteLevel()
+    {
+        JsonObject vocab = [];
+        for (int value = 0; value < 256; value++) vocab[ByteAlphabet.OfByte((byte)value).ToString()] = value;
+        vocab["ab"] = 256;
+        vocab["abc"] = 257;
+        return JsonNode.Parse($$"""
+            {
+              "added_tokens": [
+                {"id": 258, "content": "<|endoftext|>", "special": true, "normalized": false},
+                {"id": 259, "content": "<tool>", "special": false, "normalized": false}
+              ],
+              "normalizer": null,
+              "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+              "post_processor": null,
+              "model": {"type": "BPE", "unk_token": null, "byte_fallback": false, "ignore_merges": false, "vocab": {{vocab.ToJsonString()}}, "merges": ["a b", "ab c"]}
+            }
+            """)!;
+    }
+
+    public const int SentencePieceSize = 266;
+
+    /// <summary>unk, bos, eos, 256 bytes (3 to 258), then the letters space, a, b, c (259 to 262) and the pieces "ab", "abc", "bc".</summary>
+    public static JsonNode SentencePieceJson()
+    {
+        JsonObject vocab = new() { ["<unk>"] = 0, ["<s>"] = 1, ["</s>"] = 2 };
+        for (int value = 0; value < 256; value++) vocab[$"<0x{value:X2}>"] = 3 + value;
+        foreach (string piece in (string[])["\u2581", "a", "b", "c", "ab", "abc", "bc"]) vocab[piece] = vocab.Count;
+        return JsonNode.Parse($$$"""
+            {
+              "added_tokens": [
+                {"id": 0, "content": "<unk>", "special": true},
+                {"id": 1, "content": "<s>", "special": true},
+                {"id": 2, "content": "</s>", "special": true}
+              ],
+              "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+              "pre_tokenizer": null,
+              "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]} }
+              },
+              "model": {
+                "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": {{{vocab.ToJsonString()}}},
+                "merges": [["b", "c"], ["a", "b"], ["ab", "c"], ["a", "bc"]]
+              }
+            }
+            """)!;
+    }
+
+    public static JsonNode Config() => JsonNode.Parse("""{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}""")!;
+
+    /// <summary>The pieces of <see cref="SentencePieceJson"/> as tokenizer.model.</summary>
+    public static byte[] SentencePieceModel(Func<string, float>? score = null, int algorithm = 2, bool dummyPrefix = true, bool removeExtraWhitespaces = false, string? drop = null, string? twice = null)
+    {
+        using MemoryStream stream = new();
+        using CodedOutputStream output = new(stream);
+        foreach ((string text, _) in SentencePieceJson()["model"]!["vocab"]!.AsObject())
+        {
+            if (text == drop) continue;
+            int type = text switch { "<unk>" => 2, "<s>" or "</s>" => 3, ['<', '0', 'x', ..] => 6, _ => 1 };
+            Message(output, 1, piece =>
+            {
+                piece.WriteTag(1, WireFormat.WireType.LengthDelimited);
+                piece.WriteString(twice is not null && text == "c" ? twice : text);
+                piece.WriteTag(2, WireFormat.WireType.Fixed32);
+                piece.WriteFloat(score?.Invoke(text) ?? 0);
+                piece.WriteTag(3, WireFormat.WireType.Varint);
+                piece.WriteEnum(type);
+            });
+        }
+        Message(output, 2, trainer =>
+        {
+            trainer.WriteTag(3, WireFormat.WireType.Varint);
+            trainer.WriteEnum(algorithm);
+        });
+        Message(output, 3, normalizer =>
+        {
+            normalizer.WriteTag(3, WireFormat.WireType.Varint);
+            normalizer.WriteBool(dummyPrefix);
+            normalizer.WriteTag(4, WireFormat.WireType.Varint);
+            normalizer.WriteBool(removeExtraWhitespaces);
+        });
+        output.Flush();
+        return stream.ToArray();
+    }
+
+    private static void Message(CodedOutputStream output, int field, Action<CodedOutputStream> write)
+    {
+        using MemoryStream body = new();
+        using (CodedOutputStream inner = new(body, leaveOpen: true)) write(inner);
+        output.WriteTag(field, WireFormat.WireType.LengthDelimited);
+        output.WriteBytes(ByteString.CopyFrom(body.ToArray()));
+    }
+}
