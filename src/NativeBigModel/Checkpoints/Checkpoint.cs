@@ -55,8 +55,13 @@ public abstract class Checkpoint
     public ModelShape Describe(WeightType type = WeightType.AsStored) => Define(type).Shape;
 
     /// <summary>The model in the engine's terms.</summary>
-    internal abstract ModelDefinition Define(WeightType type);
+    /// <param name="type">How to store the weights.</param>
+    /// <param name="preparedText">Whether texts will go through <see cref="PrepareText"/> first; a file for others must stand on its own.</param>
+    internal abstract ModelDefinition Define(WeightType type, bool preparedText = false);
 
-    /// <summary>Whether text must be brought into Unicode normal form C before llama.cpp's tokenizer, which does not do it, sees it.</summary>
-    internal abstract bool NormalizesText { get; }
+    /// <summary>Does to a text what the checkpoint's tokenizer does and llama.cpp does not.</summary>
+    internal abstract string PrepareText(string text);
+
+    /// <summary>The ids that stand before and after a text encoded with special tokens, or null where llama.cpp adds them itself.</summary>
+    internal abstract (IReadOnlyList<int> Before, IReadOnlyList<int> After)? SurroundingTokens { get; }
 }

@@ -18,7 +18,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     private BigModel(Checkpoint checkpoint, Plan plan, EngineModel model)
     {
         (Checkpoint, Plan, _model) = (checkpoint, plan, model);
-        Tokenizer = new Tokenizer(model, checkpoint.NormalizesText, ownsModel: false);
+        Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
         _context = EngineContext.Create(model, plan, Tokenizer.TokenCount);
     }
 
@@ -133,7 +133,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     private static BigModel Load(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {
         if (!checkpoint.HasWeights) throw new CheckpointException(System.IO.Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
-        ModelDefinition definition = checkpoint.Define(plan.WeightType);
+        ModelDefinition definition = checkpoint.Define(plan.WeightType, preparedText: true);
         EngineModel model = EngineModel.Load(definition, plan, progress, cancel);
         try
         {

@@ -9,12 +9,12 @@ public sealed unsafe class Tokenizer : IDisposable
 {
     private readonly EngineModel _model;
     private readonly LlamaVocab* _vocab;
-    private readonly bool _normalizes;
+    private readonly Checkpoint _checkpoint;
     private readonly bool _ownsModel;
 
-    internal Tokenizer(EngineModel model, bool normalizes, bool ownsModel)
+    internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
-        (_model, _normalizes, _ownsModel) = (model, normalizes, ownsModel);
+        (_model, _checkpoint, _ownsModel) = (model, checkpoint, ownsModel);
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -31,7 +31,7 @@ public sealed unsafe class Tokenizer : IDisposable
     public static Tokenizer Open(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        return new Tokenizer(EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored)), checkpoint.NormalizesText, ownsModel: true);
+        return new Tokenizer(EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored, preparedText: true)), checkpoint, ownsModel: true);
     }
 
     /// <summary>The ids of a text.</summary>
@@ -41,14 +41,8 @@ public sealed unsafe class Tokenizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(text);
         RequireText();
-        byte[] utf8 = Encoding.UTF8.GetBytes(_normalizes ? Normalize(text) : text);
-        var tokens = new int[utf8.Length + 8];
-        fixed (byte* bytes = utf8)
-        fixed (int* output = tokens)
-        {
-            int count = LlamaVocabApi.LlamaTokenize(_vocab, bytes, utf8.Length, output, tokens.Length, addSpecial, parseSpecial: true);
-            return count >= 0 ? tokens[..count] : throw new EngineException($"llama.cpp made {-(long)count} tokens of {utf8.Length} bytes, and {tokens.Length} were expected at most");
-        }
+        int[] ids = EncodePrepared(_checkpoint.PrepareText(text), addSpecial && _checkpoint.SurroundingTokens is null);
+        return addSpecial && _checkpoint.SurroundingTokens is { } around ? [.. around.Before, .. ids, .. around.After] : ids;
     }
 
     /// <summary>The text of ids, special tokens included.</summary>
@@ -103,13 +97,17 @@ public sealed unsafe class Tokenizer : IDisposable
         if (!HasText) throw new UnsupportedModelException("the checkpoint has no tokenizer files, so text cannot be turned into tokens; token ids can be used");
     }
 
-    private static string Normalize(string text)
+    private int[] EncodePrepared(string text, bool addSpecial)
     {
-        string normalized = text.Normalize(NormalizationForm.FormC);
-        // Without ICU the platform leaves text as it is; better no answer than other tokens.
-        if ("e\u0301".Normalize(NormalizationForm.FormC).Length != 1 && !text.All(char.IsAscii))
-            throw new EngineException("this model's tokenizer normalises Unicode text, which needs ICU: install libicu or leave InvariantGlobalization off");
-        return normalized;
+        byte[] utf8 = Encoding.UTF8.GetBytes(text);
+        // A byte makes at most one token, and a space may be put before the text or each special token in it.
+        var tokens = new int[2 * utf8.Length + 8];
+        fixed (byte* bytes = utf8)
+        fixed (int* output = tokens)
+        {
+            int count = LlamaVocabApi.LlamaTokenize(_vocab, bytes, utf8.Length, output, tokens.Length, addSpecial, parseSpecial: true);
+            return count >= 0 ? tokens[..count] : throw new EngineException($"llama.cpp made {-(long)count} tokens of {utf8.Length} bytes, and at most {tokens.Length} were expected");
+        }
     }
 
     /// <inheritdoc/>

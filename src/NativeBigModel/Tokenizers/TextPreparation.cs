@@ -64,8 +64,7 @@ internal sealed class TextPreparation
         if (stretch.IsEmpty) return "";
         bool prefix = Vocabulary.SpacePrefix is SpacePrefix.AlwaysUnlessSpace || (isFirst && Vocabulary.SpacePrefix is SpacePrefix.FirstUnlessSpace);
         string text = prefix && stretch[0] is not (' ' or '\u2581') ? $" {stretch}" : stretch.ToString();
-        // Normalize refuses lone surrogates, which have no UTF-8 either.
-        return Vocabulary.NormalizeNfc ? Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)).Normalize(NormalizationForm.FormC) : text;
+        return Vocabulary.NormalizeNfc ? UnicodeNormalization.FormC(text) : text;
     }
 
     // The leftmost added token from start on, and there the longest.

@@ -17,7 +17,10 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     private GgufCheckpoint(string path, GgufMetadata metadata, ModelShape shape, IReadOnlyList<StoredTensor> stored, IReadOnlyList<(TensorSpec, TensorSource)> tensors)
         : base(path, CheckpointFormat.Gguf, stored, []) => (_metadata, _shape, _tensors) = (metadata, shape, tensors);
 
-    internal override bool NormalizesText => _metadata.Find("tokenizer.ggml.pre") is string pre && PreTokenizers.ImpliesNfc(pre);
+    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => null;
+
+    internal override string PrepareText(string text) =>
+        _metadata.Find("tokenizer.ggml.pre") is string pre && PreTokenizers.ImpliesNfc(pre) ? UnicodeNormalization.FormC(text) : text;
 
     public static new GgufCheckpoint Open(string path)
     {
@@ -43,7 +46,7 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         return new(parts[0].Path, metadata, shape, stored, tensors);
     }
 
-    internal override ModelDefinition Define(WeightType type)
+    internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         if (type == WeightType.AsStored)
             return new(_shape, _metadata, [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);

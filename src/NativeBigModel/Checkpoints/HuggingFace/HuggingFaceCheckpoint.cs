@@ -17,13 +17,17 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly ArchitectureReading _reading;
     private readonly IReadOnlyList<(MappedTensor Mapped, TensorSource Source)> _sources;
     private readonly Vocabulary? _vocabulary;
+    private readonly Lazy<TextPreparation?> _preparation;
 
     private HuggingFaceCheckpoint(string folder, FolderTensors tensors, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Notes) =>
-        (_architecture, _reading, _sources, _vocabulary) = (architecture, reading, sources, vocabulary);
+        (_architecture, _reading, _sources, _vocabulary, _preparation) =
+        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
 
-    internal override bool NormalizesText => _vocabulary?.NormalizeNfc ?? false;
+    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
+
+    internal override string PrepareText(string text) => _preparation.Value?.Apply(text, parseSpecial: true) ?? text;
 
     public static new HuggingFaceCheckpoint Open(string folder)
     {
@@ -42,7 +46,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
-    internal override ModelDefinition Define(WeightType type)
+    internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
             [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.Type), tensor.Source))];
@@ -51,10 +55,11 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
         List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
-        return new(shape, Metadata(type, stored[0].Stored.Type), tensors);
+        Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
+        return new(shape, Metadata(type, stored[0].Stored.Type, vocabulary), tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, TensorType embeddingType)
+    private GgufMetadata Metadata(WeightType type, TensorType embeddingType, Vocabulary? vocabulary)
     {
         WeightType named = type != WeightType.AsStored ? type : embeddingType switch
         {
@@ -71,7 +76,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
-        if (_vocabulary is not null) _vocabulary.WriteTo(metadata);
+        if (vocabulary is not null) vocabulary.WriteTo(metadata);
         else metadata["tokenizer.ggml.model"] = "none";
         return metadata;
     }
