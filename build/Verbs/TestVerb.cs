@@ -9,6 +9,12 @@ internal static class TestVerb
         if (Directory.Exists(results)) Directory.Delete(results, recursive: true);
         int exit = Dotnet.Run(["test", Repository.Solution, "--logger", "trx", "--results-directory", results, .. arguments]);
         TestCounts counts = TestCounts.Read(results);
+        if (exit != 0 && counts.Failed == 0)
+        {
+            // A crash of the test host leaves no failed test behind: the run itself is what failed.
+            Console.WriteLine($"the tests did not run to their end: dotnet test gave exit code {exit}");
+            counts = counts with { Failed = 1 };
+        }
         Console.WriteLine(counts);
         return exit != 0 ? exit : counts.Failed > 0 || counts.Passed == 0 ? 1 : 0;
     }

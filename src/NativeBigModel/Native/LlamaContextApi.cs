@@ -45,9 +45,11 @@ internal static unsafe partial class LlamaContextApi
     [LibraryImport(Llama, EntryPoint = "llama_memory_seq_pos_max")]
     internal static partial int LlamaMemorySeqPosMax(LlamaMemory* memory, int seqId);
 
+    /// <summary>Aborts the process on a batch that has neither tokens nor embeddings; every other invalid batch is answered.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_encode")]
     internal static partial LlamaDecodeStatus LlamaEncode(LlamaContextHandle context, LlamaBatch batch);
 
+    /// <summary>Aborts the process on a batch that has neither tokens nor embeddings; every other invalid batch is answered.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_decode")]
     internal static partial LlamaDecodeStatus LlamaDecode(LlamaContextHandle context, LlamaBatch batch);
 

@@ -47,10 +47,11 @@ internal static unsafe partial class LlamaModelApi
     [LibraryImport(Llama, EntryPoint = "llama_model_desc")]
     internal static partial int LlamaModelDesc(LlamaModelHandle model, byte* buf, nuint bufSize);
 
-    /// <summary>Bytes of all tensors.</summary>
+    /// <summary>Bytes of all tensors that came from a file: 0 for a model built from metadata.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_model_size")]
     internal static partial ulong LlamaModelSize(LlamaModelHandle model);
 
+    /// <summary>Elements of all tensors that came from a file: 0 for a model built from metadata.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_model_n_params")]
     internal static partial ulong LlamaModelNParams(LlamaModelHandle model);
 

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace NativeBigModel.Native;
 
 /// <summary>
-/// What the engine says: the last lines, kept so that an error can carry the engine's own words, and passed on to a logger where there is one.
+/// What the engine says. Warnings and errors are kept for a while, so that an exception can carry the engine's own words; every line goes to a logger where there is one.
 /// The engine sends a line in fragments; fragments of one thread are joined until their newline.
 /// </summary>
 internal static unsafe partial class NativeLog
@@ -15,7 +15,7 @@ internal static unsafe partial class NativeLog
     private const int LongestLine = 8192;
 
     private static readonly Lock s_gate = new();
-    private static readonly Queue<(long Number, GgmlLogLevel Level, string Text)> s_lines = new();
+    private static readonly Queue<(long Number, string Text)> s_errors = new();
     private static long s_count;
 
     [ThreadStatic] private static StringBuilder? t_line;
@@ -24,7 +24,7 @@ internal static unsafe partial class NativeLog
     /// <summary>Gets every line from now on. A logger that throws is ignored.</summary>
     public static ILogger? Logger { get; set; }
 
-    /// <summary>The number of lines so far: take it before a call, and give it to <see cref="LastErrors"/> after.</summary>
+    /// <summary>The number of warnings and errors so far: take it before a call, and give it to <see cref="LastErrors"/> after.</summary>
     public static long Count
     {
         get
@@ -35,10 +35,10 @@ internal static unsafe partial class NativeLog
 
     public static delegate* unmanaged[Cdecl]<GgmlLogLevel, byte*, void*, void> Callback => &OnFragment;
 
-    /// <summary>Warnings and errors after line <paramref name="since"/>, oldest first, as far as they are still kept.</summary>
+    /// <summary>The warnings and errors after number <paramref name="since"/>, oldest first, as far as they are still kept.</summary>
     public static IReadOnlyList<string> LastErrors(long since = 0)
     {
-        lock (s_gate) return [.. from line in s_lines where line.Number > since && line.Level >= GgmlLogLevel.Warn select line.Text];
+        lock (s_gate) return [.. from line in s_errors where line.Number > since select line.Text];
     }
 
     /// <summary><see cref="LastErrors"/> in one line, for an error message.</summary>
@@ -65,13 +65,18 @@ internal static unsafe partial class NativeLog
         string text = line.ToString();
         line.Clear();
         if (text.Length == 0) return;
-        lock (s_gate)
-        {
-            s_lines.Enqueue((++s_count, t_level, text));
-            if (s_lines.Count > KeptLines) s_lines.Dequeue();
-        }
+        if (t_level is GgmlLogLevel.Warn or GgmlLogLevel.Error) Keep(text);
         LogLevel level = Level(t_level);
         if (Logger is { } logger && logger.IsEnabled(level)) Engine(logger, level, text);
+    }
+
+    private static void Keep(string text)
+    {
+        lock (s_gate)
+        {
+            s_errors.Enqueue((++s_count, text));
+            if (s_errors.Count > KeptLines) s_errors.Dequeue();
+        }
     }
 
     private static LogLevel Level(GgmlLogLevel level) => level switch

@@ -1,0 +1,28 @@
+using System.Text.RegularExpressions;
+using NativeBigModel.Build;
+
+namespace NativeBigModel.Tests.Build;
+
+public sealed class ScriptTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("nbm-trx-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Both_scripts_make_the_same_one_call()
+    {
+        string[] calls = [.. new[] { "build.sh", "build.ps1" }.Select(name => Regex.Match(File.ReadAllText(Path.Combine(Repository.Root, name)), "dotnet [^\"@]*").Value.Trim())];
+        Assert.Equal(["dotnet run --project build --", "dotnet run --project build --"], calls);
+    }
+
+    [Fact]
+    public void Counts_are_summed_over_result_files()
+    {
+        foreach (int i in new[] { 1, 2 })
+            File.WriteAllText(Path.Combine(_folder, $"{i}.trx"),
+                """<TestRun xmlns="urn:x"><ResultSummary><Counters total="7" executed="6" passed="4" failed="1" error="1" notExecuted="0"/></ResultSummary></TestRun>""");
+        Assert.Equal("8 passed, 4 failed, 2 skipped", TestCounts.Read(_folder).ToString());
+        Assert.Equal("0 passed, 0 failed", TestCounts.Read(Path.Combine(_folder, "absent")).ToString());
+    }
+}
