@@ -22,14 +22,14 @@ internal static class DemoCommand
         command.SetGuardedAction(async (_, cancel) =>
         {
             string path = Path.Combine(AppContext.BaseDirectory, ModelFolder);
-            IAnsiConsole console = AnsiConsole.Console;
+            IAnsiConsole console = Terminal.Console;
             var options = new PlanOptions { MaxMemory = new MemoryLimits { Host = Budget } };
-            console.MarkupLineInterpolated($"[grey]$ nbm run {ModelFolder} --max-memory cpu={Budget >> 20}MiB --temperature 0 --prompt ...[/]");
+            console.MarkupLineInterpolated($"[grey]{ModelFolder}, with at most {ByteSize.Format(Budget)} of memory:[/]");
             await using BigModel model = await BigModel.LoadAsync(path, options, null, cancel).ConfigureAwait(false);
             PlanTable.Print(model.Plan, model.Checkpoint.Describe(options.WeightType), console);
             foreach (string prompt in s_prompts)
             {
-                console.MarkupInterpolated($"[bold]{prompt}[/]");
+                console.MarkupInterpolated($"\n[grey]>[/] [bold]{prompt}[/]");
                 await foreach (GenerationStep step in model.GenerateAsync(prompt, new GenerateOptions { Temperature = 0, MaxNewTokens = 48 }, cancel).ConfigureAwait(false))
                     console.Write(step.Text);
                 console.WriteLine();

@@ -16,7 +16,7 @@ internal static class InspectCommand
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
             ModelShape shape = checkpoint.Describe();
             if (parsed.GetValue(json)) Json.Print(ToJson(checkpoint, shape));
-            else Print(checkpoint, shape, AnsiConsole.Console);
+            else Print(checkpoint, shape, Terminal.Console);
             return Task.CompletedTask;
         });
         return command;

@@ -31,8 +31,8 @@ internal static class PlanCommand
             if (parsed.GetValue(json)) Json.Print(PlanJson.Of(plan));
             else
             {
-                PlanTable.Print(plan, shape, AnsiConsole.Console);
-                foreach (string note in checkpoint.Notes) AnsiConsole.MarkupLineInterpolated($"[yellow]note:[/] {note}");
+                PlanTable.Print(plan, shape, Terminal.Console);
+                foreach (string note in checkpoint.Notes) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
             }
             return Task.CompletedTask;
         });

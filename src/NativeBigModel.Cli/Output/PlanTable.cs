@@ -6,20 +6,19 @@ namespace NativeBigModel.Cli;
 /// <summary>A plan as a person reads it: what each device holds, and which layers are there.</summary>
 internal static class PlanTable
 {
-    private const int BarWidth = 24;
+    private const int BarWidth = 12;
+    private const int WidthForBars = 90;
 
     public static void Print(Plan plan, ModelShape shape, IAnsiConsole console)
     {
         console.MarkupLineInterpolated($"[bold]{plan.Model}[/]  {shape.Architecture}, {Count(shape.ParameterCount)} parameters, {shape.Layers.Length} layers");
         console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({plan.ContextLength} tokens, {plan.KvType})");
         var table = new Table().Border(TableBorder.Rounded);
-        table.AddColumn("device");
-        table.AddColumn(new TableColumn("weights").RightAligned());
-        table.AddColumn(new TableColumn("KV cache").RightAligned());
-        table.AddColumn(new TableColumn("total").RightAligned());
-        table.AddColumn(new TableColumn("limit").RightAligned());
-        table.AddColumn("used");
-        table.AddColumn("layers");
+        table.AddColumn(new TableColumn("device").NoWrap());
+        foreach (string amount in (string[])["weights", "KV cache", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
+        table.AddColumn(new TableColumn("used").NoWrap());
+        table.AddColumn(new TableColumn("layers"));
+        bool bars = console.Profile.Width >= WidthForBars;
         foreach (DevicePlan device in plan.Devices)
         {
             table.AddRow(
@@ -28,7 +27,7 @@ internal static class PlanTable
                 ByteSize.Format(device.KvBytes),
                 ByteSize.Format(device.TotalBytes),
                 device.LimitBytes is { } limit ? ByteSize.Format(limit) : "-",
-                Bar(device),
+                Share(device, bars),
                 Layers(plan, device.Name));
         }
         console.Write(table);
@@ -39,12 +38,12 @@ internal static class PlanTable
 
     private static string Label(string device) => DeviceName.GpuIndex(device) is { } index ? $"GPU {index}" : device;
 
-    private static string Bar(DevicePlan device)
+    private static string Share(DevicePlan device, bool bar)
     {
         if (device.LimitBytes is not > 0) return "";
         double share = (double)device.TotalBytes / device.LimitBytes.Value;
         int filled = (int)Math.Clamp(Math.Round(share * BarWidth), share > 0 ? 1 : 0, BarWidth);
-        return $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] {share:P0}";
+        return (bar ? $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] " : "") + $"{share * 100,3:0}%";
     }
 
     private static string Layers(Plan plan, string device)

@@ -1,0 +1,18 @@
+using System.Globalization;
+using NativeBigModel.Bench;
+
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+return args switch
+{
+    ["convert", .. var rest] => ConvertBench.Run(rest),
+    ["load", .. var rest] => LoadBench.Run(rest),
+    // What the benchmarks above run in processes of their own, to see each one's peak memory.
+    ["step", .. var rest] => await Step.RunAsync(rest),
+    _ => Usage(),
+};
+
+static int Usage()
+{
+    Console.Error.WriteLine("usage: nbm-bench convert|load [GIGABYTES] [ROUNDS]    one-pass conversion against two steps; loading a folder as it is");
+    return 2;
+}
