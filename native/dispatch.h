@@ -1,0 +1,44 @@
+// The transport's seam: how the bytes of a group come into a slot while the device computes. One implementation over the plain ggml backend interface
+// serves every device; a device's own can stand beside it.
+#pragma once
+
+#include "nbm.h"
+#include "ring.h"
+#include "store.h"
+
+#include "ggml-backend.h"
+
+#include <memory>
+#include <vector>
+
+namespace nbm {
+
+// A part of the device's memory that groups take turns in.
+struct slot {
+    ggml_backend_buffer_t buffer = nullptr;
+    uint8_t             * base   = nullptr;
+    ggml_tensor         * view   = nullptr; // spans the slot, so that copies have a tensor to name
+};
+
+// Used by one computing thread at a time.
+class transport {
+public:
+    virtual ~transport() = default;
+
+    // Brings a group into its slot as soon as the work that still reads the slot is done. Returns at once.
+    virtual void load(int group) = 0;
+
+    // Returns when work given to `compute` from now on finds the group in its slot. Throws the failure of its load.
+    virtual void await(int group, ggml_backend_t compute) = 0;
+
+    // Work given to `compute` so far is the last that reads the group before another may take its slot.
+    virtual void release(int group, ggml_backend_t compute) = 0;
+
+    virtual void add_stats(nbm_stats & stats) const = 0;
+    virtual void reset_stats() = 0;
+};
+
+std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,
+                                                  const uint8_t * arena, const files & files, bool allow_unpinned);
+
+} // namespace nbm

@@ -1,0 +1,283 @@
+// The transport over the plain ggml backend interface. A thread of its own reads and enqueues: on a device with events it hands copies to a second
+// stream and lets the device order them against the computing; on one without (the CPU) host memory is filled while other slots are computed from.
+#include "dispatch.h"
+
+#include "ggml-backend-impl.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace nbm {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+uint64_t ns_since(clock::time_point start) {
+    return (uint64_t) std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - start).count();
+}
+
+class generic_transport final : public transport {
+public:
+    generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots, const uint8_t * arena_base, const files & from,
+                      bool allow_unpinned)
+        : groups(groups), slots(slots), arena_base(arena_base), from(from), states(slots.size()) {
+        copy = ggml_backend_dev_init(inner, nullptr);
+        if (copy == nullptr) {
+            throw failure{NBM_NO_MEMORY, "the device gave no second stream for copies"};
+        }
+        asynchronous = copy->iface.set_tensor_async != nullptr && copy->iface.event_wait != nullptr;
+        if (asynchronous) {
+            for (state & of : states) {
+                of.ready = ggml_backend_event_new(inner);
+                of.done  = ggml_backend_event_new(inner);
+                asynchronous = asynchronous && of.ready != nullptr && of.done != nullptr;
+            }
+        }
+        size_t largest = 0;
+        for (const group & one : groups) {
+            for (const streamed_tensor & tensor : one.tensors) {
+                if (tensor.file >= 0) {
+                    largest = std::max(largest, files::room(std::min(ggml_nbytes(tensor.tensor), chunk)));
+                }
+            }
+        }
+        if (largest > 0) {
+            staging.emplace(inner, largest * stagings, allow_unpinned);
+            staging_size = largest;
+            for (ggml_backend_event_t & event : staged) {
+                event = asynchronous ? ggml_backend_event_new(inner) : nullptr;
+            }
+        }
+        loader = std::thread([this] { run(); });
+    }
+
+    ~generic_transport() override {
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+            stopping = true;
+        }
+        changed.notify_all();
+        loader.join();
+        ggml_backend_synchronize(copy);
+        for (state & of : states) {
+            free_event(of.ready);
+            free_event(of.done);
+        }
+        for (ggml_backend_event_t event : staged) {
+            free_event(event);
+        }
+        ggml_backend_free(copy);
+    }
+
+    void load(int index) override {
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+            states[groups[index].slot].occupant = index;
+            states[groups[index].slot].loaded   = false;
+            queue.push_back(index);
+        }
+        changed.notify_all();
+    }
+
+    void await(int index, ggml_backend_t compute) override {
+        state & of = states[groups[index].slot];
+        std::unique_lock<std::mutex> lock(mutex);
+        if (of.occupant != index) {
+            of.occupant = index;
+            of.loaded   = false;
+            queue.push_back(index);
+            changed.notify_all();
+        }
+        if (!of.loaded && !error) {
+            auto start = clock::now();
+            changed.wait(lock, [&] { return of.loaded || error; });
+            stats.wait_ns += ns_since(start);
+        }
+        if (error) {
+            // The next pass begins anew: no slot is trusted.
+            failure reported = *error;
+            error.reset();
+            for (state & any : states) {
+                any.occupant = -1;
+            }
+            throw reported;
+        }
+        of.in_use = true;
+        lock.unlock();
+        if (asynchronous) {
+            ggml_backend_event_wait(compute, of.ready);
+        }
+    }
+
+    void release(int index, ggml_backend_t compute) override {
+        state & of = states[groups[index].slot];
+        if (asynchronous) {
+            ggml_backend_event_record(of.done, compute);
+        }
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+            of.in_use   = false;
+            of.recorded = asynchronous;
+        }
+        changed.notify_all();
+    }
+
+    void add_stats(nbm_stats & to) const override {
+        std::lock_guard<std::mutex> lock(mutex);
+        to.loads           = stats.loads;
+        to.bytes_from_ram  = stats.bytes_from_ram;
+        to.bytes_from_file = stats.bytes_from_file;
+        to.load_ns         = stats.load_ns;
+        to.wait_ns         = stats.wait_ns;
+        to.staging_bytes   = staging ? staging->size() : 0;
+    }
+
+    void reset_stats() override {
+        std::lock_guard<std::mutex> lock(mutex);
+        stats = {};
+    }
+
+private:
+    static constexpr size_t chunk    = 16u << 20; // of one read: deep enough for full disk speed
+    static constexpr int    stagings = 2;
+
+    struct state {
+        int                  occupant = -1;    // the group that is or will be in the slot
+        bool                 loaded   = false; // its copies are enqueued (asynchronous) or complete
+        bool                 in_use   = false; // computing may read it
+        bool                 recorded = false; // `done` stands for the last use
+        ggml_backend_event_t ready    = nullptr;
+        ggml_backend_event_t done     = nullptr;
+    };
+
+    static void free_event(ggml_backend_event_t event) {
+        if (event != nullptr) {
+            ggml_backend_event_free(event);
+        }
+    }
+
+    void run() {
+        std::unique_lock<std::mutex> lock(mutex);
+        while (true) {
+            changed.wait(lock, [&] { return stopping || (!queue.empty() && !states[groups[queue.front()].slot].in_use); });
+            if (stopping) {
+                return;
+            }
+            int     index = queue.front();
+            state & of    = states[groups[index].slot];
+            queue.pop_front();
+            if (of.occupant != index || of.loaded) {
+                continue; // another group has claimed the slot since, or this one is there
+            }
+            bool wait_done = of.recorded;
+            lock.unlock();
+            auto      start = clock::now();
+            nbm_stats moved = {};
+            std::optional<failure> problem;
+            try {
+                if (wait_done) {
+                    ggml_backend_event_wait(copy, of.done);
+                }
+                fill(groups[index], slots[groups[index].slot], moved);
+                if (asynchronous) {
+                    ggml_backend_event_record(of.ready, copy);
+                }
+            } catch (const failure & caught) {
+                problem = caught;
+            }
+            lock.lock();
+            stats.loads++;
+            stats.bytes_from_ram  += moved.bytes_from_ram;
+            stats.bytes_from_file += moved.bytes_from_file;
+            stats.load_ns         += ns_since(start);
+            if (problem) {
+                error = problem;
+                of.occupant = -1;
+            } else {
+                of.loaded = of.occupant == index;
+            }
+            changed.notify_all();
+        }
+    }
+
+    void fill(const group & what, slot & into, nbm_stats & moved) {
+        for (size_t i = 0; i < what.tensors.size(); i++) {
+            const streamed_tensor & tensor = what.tensors[i];
+            const size_t            size   = ggml_nbytes(tensor.tensor);
+            if (tensor.file >= 0) {
+                from_file(tensor, size, into);
+                moved.bytes_from_file += size;
+                continue;
+            }
+            // Tensors that stand side by side in arena and slot alike go in one copy.
+            size_t run = size;
+            while (i + 1 < what.tensors.size() && what.tensors[i + 1].file < 0
+                   && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place - tensor.place) {
+                i++;
+                run = what.tensors[i].place - tensor.place + ggml_nbytes(what.tensors[i].tensor);
+            }
+            copy_in(into, tensor.place, arena_base + tensor.offset, run);
+            moved.bytes_from_ram += run;
+        }
+    }
+
+    void from_file(const streamed_tensor & tensor, size_t size, slot & into) {
+        for (size_t done = 0; done < size; done += chunk) {
+            const int    which  = next_staging++ % stagings;
+            const size_t count  = std::min(chunk, size - done);
+            uint8_t    * memory = staging->data() + (size_t) which * staging_size;
+            if (asynchronous && staged_used[which]) {
+                ggml_backend_event_synchronize(staged[which]); // the copy out of it is over
+            }
+            copy_in(into, tensor.place + done, from.read(tensor.file, tensor.offset + done, count, memory), count);
+            if (asynchronous) {
+                ggml_backend_event_record(staged[which], copy);
+                staged_used[which] = true;
+            }
+        }
+    }
+
+    void copy_in(slot & into, size_t place, const uint8_t * bytes, size_t size) {
+        if (asynchronous) {
+            copy->iface.set_tensor_async(copy, into.view, bytes, place, size);
+        } else {
+            ggml_backend_tensor_set(into.view, bytes, place, size);
+        }
+    }
+
+    const std::vector<group> & groups;
+    std::vector<slot>        & slots;
+    const uint8_t            * arena_base;
+    const files              & from;
+    std::vector<state>         states;
+    ggml_backend_t             copy         = nullptr;
+    bool                       asynchronous = false;
+
+    std::optional<arena> staging;
+    size_t               staging_size = 0;
+    unsigned             next_staging = 0;
+    ggml_backend_event_t staged[stagings]      = {};
+    bool                 staged_used[stagings] = {};
+
+    mutable std::mutex      mutex;
+    std::condition_variable changed;
+    std::deque<int>         queue;
+    std::optional<failure>  error;
+    nbm_stats               stats    = {};
+    bool                    stopping = false;
+    std::thread             loader;
+};
+
+} // namespace
+
+std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,
+                                                  const uint8_t * arena, const files & files, bool allow_unpinned) {
+    return std::make_unique<generic_transport>(inner, groups, slots, arena, files, allow_unpinned);
+}
+
+} // namespace nbm

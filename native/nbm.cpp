@@ -1,0 +1,88 @@
+// The C ABI: status and text for whatever happens behind it.
+#include "nbm.h"
+#include "device.h"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+namespace {
+
+void write_text(char * error, size_t size, const std::string & text) {
+    if (error != nullptr && size > 0) {
+        std::snprintf(error, size, "%s", text.c_str());
+    }
+}
+
+template <typename work>
+nbm_status guarded(char * error, size_t size, work && what) {
+    try {
+        what();
+        write_text(error, size, "");
+        return NBM_OK;
+    } catch (const nbm::failure & caught) {
+        write_text(error, size, caught.text);
+        return (nbm_status) caught.status;
+    } catch (const std::bad_alloc &) {
+        write_text(error, size, "the host has no memory left");
+        return NBM_NO_MEMORY;
+    } catch (const std::exception & caught) {
+        write_text(error, size, caught.what());
+        return NBM_INVALID;
+    }
+}
+
+} // namespace
+
+nbm_status nbm_device_create(ggml_backend_device * inner, const nbm_options * options, nbm_device ** device, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] {
+        if (inner == nullptr || options == nullptr || device == nullptr) {
+            throw nbm::failure{NBM_INVALID, "nbm_device_create needs a device, options and a place for the result"};
+        }
+        *device = new nbm_device(inner, *options);
+    });
+}
+
+ggml_backend_device      * nbm_device_handle(nbm_device * device) { return &device->handle; }
+ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device) { return &device->stream_buft; }
+
+nbm_status nbm_device_bind_file(nbm_device * device, const ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] { device->bind_file(tensor, path, offset); });
+}
+
+nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] { device->commit(); });
+}
+
+void * nbm_device_tensor_bytes(nbm_device * device, const ggml_tensor * tensor) { return device->tensor_bytes(tensor); }
+
+void nbm_device_last_error(nbm_device * device, char * error, size_t error_size) {
+    std::lock_guard<std::mutex> lock(device->error_lock);
+    write_text(error, error_size, device->last_error);
+    device->last_error.clear();
+}
+
+void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
+    *stats            = {};
+    stats->groups     = device->groups.size();
+    stats->ring_bytes = device->slots.size() * device->slot_bytes;
+    stats->ram_bytes  = device->ram ? device->ram->size() : 0;
+    stats->file_bytes = device->file_bytes;
+    stats->pinned     = device->ram && device->ram->pinned();
+    if (device->transport) {
+        device->transport->add_stats(*stats);
+    }
+}
+
+void nbm_device_reset_stats(nbm_device * device) {
+    if (device->transport) {
+        device->transport->reset_stats();
+    }
+}
+
+void nbm_device_destroy(nbm_device * device) { delete device; }
+
+void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size) {
+    *options_size = sizeof(nbm_options);
+    *stats_size   = sizeof(nbm_stats);
+}

@@ -1,0 +1,88 @@
+// The C ABI of the streaming plug-in: the only header that anything outside native/ knows.
+//
+// An nbm_device wraps one ggml device (CPU, CUDA, Vulkan, ...) for one model. llama.cpp is given the wrapping device in place of the real one and the
+// "stream" buffer type for the weights that shall not stay on it. Those weights keep their bytes in a store, pinned memory or ranges of files, and pass
+// through a small ring of slots on the device while the graph is computed. Order of calls:
+//
+//     nbm_device_create -> build the model on nbm_device_handle and nbm_device_stream_buft -> nbm_device_bind_file for what stays on disk
+//     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest -> contexts, any number -> free contexts and model -> nbm_device_destroy
+//
+// Every call that can fail returns a status and writes one line of text. Nothing aborts or throws across this boundary.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32
+#  define NBM_API __declspec(dllexport)
+#else
+#  define NBM_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ggml_backend_device;
+struct ggml_backend_buffer_type;
+struct ggml_tensor;
+
+typedef struct nbm_device nbm_device;
+
+typedef enum nbm_status {
+    NBM_OK        = 0,
+    NBM_INVALID   = 1, // a call out of order, or an argument that cannot be
+    NBM_NO_MEMORY = 2, // the device or the host refused memory
+    NBM_IO        = 3, // a file cannot be opened or read
+} nbm_status;
+
+typedef struct nbm_options {
+    uint32_t ring;       // slots; at least 2, so that one is filled while another is used
+    uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
+} nbm_options;
+
+// Since the last nbm_device_reset_stats. Times are of the host's clock.
+typedef struct nbm_stats {
+    uint64_t groups;          // groups of tensors that take turns in the ring
+    uint64_t ring_bytes;      // device memory of the ring
+    uint64_t ram_bytes;       // host memory of the store
+    uint64_t file_bytes;      // bytes of the store that stay in files
+    uint64_t staging_bytes;   // host memory through which file bytes pass
+    uint64_t pinned;          // 1 where host memory of the store is the device's pinned kind
+    uint64_t loads;           // groups brought into a slot
+    uint64_t bytes_from_ram;
+    uint64_t bytes_from_file;
+    uint64_t load_ns;         // time that the loader spent reading and enqueueing
+    uint64_t wait_ns;         // time that computing waited for a group
+} nbm_stats;
+
+NBM_API nbm_status nbm_device_create(struct ggml_backend_device * inner, const nbm_options * options, nbm_device ** device, char * error, size_t error_size);
+
+// What llama.cpp gets. Both belong to the nbm_device.
+NBM_API struct ggml_backend_device      * nbm_device_handle(nbm_device * device);
+NBM_API struct ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device);
+
+// The bytes of a tensor in the stream buffer type stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
+NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size);
+
+// Groups the tensors by layer, allocates the ring and the host store, and points every tensor to its slot.
+NBM_API nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_size);
+
+// Where to write a tensor's bytes before the first context; NULL for one that is bound to a file or does not stream.
+NBM_API void * nbm_device_tensor_bytes(nbm_device * device, const struct ggml_tensor * tensor);
+
+// The last failure while computing, empty where there was none. llama_decode reports only that the graph failed.
+NBM_API void nbm_device_last_error(nbm_device * device, char * error, size_t error_size);
+
+NBM_API void nbm_device_get_stats(nbm_device * device, nbm_stats * stats);
+NBM_API void nbm_device_reset_stats(nbm_device * device);
+
+// After the model and its contexts are freed. Gives back all device, host and file resources.
+NBM_API void nbm_device_destroy(nbm_device * device);
+
+// sizeof nbm_options and nbm_stats, for the caller's layout check.
+NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size);
+
+#ifdef __cplusplus
+}
+#endif

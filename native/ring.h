@@ -1,0 +1,35 @@
+// The order of streaming: which tensors travel together, which slot they pass through, and which group takes a slot next.
+#pragma once
+
+#include "ggml.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace nbm {
+
+// A tensor of the stream buffer type. Its bytes are in the arena, or in a file.
+struct streamed_tensor {
+    ggml_tensor * tensor;
+    size_t        size;        // bytes that the device wants for it, padding included
+    int           file   = -1; // where bound to one
+    uint64_t      offset = 0;  // in the file, or in the arena
+    size_t        place  = 0;  // in the slot
+};
+
+// Tensors that are needed at the same time, in the order of their places; a layer, or one of the tensors outside the layers.
+struct group {
+    std::string                  name;
+    std::vector<streamed_tensor> tensors;
+    size_t                       size = 0;
+    int                          slot = -1;
+    int                          next = -1; // the group that takes the slot after this one: itself where nothing else uses the slot
+};
+
+// Groups by layer in the order in which a token passes them, each with its slot. `alignment` is the device's.
+std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int slots, size_t alignment);
+
+} // namespace nbm

@@ -1,0 +1,67 @@
+// Where streamed bytes rest: host memory, pinned for the device where that can be had, and ranges of files read around the page cache.
+#pragma once
+
+#include "ggml-backend.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+namespace nbm {
+
+// Errors inside the plug-in; the ABI turns them into a status and a line.
+struct failure {
+    int         status;
+    std::string text;
+};
+
+// One allocation of host memory, page-aligned.
+class arena {
+public:
+    // Pinned for `device` if it has such memory; ordinary memory where it has not, or where that failed and `allow_unpinned` says so.
+    arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned);
+    ~arena();
+    arena(const arena &) = delete;
+    arena & operator=(const arena &) = delete;
+
+    uint8_t * data() const { return base; }
+    size_t    size() const { return bytes; }
+    bool      pinned() const { return buffer != nullptr; }
+
+private:
+    ggml_backend_buffer_t buffer = nullptr;
+    void                * mapped = nullptr;
+    uint8_t             * base   = nullptr;
+    size_t                bytes;
+};
+
+// Files opened once each, for reads that bypass the page cache where the file system allows it.
+class files {
+public:
+    static constexpr size_t alignment = 4096; // of offset, length and memory, as direct reads want them
+
+    ~files();
+
+    // A number for the file; opens it on first use.
+    int open(const std::string & path);
+
+    // Fills `memory`, which has room for a whole number of aligned blocks around [offset, offset + size), and returns where `offset` itself landed.
+    const uint8_t * read(int file, uint64_t offset, size_t size, uint8_t * memory) const;
+
+    // Bytes that `read` needs for a range of this size.
+    static size_t room(size_t size) { return (size / alignment + 2) * alignment; }
+
+private:
+    struct entry {
+        std::string path;
+        int         descriptor;
+        bool        direct;
+        uint64_t    size;
+    };
+
+    std::unordered_map<std::string, int> numbers;
+    std::unordered_map<int, entry>       entries;
+};
+
+} // namespace nbm
