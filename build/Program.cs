@@ -7,6 +7,7 @@ Dictionary<string, (Func<string[], int> Run, string Help)> verbs = new()
     ["test"] = (TestVerb.Run, "build and test; arguments go to dotnet test"),
     ["restore"] = (RestoreVerb.Run, "restore NuGet packages; arguments go to dotnet restore"),
     ["engine"] = (EngineVerb.Run, EngineVerb.Usage),
+    ["plugin"] = (PluginVerb.Run, PluginVerb.Usage),
 };
 
 string verb = args.Length == 0 ? "build" : args[0];

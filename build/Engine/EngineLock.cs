@@ -14,6 +14,8 @@ internal sealed record PinnedPackage(string Package, string Integrity, string Fo
 internal sealed record EngineLock(
     string Engine, string Version, PinnedPackage Sources, Dictionary<string, Dictionary<string, PinnedPackage[]>> Platforms)
 {
+    public const string SourcesKind = "sources";
+
     private static readonly JsonSerializerOptions s_strict = new(JsonSerializerDefaults.Web)
     {
         PropertyNameCaseInsensitive = false,
@@ -48,9 +50,10 @@ internal sealed record EngineLock(
 
     public bool Has(string rid, string kind) => Platforms.TryGetValue(rid, out var kinds) && kinds.ContainsKey(kind);
 
-    /// <summary>The packages of one engine, or an error that names the ones there are.</summary>
+    /// <summary>The packages of one engine, or an error that names the ones there are. The sources are the same for every platform.</summary>
     public PinnedPackage[] Packages(string rid, string kind)
     {
+        if (kind == SourcesKind) return [Sources];
         if (Has(rid, kind)) return Platforms[rid][kind];
         string known = string.Join(", ", Platforms.SelectMany(static p => p.Value.Keys.Select(k => $"{p.Key} {k}")));
         throw new BuildException(

@@ -14,12 +14,12 @@ internal static class Tarball
 
     private const UnixFileMode TextMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
-    /// <summary>Unpacks the libraries under the pin's folder, keeping sub-folders, and its licenses as <c>LICENSE.PACKAGE.txt</c>.</summary>
+    /// <summary>Unpacks the libraries and sources under the pin's folder, keeping sub-folders, and its licenses as <c>LICENSE.PACKAGE.txt</c>.</summary>
     public static void Unpack(string tarball, PinnedPackage pin, string into)
     {
         using GZipStream gzip = new(File.OpenRead(tarball), CompressionMode.Decompress);
         using TarReader reader = new(gzip);
-        int libraries = 0;
+        int found = 0;
         while (reader.GetNextEntry() is { } entry)
         {
             if (entry.EntryType is TarEntryType.Directory or TarEntryType.GlobalExtendedAttributes) continue;
@@ -28,11 +28,11 @@ internal static class Tarball
             if (!entry.Name.StartsWith(Top, StringComparison.Ordinal) || !StaysInside(entry.Name))
                 throw new BuildException($"{pin.Package}: entry '{entry.Name}' leaves the package");
             if (Target(entry.Name[Top.Length..], pin) is not { } target) continue;
-            bool library = IsLibrary(target);
-            if (library) libraries++;
-            Write(entry, Path.Combine(into, target), library ? LibraryMode : TextMode);
+            bool wanted = IsWanted(target);
+            if (wanted) found++;
+            Write(entry, Path.Combine(into, target), wanted ? LibraryMode : TextMode);
         }
-        if (libraries == 0) throw new BuildException($"{pin.Package}: there is no library under '{pin.Folder}'");
+        if (found == 0) throw new BuildException($"{pin.Package}: there is no library under '{pin.Folder}'");
     }
 
     /// <summary>Whether a relative path names something below where it starts.</summary>
@@ -44,10 +44,11 @@ internal static class Tarball
     {
         if (pin.Licenses.Contains(name)) return $"{name}.{pin.Package.Split('/')[^1]}.txt";
         string folder = pin.Folder + "/";
-        return name.StartsWith(folder, StringComparison.Ordinal) && IsLibrary(name) ? name[folder.Length..] : null;
+        return name.StartsWith(folder, StringComparison.Ordinal) && IsWanted(name) ? name[folder.Length..] : null;
     }
 
-    private static bool IsLibrary(string name) => Path.GetExtension(name) is ".so" or ".dll" or ".dylib";
+    // Libraries, and the git bundle with the sources.
+    private static bool IsWanted(string name) => Path.GetExtension(name) is ".so" or ".dll" or ".dylib" or ".bundle";
 
     private static void Write(TarEntry entry, string path, UnixFileMode mode)
     {

@@ -114,6 +114,12 @@ internal static unsafe class EngineLibrary
         return string.Join(", ", lines.Length > 1 ? lines[1..] : lines);
     }
 
+    /// <summary>Makes a library that builds on the engine known to the bindings.</summary>
+    internal static void Add(string name, nint library)
+    {
+        lock (s_gate) s_libraries[name] = library;
+    }
+
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path) => s_libraries.GetValueOrDefault(name);
 
     private static void Initialize()

@@ -1,0 +1,28 @@
+namespace NativeBigModel.Build;
+
+/// <summary>The ggml headers that the plug-in is built against, taken out of the pinned sources.</summary>
+internal static class GgmlHeaders
+{
+    private static readonly string[] s_paths = ["LICENSE", "ggml/include", "ggml/src/ggml-impl.h", "ggml/src/ggml-backend-impl.h"];
+
+    /// <summary>The folder that holds them, fetched and unpacked now unless it is there already.</summary>
+    public static string Fetch(EngineLock pins, string root)
+    {
+        string headers = Path.Combine(root, $"headers-{pins.Version}");
+        if (Directory.Exists(headers)) return headers;
+        string sources = new EngineFetcher(pins, root, new Npm(), Console.Out).Fetch("any", EngineLock.SourcesKind);
+        string work = $"{headers}.{Environment.ProcessId}";
+        try
+        {
+            Command.Run("git", "is needed to unpack llama.cpp's sources", "clone", "--quiet", "--no-checkout", Path.Combine(sources, "gitRelease.bundle"), work);
+            Command.Run("git", "is needed to unpack llama.cpp's sources", ["-C", work, "checkout", "--quiet", "HEAD", "--", .. s_paths]);
+            Directory.Delete(Path.Combine(work, ".git"), recursive: true);
+            if (!Directory.Exists(headers)) Directory.Move(work, headers);
+        }
+        finally
+        {
+            if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
+        }
+        return headers;
+    }
+}

@@ -1,0 +1,71 @@
+using System.Runtime.InteropServices;
+
+namespace NativeBigModel.Native;
+
+/// <summary>nbm_status.</summary>
+internal enum NbmStatus { Ok = 0, Invalid = 1, NoMemory = 2, IO = 3 }
+
+/// <summary>nbm_options.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NbmOptions
+{
+    public uint Ring;
+    public uint AllowUnpinned;
+}
+
+/// <summary>nbm_stats.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NbmStats
+{
+    public ulong Groups;
+    public ulong RingBytes;
+    public ulong RamBytes;
+    public ulong FileBytes;
+    public ulong StagingBytes;
+    public ulong Pinned;
+    public ulong Loads;
+    public ulong BytesFromRam;
+    public ulong BytesFromFile;
+    public ulong LoadNs;
+    public ulong WaitNs;
+}
+
+/// <summary>native/nbm.h: the streaming plug-in.</summary>
+internal static unsafe partial class NbmApi
+{
+    private const string Nbm = StreamingLibrary.Nbm;
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_create")]
+    internal static partial NbmStatus NbmDeviceCreate(GgmlBackendDevice* inner, in NbmOptions options, out NbmDeviceHandle device, byte* error, nuint errorSize);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_handle")]
+    internal static partial GgmlBackendDevice* NbmDeviceHandleOf(NbmDeviceHandle device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_stream_buft")]
+    internal static partial GgmlBackendBufferType* NbmDeviceStreamBuft(NbmDeviceHandle device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_bind_file", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial NbmStatus NbmDeviceBindFile(NbmDeviceHandle device, GgmlTensor* tensor, string path, ulong offset, byte* error, nuint errorSize);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_commit")]
+    internal static partial NbmStatus NbmDeviceCommit(NbmDeviceHandle device, byte* error, nuint errorSize);
+
+    /// <summary>Null for a tensor that is bound to a file or does not stream.</summary>
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_tensor_bytes")]
+    internal static partial void* NbmDeviceTensorBytes(NbmDeviceHandle device, GgmlTensor* tensor);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_last_error")]
+    internal static partial void NbmDeviceLastError(NbmDeviceHandle device, byte* error, nuint errorSize);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_get_stats")]
+    internal static partial void NbmDeviceGetStats(NbmDeviceHandle device, out NbmStats stats);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_reset_stats")]
+    internal static partial void NbmDeviceResetStats(NbmDeviceHandle device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_destroy")]
+    internal static partial void NbmDeviceDestroy(nint device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
+    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize);
+}

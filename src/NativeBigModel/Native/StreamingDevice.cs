@@ -1,0 +1,79 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace NativeBigModel.Native;
+
+internal sealed class NbmDeviceHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
+{
+    protected override bool ReleaseHandle()
+    {
+        NbmApi.NbmDeviceDestroy(handle);
+        return true;
+    }
+}
+
+/// <summary>A device that streams one model's weights through a ring of slots; see native/nbm.h for the order of calls. The model must hold <see cref="Handle"/> until it is freed.</summary>
+internal sealed unsafe class StreamingDevice
+{
+    private const int ErrorBytes = 512;
+
+    private StreamingDevice(NbmDeviceHandle handle) => Handle = handle;
+
+    private delegate NbmStatus Call(byte* error, nuint size);
+
+    public NbmDeviceHandle Handle { get; }
+
+    /// <summary>The device for llama.cpp, as ggml_backend_dev_t.</summary>
+    public nint Device => (nint)NbmApi.NbmDeviceHandleOf(Handle);
+
+    /// <summary>The buffer type of the weights that stream.</summary>
+    public GgmlBackendBufferType* BufferType => NbmApi.NbmDeviceStreamBuft(Handle);
+
+    public NbmStats Stats
+    {
+        get
+        {
+            NbmApi.NbmDeviceGetStats(Handle, out NbmStats stats);
+            return stats;
+        }
+    }
+
+    /// <summary>Wraps a device.</summary>
+    /// <param name="inner">A ggml_backend_dev_t.</param>
+    /// <param name="ring">Slots, at least 2.</param>
+    public static StreamingDevice Create(nint inner, int ring)
+    {
+        StreamingLibrary.Load();
+        NbmDeviceHandle? handle = null;
+        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1 };
+        Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
+        return new StreamingDevice(handle!);
+    }
+
+    /// <summary>Lets a tensor's bytes stay in a file.</summary>
+    public void BindFile(nint tensor, string path, long offset) =>
+        Check((error, size) => NbmApi.NbmDeviceBindFile(Handle, (GgmlTensor*)tensor, path, (ulong)offset, error, size));
+
+    /// <summary>Allocates ring and store.</summary>
+    /// <exception cref="EngineException">Memory was refused.</exception>
+    public void Commit() => Check((error, size) => NbmApi.NbmDeviceCommit(Handle, error, size));
+
+    /// <summary>Where a streamed tensor's bytes go, after the commit; null for one in a file or on a device.</summary>
+    public byte* Bytes(nint tensor) => (byte*)NbmApi.NbmDeviceTensorBytes(Handle, (GgmlTensor*)tensor);
+
+    public void ResetStats() => NbmApi.NbmDeviceResetStats(Handle);
+
+    /// <summary>Why the last computation failed, or nothing.</summary>
+    public string TakeError()
+    {
+        byte* error = stackalloc byte[ErrorBytes];
+        NbmApi.NbmDeviceLastError(Handle, error, ErrorBytes);
+        return Utf8.Text(error);
+    }
+
+    private static void Check(Call call)
+    {
+        byte* error = stackalloc byte[ErrorBytes];
+        NbmStatus status = call(error, ErrorBytes);
+        if (status != NbmStatus.Ok) throw new EngineException($"streaming: {Utf8.Text(error)}");
+    }
+}

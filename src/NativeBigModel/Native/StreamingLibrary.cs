@@ -1,0 +1,49 @@
+using System.Runtime.InteropServices;
+
+namespace NativeBigModel.Native;
+
+/// <summary>Loads the streaming plug-in, which lies in the engine's folder or the one above. The engine must be loaded first: the plug-in uses its ggml.</summary>
+internal static class StreamingLibrary
+{
+    public const string Nbm = "nbm";
+
+    private static readonly Lock s_gate = new();
+    private static bool s_ready;
+
+    /// <exception cref="EngineException">It is not there, was refused, or is of another version. Lists every path tried, each with its reason.</exception>
+    public static void Load()
+    {
+        lock (s_gate)
+        {
+            if (s_ready) return;
+            EngineLibrary.Load();
+            string engine = EngineLibrary.Folder!;
+            List<string> refusals = [];
+            foreach (string folder in (string[])[engine, Path.GetDirectoryName(engine)!, AppContext.BaseDirectory])
+            {
+                string path = Path.Combine(folder, FileName);
+                try
+                {
+                    EngineLibrary.Add(Nbm, NativeLibrary.Load(path));
+                    RequireSameLayout(path);
+                    s_ready = true;
+                    return;
+                }
+                catch (Exception refusal) when (refusal is DllNotFoundException or BadImageFormatException)
+                {
+                    refusals.Add($"{path} ({(File.Exists(path) ? EngineLibrary.LoaderReason(refusal.Message) : "there is no such file")})");
+                }
+            }
+            throw new EngineException($"layers can be streamed only with the plug-in, which could not be loaded; tried {string.Join("; ", refusals)}");
+        }
+    }
+
+    private static string FileName => OperatingSystem.IsWindows() ? "nbm.dll" : OperatingSystem.IsMacOS() ? "libnbm.dylib" : "libnbm.so";
+
+    private static unsafe void RequireSameLayout(string path)
+    {
+        NbmApi.NbmAbiSizes(out uint options, out uint stats);
+        if (options != sizeof(NbmOptions) || stats != sizeof(NbmStats))
+            throw new EngineException($"{path} is of another version: its structs take {options} and {stats} bytes, and {sizeof(NbmOptions)} and {sizeof(NbmStats)} are bound");
+    }
+}
