@@ -37,6 +37,7 @@ ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tenso
     if (tensor->view_src == nullptr) {
         nbm::streamed_tensor streamed;
         streamed.tensor = tensor;
+        streamed.bytes  = ggml_nbytes(tensor);
         streamed.size   = ggml_backend_buft_get_alloc_size(ggml_backend_dev_buffer_type(device.inner), tensor);
         device.tensors.push_back(streamed);
     }

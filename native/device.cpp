@@ -52,7 +52,7 @@ void nbm_device::commit() {
         const size_t base = in_ram;
         for (streamed_tensor & tensor : one.tensors) {
             if (tensor.file >= 0) {
-                file_bytes += ggml_nbytes(tensor.tensor);
+                file_bytes += tensor.bytes;
                 continue;
             }
             // Where all of a group is in memory, arena and slot have the same layout and one copy brings it over.

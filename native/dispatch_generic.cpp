@@ -42,7 +42,7 @@ public:
         for (const group & one : groups) {
             for (const streamed_tensor & tensor : one.tensors) {
                 if (tensor.file >= 0) {
-                    largest = std::max(largest, files::room(std::min(ggml_nbytes(tensor.tensor), chunk)));
+                    largest = std::max(largest, files::room(std::min(tensor.bytes, chunk)));
                 }
             }
         }
@@ -208,7 +208,7 @@ private:
     void fill(const group & what, slot & into, nbm_stats & moved) {
         for (size_t i = 0; i < what.tensors.size(); i++) {
             const streamed_tensor & tensor = what.tensors[i];
-            const size_t            size   = ggml_nbytes(tensor.tensor);
+            const size_t            size   = tensor.bytes;
             if (tensor.file >= 0) {
                 from_file(tensor, size, into);
                 moved.bytes_from_file += size;
@@ -219,7 +219,7 @@ private:
             while (i + 1 < what.tensors.size() && what.tensors[i + 1].file < 0
                    && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place - tensor.place) {
                 i++;
-                run = what.tensors[i].place - tensor.place + ggml_nbytes(what.tensors[i].tensor);
+                run = what.tensors[i].place - tensor.place + what.tensors[i].bytes;
             }
             copy_in(into, tensor.place, arena_base + tensor.offset, run);
             moved.bytes_from_ram += run;

@@ -13,8 +13,9 @@ namespace nbm {
 
 // A tensor of the stream buffer type. Its bytes are in the arena, or in a file.
 struct streamed_tensor {
-    ggml_tensor * tensor;
-    size_t        size;        // bytes that the device wants for it, padding included
+    ggml_tensor * tensor;      // the model's, and gone with it: the loader, which may still be at work then, does not look at it
+    size_t        bytes;       // of its data
+    size_t        size;        // that the device wants for it, padding included
     int           file   = -1; // where bound to one
     uint64_t      offset = 0;  // in the file, or in the arena
     size_t        place  = 0;  // in the slot

@@ -20,6 +20,21 @@ internal static class CommonOptions
 
     public static Option<string> KvType() => new("--kv-type") { Description = "Type of the KV cache: F16, BF16, F32, Q8_0 or Q4_0", HelpName = "T", DefaultValueFactory = _ => "F16" };
 
+    public static Option<string> Offload() => new("--offload")
+    {
+        Description = "Layers beyond the GPUs: cpu computes them, stream brings them from memory as they are needed, disk from disk. stream and disk without --max-memory stream every layer",
+        HelpName = "cpu|stream|disk",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    public static Option<int> Ring() => new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
+
+    public static Option<string?> OffloadFolder() => new("--offload-folder") { Description = "Where tensors that stay on disk are written if the checkpoint has them in another layout or type", HelpName = "DIR" };
+
+    public static OffloadMode ParseOffload(string name) => Enum.TryParse(name, ignoreCase: true, out OffloadMode mode) && Enum.IsDefined(mode) && !int.TryParse(name, out _)
+        ? mode
+        : throw new InvalidOptionException($"--offload: '{name}' is not one of cpu, stream, disk");
+
     public static bool WantsJson(ParseResult parsed) => parsed.CommandResult.Command.Options.Any(option => option.Name == JsonName && parsed.GetValue((Option<bool>)option));
 
     public static WeightType ParseType(string? name) => name is null ? WeightType.AsStored : WeightTypes.Parse(name);

@@ -12,8 +12,11 @@ internal static class PlanCommand
         Option<string?> maxMemory = CommonOptions.MaxMemory(), type = CommonOptions.Type();
         Option<int?> context = CommonOptions.Context();
         Option<string> kvType = CommonOptions.KvType();
+        Option<string> offload = CommonOptions.Offload();
+        Option<int> ring = CommonOptions.Ring();
+        Option<string?> offloadFolder = CommonOptions.OffloadFolder();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("plan", "Show where every layer would live and the exact bytes on each device; loads nothing") { path, maxMemory, context, kvType, type, json };
+        var command = new Command("plan", "Show where every layer would live and the exact bytes on each device; loads nothing") { path, maxMemory, context, kvType, type, offload, ring, offloadFolder, json };
         command.SetGuardedAction((parsed, _) =>
         {
             var options = new PlanOptions
@@ -22,6 +25,9 @@ internal static class PlanCommand
                 MaxMemory = CommonOptions.ParseMaxMemory(parsed.GetValue(maxMemory)),
                 ContextLength = parsed.GetValue(context),
                 KvType = CommonOptions.ParseKvType(parsed.GetRequiredValue(kvType)),
+                Offload = CommonOptions.ParseOffload(parsed.GetRequiredValue(offload)),
+                RingSlots = parsed.GetValue(ring),
+                OffloadFolder = parsed.GetValue(offloadFolder),
             };
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
             ModelShape shape = checkpoint.Describe(options.WeightType);

@@ -24,10 +24,13 @@ internal static class RunCommand
         Option<string?> type = CommonOptions.Type(), maxMemory = CommonOptions.MaxMemory();
         Option<int?> context = CommonOptions.Context();
         Option<string> kvType = CommonOptions.KvType();
+        Option<string> offload = CommonOptions.Offload();
+        Option<int> ring = CommonOptions.Ring();
+        Option<string?> offloadFolder = CommonOptions.OffloadFolder();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
         {
-            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, json,
+            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, offload, ring, offloadFolder, json,
         };
         command.SetGuardedAction(async (parsed, cancel) =>
         {
@@ -50,6 +53,9 @@ internal static class RunCommand
                 MaxMemory = CommonOptions.ParseMaxMemory(parsed.GetValue(maxMemory)),
                 ContextLength = parsed.GetValue(context),
                 KvType = CommonOptions.ParseKvType(parsed.GetRequiredValue(kvType)),
+                Offload = CommonOptions.ParseOffload(parsed.GetRequiredValue(offload)),
+                RingSlots = parsed.GetValue(ring),
+                OffloadFolder = parsed.GetValue(offloadFolder),
             };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
             await RunAsync(parsed.GetRequiredValue(path), plan, parsed.GetValue(prompt), ids, generate, parsed.GetValue(json), cancel).ConfigureAwait(false);

@@ -11,9 +11,10 @@ internal static class PlanJson
         Type = plan.WeightType.ToString(),
         Context = plan.ContextLength,
         KvType = plan.KvType.ToString(),
+        plan.RingSlots,
         plan.WeightBytes,
         plan.KvBytes,
-        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
-        Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device }),
+        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
+        Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device, Compute = layer.ComputeDevice, layer.Streamed }),
     };
 }

@@ -28,10 +28,14 @@ internal static class PlanTable
                 ByteSize.Format(device.TotalBytes),
                 device.LimitBytes is { } limit ? ByteSize.Format(limit) : "-",
                 Share(device, bars),
-                Layers(plan, device.Name));
+                Runs(plan, layer => layer.Device == device.Name));
         }
         console.Write(table);
-        if (plan.UsesDisk) console.MarkupLine("[yellow]Some layers fit neither the GPUs nor host memory. Running from disk is not in this version; allow more memory, a smaller --type or a shorter --context.[/]");
+        foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
+        {
+            DevicePlan ring = plan.Devices.First(device => device.Name == streamed.Key.ComputeDevice);
+            console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && layer.Device == streamed.Key.Device)} streamed from {streamed.Key.Device} to {Label(ring.Name)} through a ring of {plan.RingSlots} slots, {ByteSize.Format(ring.RingBytes)}");
+        }
     }
 
     private static string TypeName(Plan plan) => plan.WeightType == WeightType.AsStored ? "as stored" : plan.WeightType.ToString();
@@ -46,14 +50,14 @@ internal static class PlanTable
         return (bar ? $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] " : "") + $"{share * 100,3:0}%";
     }
 
-    private static string Layers(Plan plan, string device)
+    private static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
         var parts = new List<string>();
         for (int i = 0; i < plan.Layers.Length; i++)
         {
-            if (plan.Layers[i].Device != device) continue;
+            if (!belongs(plan.Layers[i])) continue;
             int last = i;
-            while (last + 1 < plan.Layers.Length && plan.Layers[last + 1].Device == device && IsBlock(plan.Layers[i]) == IsBlock(plan.Layers[last + 1])) last++;
+            while (last + 1 < plan.Layers.Length && belongs(plan.Layers[last + 1]) && IsBlock(plan.Layers[i]) == IsBlock(plan.Layers[last + 1])) last++;
             parts.Add(!IsBlock(plan.Layers[i]) ? plan.Layers[i].Name : last == i ? Number(plan.Layers[i]) : $"{Number(plan.Layers[i])}-{Number(plan.Layers[last])}");
             i = last;
         }

@@ -1,9 +1,5 @@
 using System.Diagnostics;
-using Microsoft.Win32.SafeHandles;
-using NativeBigModel.Checkpoints;
-using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Conversion;
-using NativeBigModel.Native;
 using NativeBigModel.Tensors;
 
 namespace NativeBigModel;
@@ -44,36 +40,8 @@ public static class GgufConverter
         long started = Stopwatch.GetTimestamp();
         if (!checkpoint.HasWeights) throw new CheckpointException(Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
         ModelDefinition definition = checkpoint.Define(type);
-        if (definition.Tensors.Any(tensor => tensor.Spec.Type.IsQuantized() && tensor.Spec.Type != tensor.Source.Type)) EngineLibrary.Load();
-        (byte[] header, long[] offsets) = GgufWriter.Write(definition.Metadata, definition.Shape.Tensors);
-        long bytes = offsets.Length == 0 ? header.Length : GgufWriter.Align(offsets[^1] + definition.Shape.Tensors[^1].Bytes);
-        string partial = $"{outputPath}.{Guid.NewGuid():N}.partial";
-        try
-        {
-            using (var files = new CheckpointFiles())
-            using (SafeFileHandle output = File.OpenHandle(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.None, bytes))
-            {
-                RandomAccess.Write(output, header, 0);
-                var tracker = new ProgressTracker(progress, definition.Shape.WeightBytes);
-                TensorPump.Run(definition.Tensors, files, new FileSink(output, offsets), tracker.Add, cancel);
-                RandomAccess.SetLength(output, bytes);
-                RandomAccess.FlushToDisk(output);
-            }
-            File.Move(partial, outputPath, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(partial);
-            throw;
-        }
+        (long bytes, _) = GgufFile.Write(outputPath, definition.Metadata, definition.Tensors, progress, cancel);
         progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
         return new ConversionResult(outputPath, bytes, definition.Shape.Tensors, Stopwatch.GetElapsedTime(started));
-    }
-
-    private sealed class FileSink(SafeFileHandle output, long[] offsets) : ITensorSink
-    {
-        public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) => scratch.AsSpan(0, bytes);
-
-        public void End(int tensor, long offset, ReadOnlySpan<byte> piece) => RandomAccess.Write(output, piece, offsets[tensor] + offset);
     }
 }

@@ -7,9 +7,20 @@ namespace NativeBigModel.Native;
 
 internal sealed class LlamaModelHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
 {
+    private SafeHandle? _device;
+
+    /// <summary>Keeps a device that the model was built on until the model is freed.</summary>
+    public void Hold(SafeHandle device)
+    {
+        bool held = false;
+        device.DangerousAddRef(ref held);
+        _device = device;
+    }
+
     protected override bool ReleaseHandle()
     {
         LlamaModelApi.LlamaModelFree(handle);
+        _device?.DangerousRelease();
         return true;
     }
 }

@@ -9,7 +9,8 @@ internal sealed class DeviceLedger(MemoryLimits limits)
     {
         public long Weights;
         public long Kv;
-        public long Total => Weights + Kv;
+        public long Ring;
+        public long Total => Weights + Kv + Ring;
     }
 
     private readonly Dictionary<string, Account> _accounts = [];
@@ -18,16 +19,16 @@ internal sealed class DeviceLedger(MemoryLimits limits)
     private int _gpu;
     private bool _hostClosed;
 
-    public bool HasGpus => !limits.Gpus.IsEmpty;
+    public bool HasRing { get; private set; }
 
-    /// <summary>The first GPU, from the current one on, with this much room; null where none has.</summary>
-    public string? TryGpus(long bytes)
+    /// <summary>The first GPU, from the current one on, with this much room besides what <paramref name="reserved"/> keeps free on it; null where none has.</summary>
+    public string? TryGpus(long bytes, Func<string, long> reserved)
     {
         int[] gpus = [.. limits.Gpus.Keys];
         for (; _gpu < gpus.Length; _gpu++)
         {
             string name = DeviceName.Gpu(gpus[_gpu]);
-            if (Find(name).Total + bytes <= limits.Gpus[gpus[_gpu]]) return name;
+            if (Find(name).Total + bytes + reserved(name) <= limits.Gpus[gpus[_gpu]]) return name;
         }
         return null;
     }
@@ -44,22 +45,30 @@ internal sealed class DeviceLedger(MemoryLimits limits)
         return host;
     }
 
-    /// <summary>The memory that holds the keys and values of a layer whose weights stay on disk.</summary>
-    /// <exception cref="DoesNotFitException">No memory has room for them.</exception>
-    public string TakeMemory(long bytes)
+    /// <summary>Puts bytes on a device that must have room for them.</summary>
+    /// <exception cref="DoesNotFitException">It has not.</exception>
+    public void Take(string device, long weights, long kv)
     {
-        string name = limits.Host is not null ? DeviceName.Host : limits.Gpus.IsEmpty ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.First());
-        long limit = limits.Host ?? (limits.Gpus.IsEmpty ? 0 : limits.Gpus.Values.First());
-        long needed = Find(name).Total + bytes;
-        return bytes == 0 || needed <= limit ? name
-            : throw new DoesNotFitException(name, needed, limit, "a shorter context or a smaller KV type needs less, or allow more");
+        if (weights + kv > 0 && Find(device).Total + weights + kv > LimitOf(device))
+            throw Refuse(device, weights + kv, "a shorter context, a smaller KV type or a smaller ring needs less, or allow more");
+        Add(device, weights, kv);
     }
+
+    public DoesNotFitException Refuse(string device, long bytes, string advice) => new(device, Find(device).Total + bytes, LimitOf(device), advice);
 
     public void Add(string device, long weights, long kv)
     {
         Account account = Find(device);
         account.Weights += weights;
         account.Kv += kv;
+    }
+
+    /// <exception cref="DoesNotFitException">The ring alone is more than the device may hold.</exception>
+    public void AddRing(string device, long bytes)
+    {
+        if (bytes > LimitOf(device)) throw Refuse(device, bytes, "the ring that layers are streamed through needs that much: allow more, or fewer slots");
+        Find(device).Ring += bytes;
+        HasRing = true;
     }
 
     public ImmutableArray<DevicePlan> ToPlan()
@@ -71,7 +80,9 @@ internal sealed class DeviceLedger(MemoryLimits limits)
         return plans.ToImmutable();
     }
 
-    private DevicePlan Device(string name, long? limit) => new(name, Find(name).Weights, Find(name).Kv, limit);
+    private long LimitOf(string device) => (DeviceName.GpuIndex(device) is { } gpu ? limits.Gpus[gpu] : limits.Host) ?? 0;
+
+    private DevicePlan Device(string name, long? limit) => new(name, Find(name).Weights, Find(name).Kv, Find(name).Ring, limit);
 
     private Account Find(string name)
     {

@@ -35,14 +35,20 @@ public sealed record Plan
     /// <summary>Bytes of the KV cache.</summary>
     public long KvBytes => Layers.Sum(layer => layer.KvBytes);
 
-    /// <summary>Whether some layers stay on disk because neither GPUs nor host memory may hold them.</summary>
-    public bool UsesDisk => Layers.Any(layer => layer.Device == DeviceName.Disk);
+    /// <summary>Slots of the ring, where some layers are streamed.</summary>
+    public int RingSlots { get; init; }
+
+    /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them, or null.</summary>
+    public string? OffloadFolder { get; init; }
+
+    /// <summary>Whether some layers pass through a ring of slots while they are computed.</summary>
+    public bool Streams => Layers.Any(layer => layer.Streamed);
 
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes)
-            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes)
+        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder)
+            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan());
 
@@ -52,21 +58,23 @@ public sealed record Plan
 
 /// <summary>Where one layer lives.</summary>
 /// <param name="Name"><c>input</c> (the token embedding), <c>blk.N</c>, or <c>output</c> (final norm and output projection).</param>
-/// <param name="Device">A <see cref="DeviceName"/>.</param>
-/// <param name="WeightBytes">Bytes of its tensors there.</param>
+/// <param name="Device">The <see cref="DeviceName"/> where its weights rest.</param>
+/// <param name="ComputeDevice">The <see cref="DeviceName"/> that computes it and holds its keys and values.</param>
+/// <param name="Streamed">Whether its weights pass through the ring of the computing device.</param>
+/// <param name="WeightBytes">Bytes of its tensors.</param>
 /// <param name="KvBytes">Bytes of its keys and values.</param>
-/// <param name="KvDevice">Where these are: with the layer, except that a layer on disk keeps them in memory.</param>
-public sealed record LayerPlacement(string Name, string Device, long WeightBytes, long KvBytes, string KvDevice);
+public sealed record LayerPlacement(string Name, string Device, string ComputeDevice, bool Streamed, long WeightBytes, long KvBytes);
 
 /// <summary>What one device holds.</summary>
 /// <param name="Name">A <see cref="DeviceName"/>.</param>
 /// <param name="WeightBytes">Bytes of weights.</param>
 /// <param name="KvBytes">Bytes of KV cache.</param>
+/// <param name="RingBytes">Bytes of the ring that streamed layers pass through.</param>
 /// <param name="LimitBytes">Bytes that it may hold; null for the disk.</param>
-public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long? LimitBytes)
+public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long? LimitBytes)
 {
     /// <summary>Bytes of everything.</summary>
-    public long TotalBytes => WeightBytes + KvBytes;
+    public long TotalBytes => WeightBytes + KvBytes + RingBytes;
 }
 
 /// <summary>Names of devices in plans, the same that <see cref="MemoryLimits"/> reads.</summary>

@@ -1,5 +1,16 @@
 namespace NativeBigModel.Planning;
 
+/// <summary>What happens to layers that the GPUs cannot hold.</summary>
+public enum OffloadMode
+{
+    /// <summary>They rest in host memory and the CPU computes them; what host memory cannot hold is streamed from disk.</summary>
+    Cpu,
+    /// <summary>They rest in host memory and are streamed to the last GPU, or to the CPU where there is no GPU; what host memory cannot hold is streamed from disk.</summary>
+    Stream,
+    /// <summary>They stay on disk and are streamed from there.</summary>
+    Disk,
+}
+
 /// <summary>What to plan for.</summary>
 public sealed record PlanOptions
 {
@@ -23,4 +34,13 @@ public sealed record PlanOptions
 
     /// <summary>Tokens of a prompt that are computed together.</summary>
     public int BatchSize { get; init; } = 512;
+
+    /// <summary>What happens to layers that the GPUs cannot hold. <see cref="OffloadMode.Stream"/> and <see cref="OffloadMode.Disk"/> without <see cref="MaxMemory"/> stream every layer.</summary>
+    public OffloadMode Offload { get; init; }
+
+    /// <summary>Slots of the ring through which layers are streamed: one is computed from while the others are filled.</summary>
+    public int RingSlots { get; init; } = 3;
+
+    /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them; null where none may be written.</summary>
+    public string? OffloadFolder { get; init; }
 }

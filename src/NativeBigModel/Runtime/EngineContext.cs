@@ -16,9 +16,12 @@ internal sealed unsafe class EngineContext : IDisposable
     private readonly int _batchSize;
     private readonly int _vocabulary;
 
-    private EngineContext(LlamaContextHandle handle, int* abort, int batchSize, int vocabulary, int length)
+    private readonly StreamingDevice? _streaming;
+
+    private EngineContext(LlamaContextHandle handle, StreamingDevice? streaming, int* abort, int batchSize, int vocabulary, int length)
     {
         _abort = abort;
+        _streaming = streaming;
         (_handle, _batchSize, _vocabulary, Length) = (handle, batchSize, vocabulary, length);
     }
 
@@ -52,7 +55,7 @@ internal sealed unsafe class EngineContext : IDisposable
         parameters.AbortCallbackData = abort;
         long since = NativeLog.Count;
         LlamaContextHandle handle = LlamaContextHandle.Create(model.Handle, parameters);
-        if (!handle.IsInvalid) return new EngineContext(handle, abort, batch, vocabulary, plan.ContextLength);
+        if (!handle.IsInvalid) return new EngineContext(handle, model.Streaming, abort, batch, vocabulary, plan.ContextLength);
         NativeMemory.Free(abort);
         throw new EngineException($"llama.cpp could not make a context of {plan.ContextLength} tokens: {NativeLog.ErrorText(since)}");
     }
@@ -113,10 +116,14 @@ internal sealed unsafe class EngineContext : IDisposable
             var batch = new LlamaBatch { NTokens = tokens.Length, Token = ids, Logits = allLogits ? outputs : null };
             LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, batch);
             if (status == LlamaDecodeStatus.Aborted) throw new OperationCanceledException(cancel);
-            if (status != LlamaDecodeStatus.Success) throw new EngineException($"llama.cpp could not compute {tokens.Length} tokens at position {Used} (status {(int)status}): {NativeLog.ErrorText(since)}");
+            if (status != LlamaDecodeStatus.Success) throw Failure($"llama.cpp could not compute {tokens.Length} tokens at position {Used} (status {(int)status})", since);
         }
         Used += tokens.Length;
     }
+
+    // A layer that could not be streamed is the cause; what llama.cpp says of the failed graph is not.
+    private EngineException Failure(string what, long since) =>
+        new($"{what}: {(_streaming?.TakeError() is { Length: > 0 } reason ? reason : NativeLog.ErrorText(since))}");
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static byte ShouldAbort(void* data) => Volatile.Read(ref *(int*)data) != 0 ? (byte)1 : (byte)0;

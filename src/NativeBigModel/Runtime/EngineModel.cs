@@ -15,9 +15,12 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal sealed unsafe class EngineModel : IDisposable
 {
-    private EngineModel(LlamaModelHandle handle) => Handle = handle;
+    private EngineModel(LlamaModelHandle handle, StreamingDevice? streaming) => (Handle, Streaming) = (handle, streaming);
 
     public LlamaModelHandle Handle { get; }
+
+    /// <summary>The device that layers are streamed to, if any are.</summary>
+    public StreamingDevice? Streaming { get; }
 
     /// <summary>Loads the tokenizer alone; no tensor is allocated and none is read.</summary>
     public static EngineModel LoadVocabulary(ModelDefinition definition)
@@ -25,7 +28,7 @@ internal sealed unsafe class EngineModel : IDisposable
         EngineLibrary.Load();
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
         parameters.VocabOnly = 1;
-        return new EngineModel(Create(definition.Metadata, [], parameters, null));
+        return new EngineModel(Create(definition.Metadata, [], parameters, null), null);
     }
 
     /// <summary>Allocates and fills a whole model.</summary>
@@ -35,35 +38,70 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         EngineLibrary.Load();
         cancel.ThrowIfCancellationRequested();
-        var placement = EnginePlacement.Of(plan);
+        EnginePlacement placement = EnginePlacement.Of(plan);
         var collected = new Collector();
-        LlamaModelHandle handle;
-        fixed (nint* devices = placement.Devices)
-        fixed (float* split = placement.TensorSplit)
-        {
-            LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
-            parameters.Devices = (GgmlBackendDevice**)devices;
-            parameters.TensorSplit = split;
-            parameters.NGpuLayers = placement.OffloadedLayers;
-            parameters.LoadMode = LlamaLoadMode.None;
-            handle = Create(definition.Metadata, definition.Shape.Tensors, parameters, collected);
-        }
+        LlamaModelHandle? handle = null;
         try
         {
+            handle = Create(definition, placement, collected);
+            if (placement.Streaming is { } device) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
+            if (placement.Streaming is { } streaming) targets = Commit(streaming, targets, plan, definition, cancel);
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
-            return new EngineModel(handle);
+            return new EngineModel(handle, placement.Streaming);
         }
         catch
         {
-            handle.Dispose();
+            handle?.Dispose();
+            placement.Streaming?.Handle.Dispose();
             throw;
         }
     }
 
-    public void Dispose() => Handle.Dispose();
+    public void Dispose()
+    {
+        Handle.Dispose();
+        Streaming?.Handle.Dispose();
+    }
+
+    private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
+    {
+        LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
+        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[2];
+        fixed (nint* devices = placement.Devices)
+        fixed (float* split = placement.TensorSplit)
+        fixed (byte* pattern = placement.StreamedTensors)
+        {
+            overrides[0] = new() { Pattern = pattern, Buft = placement.Streaming is { } streaming ? streaming.BufferType : null };
+            overrides[1] = default;
+            parameters.Devices = (GgmlBackendDevice**)devices;
+            parameters.TensorSplit = split;
+            parameters.NGpuLayers = placement.OffloadedLayers;
+            parameters.LoadMode = LlamaLoadMode.None;
+            parameters.TensorBuftOverrides = overrides;
+            return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
+        }
+    }
+
+    // Layers on disk are bound to their files; what remains to be filled is returned.
+    private static List<Target> Commit(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
+    {
+        HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
+        List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec)))];
+        Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
+        foreach (Target target in bound)
+        {
+            (string file, long offset) = places[target.Tensor.Spec.Name];
+            streaming.BindFile(target.Address, file, offset);
+        }
+        streaming.Commit();
+        return [.. targets.Except(bound).Select(target => target with { Bytes = (nint)streaming.Bytes(target.Address) })];
+    }
+
+    private static string LayerName(TensorSpec tensor) =>
+        tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
     {
@@ -89,7 +127,8 @@ internal sealed unsafe class EngineModel : IDisposable
     private static void Collect(GgmlTensor* tensor, void* userData) =>
         ((Collector)GCHandle.FromIntPtr((nint)userData).Target!).Tensors.Add((nint)tensor);
 
-    private readonly record struct Target(ModelTensor Tensor, nint Address);
+    /// <summary>A tensor that llama.cpp allocated, and where its bytes go if not to the tensor's own memory.</summary>
+    private readonly record struct Target(ModelTensor Tensor, nint Address, nint Bytes = 0);
 
     /// <summary>The tensors that llama.cpp asked to have filled; it lives as long as the model.</summary>
     private sealed class Collector
@@ -115,15 +154,22 @@ internal sealed unsafe class EngineModel : IDisposable
 
     private sealed class MemorySink(List<Target> targets) : ITensorSink
     {
-        private readonly bool[] _host = [.. targets.Select(target => GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)target.Address)->Buffer))];
+        private readonly nint[] _memory = [.. targets.Select(HostMemory)];
 
         public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) =>
-            _host[tensor] ? new Span<byte>((byte*)((GgmlTensor*)targets[tensor].Address)->Data + offset, bytes) : scratch.AsSpan(0, bytes);
+            _memory[tensor] != 0 ? new Span<byte>((byte*)_memory[tensor] + offset, bytes) : scratch.AsSpan(0, bytes);
 
         public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
         {
-            if (_host[tensor]) return;
+            if (_memory[tensor] != 0) return;
             fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet((GgmlTensor*)targets[tensor].Address, from, (nuint)offset, (nuint)piece.Length);
+        }
+
+        private static nint HostMemory(Target target)
+        {
+            if (target.Bytes != 0) return target.Bytes;
+            var tensor = (GgmlTensor*)target.Address;
+            return GgmlBackendApi.GgmlBackendBufferIsHost(tensor->Buffer) ? (nint)tensor->Data : 0;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
@@ -5,29 +6,46 @@ namespace NativeBigModel.Runtime;
 
 /// <summary>
 /// A plan in llama.cpp's terms: a list of devices and how many consecutive layers each takes. Host memory is the last device of the list when
-/// some layers go there, so that layers and their KV cache land exactly where the plan has them.
+/// some layers are computed there, so that layers and their KV cache land exactly where the plan has them. A device that layers are streamed to is
+/// wrapped, and a pattern sends their weights to the wrapper's buffer type.
 /// </summary>
-/// <param name="Devices">Null-terminated, as llama_model_params.devices; only the terminator for a plan without GPUs.</param>
-/// <param name="TensorSplit">Layers per device, padded to llama_max_devices().</param>
-/// <param name="OffloadedLayers">n_gpu_layers: all, or none without GPUs.</param>
-internal sealed record EnginePlacement(nint[] Devices, float[] TensorSplit, int OffloadedLayers)
+internal sealed class EnginePlacement
 {
-    /// <exception cref="DoesNotFitException">The plan leaves layers on disk.</exception>
-    /// <exception cref="EngineException">The plan uses a GPU that is not here.</exception>
+    private EnginePlacement(nint[] devices, float[] tensorSplit, int offloadedLayers, StreamingDevice? streaming, byte[]? streamedTensors) =>
+        (Devices, TensorSplit, OffloadedLayers, Streaming, StreamedTensors) = (devices, tensorSplit, offloadedLayers, streaming, streamedTensors);
+
+    /// <summary>Null-terminated, as llama_model_params.devices; only the terminator for a plan that the CPU computes from memory.</summary>
+    public nint[] Devices { get; }
+
+    /// <summary>Layers per device, padded to llama_max_devices().</summary>
+    public float[] TensorSplit { get; }
+
+    /// <summary>n_gpu_layers: all, or none without devices.</summary>
+    public int OffloadedLayers { get; }
+
+    /// <summary>The wrapped device, where layers are streamed.</summary>
+    public StreamingDevice? Streaming { get; }
+
+    /// <summary>The names of the streamed tensors as a regular expression, zero-terminated UTF-8.</summary>
+    public byte[]? StreamedTensors { get; }
+
+    /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
     public static EnginePlacement Of(Plan plan)
     {
-        if (plan.UsesDisk)
-        {
-            DevicePlan disk = plan.Devices.First(device => device.Name == DeviceName.Disk);
-            throw new DoesNotFitException(DeviceName.Disk, disk.WeightBytes, 0,
-                "these bytes fit neither the GPUs nor host memory, and running from disk is not in this version: allow more memory, a smaller --type or a shorter context");
-        }
-        List<(string Device, int Layers)> runs = [.. plan.Layers.Where(layer => layer.Name != "input").GroupBy(layer => layer.Device).Select(run => (run.Key, run.Count()))];
+        List<LayerPlacement> layers = [.. plan.Layers.Where(layer => layer.Name != Item.Input)];
+        List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
-        if (runs is [(DeviceName.Host, _)]) return new([0], split, 0);
+        List<LayerPlacement> streamed = [.. layers.Where(layer => layer.Streamed)];
+        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0, null, null);
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
-        return new([.. runs.Select(run => Find(run.Device)), 0], split, runs.Sum(run => run.Layers));
+        string? target = streamed.FirstOrDefault()?.ComputeDevice;
+        StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.RingSlots);
+        nint[] devices = [.. runs.Select(run => run.Device == target ? streaming!.Device : Find(run.Device)), 0];
+        return new(devices, split, layers.Count, streaming, target is null ? null : Encoding.UTF8.GetBytes(Pattern(streamed) + '\0'));
     }
+
+    private static string Pattern(List<LayerPlacement> streamed) =>
+        $"^({string.Join('|', streamed.Select(layer => layer.Name == Item.Output ? "output" : layer.Name.Replace(".", "\\.", StringComparison.Ordinal) + "\\."))})";
 
     private static nint Find(string name)
     {

@@ -9,6 +9,8 @@ namespace NativeBigModel.Tensors;
 /// </summary>
 internal sealed class RotaryPairs(TensorSource inner, int headRows) : TensorSource(inner.Type, inner.Rows, inner.Columns)
 {
+    public override IEnumerable<string> Files => inner.Files;
+
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
     {
         int rowBytes = checked((int)RowBytes);

@@ -16,6 +16,9 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 
     public long RowBytes => Type.RowBytes(Columns);
 
+    /// <summary>The files that the rows come from.</summary>
+    public virtual IEnumerable<string> Files => [];
+
     /// <summary>Reads whole rows, beginning with <paramref name="firstRow"/>, until <paramref name="destination"/> is full. Safe to call from several threads.</summary>
     public abstract void Read(CheckpointFiles files, long firstRow, Span<byte> destination);
 }
@@ -23,8 +26,13 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 /// <summary>Rows as they stand in a file.</summary>
 internal sealed class StoredSource(StoredTensor tensor, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
 {
+    /// <summary>The stored tensor, whose bytes are the rows as they stand.</summary>
+    public StoredTensor Tensor { get; } = tensor;
+
+    public override IEnumerable<string> Files => [Tensor.File];
+
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
-        files.Read(tensor.File, tensor.Offset + firstRow * RowBytes, destination);
+        files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
 }
 
 /// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>

@@ -1,0 +1,90 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>A layer to place, or the input or output of the model.</summary>
+/// <param name="Name">As in <see cref="LayerPlacement"/>.</param>
+/// <param name="WeightBytes">Bytes of its tensors.</param>
+/// <param name="KvBytes">Bytes of its keys and values.</param>
+/// <param name="SlotBytes">Bytes of the slot that it would need if it were streamed.</param>
+/// <param name="SharedBytes">Bytes that it shares with the input while both are in host memory, and needs for itself on a GPU.</param>
+internal sealed record Item(string Name, long WeightBytes, long KvBytes, long SlotBytes, long SharedBytes)
+{
+    public const string Input = "input";
+    public const string Output = "output";
+}
+
+/// <summary>One attempt to place a model's items within the limits.</summary>
+internal sealed class Placement
+{
+    private readonly OffloadMode _mode;
+    private readonly bool _streamAll;
+    private readonly DeviceLedger _devices;
+    private readonly string _target; // computes what is streamed
+    private long _kvToCome;
+
+    public Placement(MemoryLimits limits, OffloadMode mode, bool streamAll, long ringBytes)
+    {
+        (_mode, _streamAll, _devices) = (mode, streamAll, new DeviceLedger(limits));
+        bool host = limits.Gpus.IsEmpty || (mode == OffloadMode.Cpu && limits.Host is not null);
+        _target = host ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
+        if (ringBytes > 0) _devices.AddRing(_target, ringBytes);
+    }
+
+    public List<LayerPlacement> Layers { get; } = [];
+
+    public IReadOnlyList<LayerPlacement> Streamed => [.. Layers.Where(layer => layer.Streamed)];
+
+    public ImmutableArray<DevicePlan> Devices => _devices.ToPlan();
+
+    /// <summary>Places the items in their order: a layer never lies on a faster device than one before it.</summary>
+    /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
+    public Placement Run(IReadOnlyList<Item> items)
+    {
+        _kvToCome = items.Sum(item => item.KvBytes);
+        foreach (Item item in items)
+        {
+            _kvToCome -= item.KvBytes;
+            Layers.Add(item.Name == Item.Input ? PlaceInput(item) : Place(item));
+        }
+        return this;
+    }
+
+    // One row of the embedding is read per token, so host memory holds it as well as a GPU would.
+    private LayerPlacement PlaceInput(Item item)
+    {
+        string device = _devices.TryHost(item.WeightBytes, _target == DeviceName.Host ? _kvToCome : 0) ?? _devices.TryGpus(item.WeightBytes, _ => 0)
+            ?? throw _devices.Refuse(DeviceName.Host, item.WeightBytes, "the token embedding must be in memory: allow more, or a smaller weight type");
+        _devices.Add(device, item.WeightBytes, 0);
+        return new(item.Name, device, device, false, item.WeightBytes, 0);
+    }
+
+    private LayerPlacement Place(Item item)
+    {
+        if (!_streamAll)
+        {
+            // What streams later keeps its keys and values on the target, which must not be filled up with weights.
+            long whole = item.WeightBytes + item.KvBytes;
+            if (_devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? _devices.HasRing ? _kvToCome : 0 : 0) is { } gpu) return Resident(item, gpu);
+            bool cpuComputes = _mode == OffloadMode.Cpu || _target == DeviceName.Host;
+            if (cpuComputes && _mode != OffloadMode.Disk && _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0) is { } host) return Resident(item, host);
+        }
+        return Stream(item);
+    }
+
+    private LayerPlacement Resident(Item item, string device)
+    {
+        long weights = item.WeightBytes + (device == DeviceName.Host ? 0 : item.SharedBytes);
+        _devices.Add(device, weights, item.KvBytes);
+        return new(item.Name, device, device, false, weights, item.KvBytes);
+    }
+
+    private LayerPlacement Stream(Item item)
+    {
+        long shared = _target == DeviceName.Host ? 0 : item.SharedBytes; // an embedding used twice is not streamed
+        _devices.Take(_target, shared, item.KvBytes);
+        string rest = _mode == OffloadMode.Stream ? _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk : DeviceName.Disk;
+        _devices.Add(rest, item.WeightBytes, 0);
+        return new(item.Name, rest, _target, true, item.WeightBytes, item.KvBytes);
+    }
+}
