@@ -5,14 +5,21 @@ CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 return args switch
 {
     ["convert", .. var rest] => ConvertBench.Run(rest),
+    ["make", var folder, var gigabytes] => Make(folder, double.Parse(gigabytes)),
     ["load", .. var rest] => LoadBench.Run(rest),
     // What the benchmarks above run in processes of their own, to see each one's peak memory.
     ["step", .. var rest] => await Step.RunAsync(rest),
     _ => Usage(),
 };
 
+static int Make(string folder, double gigabytes)
+{
+    SyntheticCheckpoint.Make(folder, gigabytes);
+    return 0;
+}
+
 static int Usage()
 {
-    Console.Error.WriteLine("usage: nbm-bench convert|load [GIGABYTES] [ROUNDS]    one-pass conversion against two steps; loading a folder as it is");
+    Console.Error.WriteLine("usage: nbm-bench convert|load [GIGABYTES] [ROUNDS]    one-pass conversion against two steps; loading a folder as it is\n       nbm-bench make DIR GIGABYTES                   a synthetic checkpoint");
     return 2;
 }
