@@ -40,7 +40,11 @@ internal static class TensorPump
             {
                 int index = Interlocked.Increment(ref next);
                 if (index >= pieces.Length) return;
-                try { progress?.Invoke(Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, buffers)); }
+                try
+                {
+                    long bytes = Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, buffers);
+                    progress?.Invoke(bytes);
+                }
                 catch (Exception error)
                 {
                     Interlocked.CompareExchange(ref failure, error, null);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace NativeBigModel.Native;
@@ -60,4 +61,20 @@ internal sealed class GgufHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandl
         GgufApi.GgufFree(handle);
         return true;
     }
+}
+
+/// <summary>Keeps what a handle owns alive for the length of a call that works on a pointer into it.</summary>
+internal readonly ref struct HandleLease
+{
+    private readonly SafeHandle _handle;
+
+    /// <exception cref="ObjectDisposedException">The handle was disposed of.</exception>
+    public HandleLease(SafeHandle handle)
+    {
+        _handle = handle;
+        bool held = false;
+        handle.DangerousAddRef(ref held);
+    }
+
+    public void Dispose() => _handle.DangerousRelease();
 }

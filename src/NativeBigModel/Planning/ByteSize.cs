@@ -5,10 +5,10 @@ namespace NativeBigModel.Planning;
 /// <summary>Sizes as people write them.</summary>
 public static class ByteSize
 {
-    private static readonly (string Suffix, double Bytes)[] s_units =
+    private static readonly (string Suffix, long Bytes)[] s_units =
     [
         ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40),
-        ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12), ("B", 1),
+        ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("B", 1),
     ];
 
     /// <summary>Reads <c>10GiB</c> (binary), <c>10GB</c> (decimal), <c>1.5 GiB</c> or a plain number of bytes. Case does not matter, and a b is always a byte.</summary>
@@ -17,13 +17,13 @@ public static class ByteSize
     {
         ArgumentNullException.ThrowIfNull(text);
         string trimmed = text.Trim();
-        (string suffix, double unit) = s_units.FirstOrDefault(candidate => trimmed.EndsWith(candidate.Suffix, StringComparison.OrdinalIgnoreCase), ("", 1));
+        (string suffix, long unit) = s_units.FirstOrDefault(candidate => trimmed.EndsWith(candidate.Suffix, StringComparison.OrdinalIgnoreCase), ("", 1));
         string number = trimmed[..^suffix.Length].TrimEnd();
         const NumberStyles styles = NumberStyles.AllowDecimalPoint;
-        if (!double.TryParse(number, styles, CultureInfo.InvariantCulture, out double value) || (suffix.Length == 0 && value != Math.Floor(value)))
+        // A decimal is exact to the byte, and knows neither infinity nor NaN.
+        if (!decimal.TryParse(number, styles, CultureInfo.InvariantCulture, out decimal value) || (suffix.Length == 0 && value != Math.Floor(value)))
             throw new InvalidOptionException($"'{text}' is not a size; write 10GiB, 10GB or a whole number of bytes");
-        double bytes = value * unit;
-        return bytes < long.MaxValue ? (long)bytes : throw new InvalidOptionException($"'{text}' is more than {long.MaxValue} bytes");
+        return value <= (decimal)long.MaxValue / unit ? (long)(value * unit) : throw new InvalidOptionException($"'{text}' is more than {long.MaxValue} bytes");
     }
 
     /// <summary>Writes a size with a binary unit and three figures: <c>1.46 GiB</c>.</summary>

@@ -14,8 +14,9 @@ internal sealed class DeviceLedger(MemoryLimits limits)
 
     private readonly Dictionary<string, Account> _accounts = [];
 
-    // Layers go forward only: once one did not fit, the GPUs before it are closed.
+    // Layers go forward only: once one did not fit, the devices before it are closed.
     private int _gpu;
+    private bool _hostClosed;
 
     public bool HasGpus => !limits.Gpus.IsEmpty;
 
@@ -34,6 +35,14 @@ internal sealed class DeviceLedger(MemoryLimits limits)
     /// <summary>Host memory, if it has this much room besides <paramref name="reserved"/> bytes that must stay free for later.</summary>
     public string? TryHost(long bytes, long reserved) =>
         limits.Host is { } limit && Find(DeviceName.Host).Total + bytes + reserved <= limit ? DeviceName.Host : null;
+
+    /// <summary>Host memory for a layer, likewise; where it has not the room, no later layer goes there either.</summary>
+    public string? TryHostForLayer(long bytes, long reserved)
+    {
+        string? host = _hostClosed ? null : TryHost(bytes, reserved);
+        _hostClosed = host is null;
+        return host;
+    }
 
     /// <summary>The memory that holds the keys and values of a layer whose weights stay on disk.</summary>
     /// <exception cref="DoesNotFitException">No memory has room for them.</exception>

@@ -37,6 +37,17 @@ public sealed record Plan
 
     /// <summary>Whether some layers stay on disk because neither GPUs nor host memory may hold them.</summary>
     public bool UsesDisk => Layers.Any(layer => layer.Device == DeviceName.Disk);
+
+    /// <inheritdoc/>
+    public bool Equals(Plan? other) =>
+        other is not null
+        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes)
+            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes)
+        && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
+        && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Model, WeightType, ContextLength, KvType, WeightBytes, Layers.Length);
 }
 
 /// <summary>Where one layer lives.</summary>

@@ -77,7 +77,7 @@ public static class Planner
         // One row of the embedding is read per token, so host memory holds it as well as a GPU would.
         string? device = item.Name == "input"
             ? devices.TryHost(item.WeightBytes, devices.HasGpus ? 0 : kvToCome) ?? devices.TryGpus(item.WeightBytes)
-            : devices.TryGpus(item.WeightBytes + item.KvBytes + item.SharedBytes) ?? devices.TryHost(item.WeightBytes + item.KvBytes, kvToCome);
+            : devices.TryGpus(item.WeightBytes + item.KvBytes + item.SharedBytes) ?? devices.TryHostForLayer(item.WeightBytes + item.KvBytes, kvToCome);
         if (device is null)
         {
             string kvDevice = devices.TakeMemory(item.KvBytes);

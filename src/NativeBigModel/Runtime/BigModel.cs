@@ -9,6 +9,9 @@ namespace NativeBigModel;
 /// <summary>A plan that was carried out: a model in memory that generates. Calls may come from any thread and take their turns.</summary>
 public sealed class BigModel : IAsyncDisposable, IDisposable
 {
+    // Tokens, or rows of logits, that are computed ahead of the caller.
+    private const int ItemsAhead = 16;
+
     private readonly EngineModel _model;
     private readonly EngineContext _context;
     private readonly SemaphoreSlim _turn = new(1, 1);
@@ -39,10 +42,13 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     /// <exception cref="BigModelException">Bad input, too little memory, or a failing engine, each as its own type.</exception>
     public static async Task<BigModel> LoadAsync(string path, PlanOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancel = default)
     {
-        Checkpoint checkpoint = Checkpoint.Open(path);
-        options ??= new PlanOptions();
-        Plan plan = Planner.Plan(checkpoint.Describe(options.WeightType), Machine.Probe(), options);
-        return await LoadAsync(checkpoint, plan, progress, cancel).ConfigureAwait(false);
+        return await Task.Run(() =>
+        {
+            Checkpoint checkpoint = Checkpoint.Open(path);
+            options ??= new PlanOptions();
+            Plan plan = Planner.Plan(checkpoint.Describe(options.WeightType), Machine.Probe(), options);
+            return Load(checkpoint, plan, progress, cancel);
+        }, cancel).ConfigureAwait(false);
     }
 
     /// <summary>Carries out a plan that was made for this checkpoint.</summary>
@@ -63,56 +69,31 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
 
     /// <summary>Generates after the tokens of a prompt.</summary>
     /// <inheritdoc cref="GenerateAsync(string, GenerateOptions?, CancellationToken)"/>
-    public async IAsyncEnumerable<GenerationStep> GenerateAsync(IReadOnlyList<int> prompt, GenerateOptions? options = null, [EnumeratorCancellation] CancellationToken cancel = default)
+    public IAsyncEnumerable<GenerationStep> GenerateAsync(IReadOnlyList<int> prompt, GenerateOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new GenerateOptions();
         options.Validate();
         int[] tokens = Check(prompt);
-        Channel<GenerationStep> steps = Channel.CreateUnbounded<GenerationStep>(new() { SingleReader = true, SingleWriter = true });
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _disposing.Token);
-        Task work = OnContext(context =>
-        {
-            try { new Generation(context, Tokenizer, options).Run(tokens, step => steps.Writer.TryWrite(step), stop.Token); }
-            finally { steps.Writer.TryComplete(); }
-        }, stop.Token);
-        try
-        {
-            while (await WaitForStep(steps, work).ConfigureAwait(false))
-                while (steps.Reader.TryRead(out GenerationStep? step)) yield return step;
-        }
-        finally
-        {
-            // The caller may have left the loop early; the context must be free before the next turn.
-            await stop.CancelAsync().ConfigureAwait(false);
-            await ((Task)work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-        await Rethrow(work, cancel).ConfigureAwait(false);
+        return Stream<GenerationStep>((emit, stop) => new Generation(_context, Tokenizer, options).Run(tokens, emit, stop), cancel);
     }
 
     /// <summary>Computes the logits at every position of a sequence.</summary>
     /// <param name="tokens">The sequence, as it stands; nothing is added.</param>
     /// <param name="cancel">Ends the stream.</param>
     /// <returns>For each token, one float per vocabulary entry: the logits of the token that follows it.</returns>
-    public async IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> tokens, [EnumeratorCancellation] CancellationToken cancel = default)
+    public IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> tokens, CancellationToken cancel = default)
     {
         int[] ids = Check(tokens);
-        await _turn.WaitAsync(cancel).ConfigureAwait(false);
-        try
+        return Stream<float[]>((emit, stop) =>
         {
             _context.Clear();
             for (int done = 0; done < ids.Length;)
             {
-                int from = done;
-                float[][] rows = await Task.Run(() =>
-                {
-                    int count = _context.AppendWithLogits(ids.AsSpan(from), cancel);
-                    return Enumerable.Range(0, count).Select(i => _context.Logits(i).ToArray()).ToArray();
-                }, cancel).ConfigureAwait(false);
-                foreach (float[] row in rows) yield return row;
-                done += rows.Length;
+                int count = _context.AppendWithLogits(ids.AsSpan(done), stop);
+                for (int i = 0; i < count; i++) emit(_context.Logits(i).ToArray());
+                done += count;
             }
-        }
-        finally { _turn.Release(); }
+        }, cancel);
     }
 
     /// <inheritdoc/>
@@ -159,23 +140,59 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         return [.. tokens];
     }
 
+    /// <summary>Runs <paramref name="work"/> when its turn has come and hands on what it emits; it waits where the caller does not keep up.</summary>
+    private async IAsyncEnumerable<T> Stream<T>(Action<Action<T>, CancellationToken> work, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Channel<T> items = Channel.CreateBounded<T>(new BoundedChannelOptions(ItemsAhead) { SingleReader = true, SingleWriter = true });
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _disposing.Token);
+        void Emit(T item)
+        {
+            if (!items.Writer.TryWrite(item)) items.Writer.WriteAsync(item, stop.Token).AsTask().GetAwaiter().GetResult();
+        }
+        Task running = InTurn(() =>
+        {
+            try { work(Emit, stop.Token); }
+            finally { items.Writer.TryComplete(); }
+        }, stop.Token);
+        try
+        {
+            while (await WaitForItem(items, running).ConfigureAwait(false))
+            {
+                while (items.Reader.TryRead(out T? item))
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    ObjectDisposedException.ThrowIf(_disposed, this);
+                    yield return item;
+                }
+            }
+        }
+        finally
+        {
+            // The caller may have left the loop early; the context must be free before the next turn.
+            await stop.CancelAsync().ConfigureAwait(false);
+            await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        await Rethrow(running, cancel).ConfigureAwait(false);
+    }
+
     // The engine computes on a thread of its own, so that a caller's thread pool is never held for the length of a generation.
-    private async Task OnContext(Action<EngineContext> work, CancellationToken cancel)
+    private async Task InTurn(Action work, CancellationToken cancel)
     {
         await _turn.WaitAsync(cancel).ConfigureAwait(false);
         try
         {
-            await Task.Factory.StartNew(() => work(_context), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+            await Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
         }
         finally { _turn.Release(); }
     }
 
-    private static async Task<bool> WaitForStep(Channel<GenerationStep> steps, Task work)
+    private static async Task<bool> WaitForItem<T>(Channel<T> items, Task work)
     {
-        Task<bool> step = steps.Reader.WaitToReadAsync().AsTask();
-        await Task.WhenAny(step, work).ConfigureAwait(false);
-        // The work can end without a step: cancelled while it waited for its turn.
-        return work.IsCompleted ? steps.Reader.TryPeek(out _) : await step.ConfigureAwait(false);
+        Task<bool> item = items.Reader.WaitToReadAsync().AsTask();
+        await Task.WhenAny(item, work).ConfigureAwait(false);
+        // The work can end without an item: cancelled while it waited for its turn.
+        return work.IsCompleted ? items.Reader.TryPeek(out _) : await item.ConfigureAwait(false);
     }
 
     private async Task Rethrow(Task work, CancellationToken cancel)

@@ -34,6 +34,7 @@ internal sealed unsafe class EngineModel : IDisposable
     public static EngineModel Load(ModelDefinition definition, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {
         EngineLibrary.Load();
+        cancel.ThrowIfCancellationRequested();
         var placement = EnginePlacement.Of(plan);
         var collected = new Collector();
         LlamaModelHandle handle;

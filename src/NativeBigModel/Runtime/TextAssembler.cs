@@ -23,13 +23,20 @@ internal sealed class TextAssembler(IReadOnlyList<string> stops)
         Span<char> chars = new char[_decoder.GetCharCount(bytes, flush)];
         _held.Append(chars[.._decoder.GetChars(bytes, chars, flush)]);
         string text = _held.ToString();
-        int stop = stops.Select(s => text.IndexOf(s, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+        int stop = FirstStop(text);
         Stopped = stop >= 0;
         int keep = Stopped ? 0 : flush ? 0 : stops.Select(s => Overlap(text, s)).DefaultIfEmpty(0).Max();
         string certain = Stopped ? text[..stop] : text[..^keep];
         _held.Clear().Append(text, text.Length - keep, keep);
         return certain;
     }
+
+    // Where the stop string begins that is complete first, the longest of several: the same however the text is cut into tokens.
+    private int FirstStop(string text) => stops
+        .Select(stop => (Start: text.IndexOf(stop, StringComparison.Ordinal), stop.Length))
+        .Where(found => found.Start >= 0)
+        .OrderBy(found => found.Start + found.Length).ThenBy(found => found.Start)
+        .Select(found => (int?)found.Start).FirstOrDefault() ?? -1;
 
     // The longest end of the text that begins the stop string.
     private static int Overlap(string text, string stop)

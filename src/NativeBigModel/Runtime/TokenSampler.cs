@@ -21,7 +21,9 @@ internal sealed unsafe class TokenSampler : IDisposable
         if (options.TopK > 0) Add(LlamaSamplerApi.LlamaSamplerInitTopK(options.TopK));
         if (options.TopP < 1) Add(LlamaSamplerApi.LlamaSamplerInitTopP(options.TopP, 1));
         if (options.MinP > 0) Add(LlamaSamplerApi.LlamaSamplerInitMinP(options.MinP, 1));
-        Add(LlamaSamplerApi.LlamaSamplerInitDist(options.Seed ?? (uint)RandomNumberGenerator.GetInt32(int.MaxValue)));
+        // llama.cpp takes its default seed, 2^32 - 1, as a wish for a random one.
+        uint seed = options.Seed ?? (uint)RandomNumberGenerator.GetInt32(int.MaxValue);
+        Add(LlamaSamplerApi.LlamaSamplerInitDist(seed == uint.MaxValue ? 0 : seed));
     }
 
     /// <summary>Notes tokens that the context already holds.</summary>

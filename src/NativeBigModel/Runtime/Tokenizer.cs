@@ -54,6 +54,7 @@ public sealed unsafe class Tokenizer : IDisposable
         RequireKnown(tokens);
         int[] ids = [.. tokens];
         byte[] buffer = new byte[Math.Max(64, ids.Length * 16)];
+        using var lease = new HandleLease(_model.Handle);
         while (true)
         {
             fixed (int* input = ids)
@@ -67,12 +68,19 @@ public sealed unsafe class Tokenizer : IDisposable
     }
 
     /// <summary>Whether generation ends with this token.</summary>
-    public bool IsEndOfGeneration(int token) => LlamaVocabApi.LlamaVocabIsEog(_vocab, token);
+    /// <exception cref="InvalidOptionException">The id is outside the vocabulary.</exception>
+    public bool IsEndOfGeneration(int token)
+    {
+        RequireKnown([token]);
+        using var lease = new HandleLease(_model.Handle);
+        return LlamaVocabApi.LlamaVocabIsEog(_vocab, token);
+    }
 
     /// <summary>The bytes that a token adds to a text, which may be part of a character; none for special tokens.</summary>
     internal byte[] Piece(int token)
     {
         byte[] buffer = new byte[64];
+        using var lease = new HandleLease(_model.Handle);
         while (true)
         {
             fixed (byte* output = buffer)
@@ -102,6 +110,7 @@ public sealed unsafe class Tokenizer : IDisposable
         byte[] utf8 = Encoding.UTF8.GetBytes(text);
         // A byte makes at most one token, and a space may be put before the text or each special token in it.
         var tokens = new int[2 * utf8.Length + 8];
+        using var lease = new HandleLease(_model.Handle);
         fixed (byte* bytes = utf8)
         fixed (int* output = tokens)
         {

@@ -8,8 +8,7 @@ public class GoldenTokenizerTests
 {
     private static readonly string[] s_refused = ["bert", "codegen_moss", "gpt2_base", "t5", "t5_gated"];
 
-    // A theory without rows fails in xunit 2; this row passes where the folders are not there.
-    private const string NoFolders = "(no ../shared)";
+    private const string NoFolders = TestFolders.NoFolders;
 
     public static TheoryData<string> Read() => [.. Cases().Where(name => !s_refused.Contains(name)).DefaultIfEmpty(NoFolders)];
 
@@ -56,28 +55,17 @@ public class GoldenTokenizerTests
     }
 
     private static IEnumerable<string> Cases() =>
-        Root() is { } root ? Directory.EnumerateDirectories(root).Select(Path.GetFileName).OfType<string>().Order(StringComparer.Ordinal) : [];
+        TestFolders.Golden is { } root ? Directory.EnumerateDirectories(root).Select(Path.GetFileName).OfType<string>().Order(StringComparer.Ordinal) : [];
 
     private static Vocabulary Read(string name)
     {
         using JsonDocument config = Open(name, "config.json");
         JsonElement root = config.RootElement;
-        return HuggingFaceTokenizer.Read(Path.Combine(Root()!, name), root.GetProperty("vocab_size").GetInt32(), new(Id(root, "bos_token_id"), Id(root, "eos_token_id"), Id(root, "pad_token_id")))!;
+        return HuggingFaceTokenizer.Read(Path.Combine(TestFolders.Golden!, name), root.GetProperty("vocab_size").GetInt32(), new(Id(root, "bos_token_id"), Id(root, "eos_token_id"), Id(root, "pad_token_id")))!;
     }
 
-    private static JsonDocument Open(string name, string file) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root()!, name, file)));
+    private static JsonDocument Open(string name, string file) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TestFolders.Golden!, name, file)));
 
     private static int? Id(JsonElement holder, string name) =>
         holder.TryGetProperty(name, out JsonElement id) ? id.ValueKind switch { JsonValueKind.Number => id.GetInt32(), JsonValueKind.Array => id[0].GetInt32(), _ => null } : null;
-
-    private static string? Root()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (!File.Exists(Path.Combine(folder.FullName, "NativeBigModel.sln"))) continue;
-            string cases = Path.Combine(folder.Parent?.FullName ?? "", "shared", "golden", "cases");
-            return Directory.Exists(cases) ? cases : null;
-        }
-        return null;
-    }
 }

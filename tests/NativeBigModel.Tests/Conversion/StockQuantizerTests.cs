@@ -1,0 +1,109 @@
+using NativeBigModel.Checkpoints.Gguf;
+using NativeBigModel.Native;
+
+namespace NativeBigModel.Tests.Conversion;
+
+/// <summary>The outside oracle for types and bytes: llama.cpp's own llama_model_quantize over the F32 file.</summary>
+[Collection(EngineGroup.Name)]
+public class StockQuantizerTests
+{
+    private static readonly WeightType[] s_quantising = [.. Enum.GetValues<WeightType>().Where(type => type.BaseType() is { } stored && stored.IsQuantized())];
+
+    // The types whose choices depend on the layer or on the shape of attention.
+    private static readonly WeightType[] s_layered =
+        [WeightType.Q2_K, WeightType.Q3_K_S, WeightType.Q3_K_M, WeightType.Q3_K_L, WeightType.Q4_K_S, WeightType.Q4_K_M, WeightType.Q5_K_M, WeightType.Q8_0];
+
+    private static readonly TinyModel[] s_models =
+    [
+        new("LlamaForCausalLM") { Layers = 33, HeadLength = 8, Heads = 32, KvHeads = 4, FeedForward = 32 },
+        new("LlamaForCausalLM") { Layers = 33, HeadLength = 8, Heads = 2, KvHeads = 2, FeedForward = 288, Tied = true },
+        new("LlamaForCausalLM") { Layers = 80, HeadLength = 8, Heads = 4, KvHeads = 1, FeedForward = 32 },
+        new("LlamaForCausalLM") { Layers = 80, HeadLength = 8, Heads = 2, KvHeads = 2, FeedForward = 32, Tied = true },
+        new("MistralForCausalLM") { Layers = 80, HeadLength = 8, Heads = 4, KvHeads = 2, FeedForward = 32 },
+        new("MistralForCausalLM") { Layers = 5, FeedForward = 288, HeadLength = 24, Heads = 4, KvHeads = 1 },
+        new("Qwen2ForCausalLM") { Layers = 80, HeadLength = 64, Heads = 4, KvHeads = 1, FeedForward = 32, Tied = true },
+        new("Qwen2ForCausalLM") { Layers = 17, HeadLength = 64, Heads = 4, KvHeads = 4, FeedForward = 40 },
+        new("LlamaForCausalLM") { Layers = 3, Hidden = 96, HeadLength = 24, Heads = 4, KvHeads = 2, FeedForward = 96 },
+        new("LlamaForCausalLM") { Layers = 3, Hidden = 96, HeadLength = 24, Heads = 4, KvHeads = 2, FeedForward = 80, Tied = true },
+    ];
+
+    public static TheoryData<WeightType> Types => [.. s_quantising];
+
+    public static TheoryData<int> Models => [.. Enumerable.Range(0, s_models.Length)];
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public async Task One_pass_over_the_folder_gives_what_llama_quantize_makes_of_the_F32_file(WeightType type)
+    {
+        using var folder = new TempFolder();
+        Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
+        await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
+        await GgufConverter.ConvertAsync(checkpoint, folder["ours.gguf"], type);
+        Quantize(folder["f32.gguf"], folder["stock.gguf"], type);
+
+        Assert.Equal(Data(folder["stock.gguf"]), Data(folder["ours.gguf"]));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public async Task Every_layer_of_deep_and_odd_models_gets_the_type_that_llama_quantize_gives_it(int index)
+    {
+        using var folder = new TempFolder();
+        s_models[index].Write(folder.Path);
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
+        foreach (WeightType type in s_layered)
+        {
+            Quantize(folder["f32.gguf"], folder["stock.gguf"], type);
+            Assert.Equal(Specs(GgufReader.Read(folder["stock.gguf"]).Tensors.Select(tensor => tensor.Spec)), Specs(checkpoint.Describe(type).Tensors));
+        }
+    }
+
+    [Fact]
+    public async Task Fallback_types_have_the_same_bytes_as_llama_quantize_makes()
+    {
+        using var folder = new TempFolder();
+        s_models[5].Write(folder.Path);
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
+        foreach (WeightType type in s_layered)
+        {
+            await GgufConverter.ConvertAsync(checkpoint, folder["ours.gguf"], type);
+            Quantize(folder["f32.gguf"], folder["stock.gguf"], type);
+            Assert.Equal(Data(folder["stock.gguf"]), Data(folder["ours.gguf"]));
+        }
+    }
+
+    [Fact]
+    public async Task A_float_GGUF_quantises_as_its_folder_does()
+    {
+        using var folder = new TempFolder();
+        Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
+        await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
+        await GgufConverter.ConvertAsync(checkpoint, folder["folder.gguf"], WeightType.Q4_K_M);
+        await GgufConverter.ConvertAsync(Checkpoint.Open(folder["f32.gguf"]), folder["file.gguf"], WeightType.Q4_K_M);
+
+        Assert.Equal(Data(folder["folder.gguf"]), Data(folder["file.gguf"]));
+    }
+
+    private static IEnumerable<string> Specs(IEnumerable<TensorSpec> specs) =>
+        specs.Select(spec => $"{spec.Name} [{string.Join(", ", spec.Dimensions)}] {spec.Type}").Order(StringComparer.Ordinal);
+
+    private static IEnumerable<string> Data(string path)
+    {
+        byte[] file = File.ReadAllBytes(path);
+        return from tensor in GgufReader.Read(path).Tensors
+               let hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(file.AsSpan((int)tensor.Offset, (int)tensor.Spec.Bytes)))
+               orderby tensor.Spec.Name
+               select $"{tensor.Spec.Name} [{string.Join(", ", tensor.Spec.Dimensions)}] {tensor.Spec.Type} {hash}";
+    }
+
+    private static void Quantize(string input, string output, WeightType type)
+    {
+        EngineLibrary.Load();
+        LlamaModelQuantizeParams parameters = LlamaModelApi.LlamaModelQuantizeDefaultParams();
+        parameters.NThread = 2;
+        parameters.Ftype = (int)type.FileType();
+        Assert.Equal(0u, LlamaModelApi.LlamaModelQuantize(input, output, in parameters));
+    }
+}

@@ -1,0 +1,136 @@
+using System.Collections.Immutable;
+using FsCheck;
+using FsCheck.Fluent;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Tests.Planning;
+
+public class PlannerTests
+{
+    private static readonly PlanOptions s_options = new() { ContextLength = 256 };
+
+    // Layers of one size, as published models have them, or each of its own.
+    private static readonly Gen<ModelShape> s_shape =
+        from layers in Gen.Choose(1, 12)
+        from even in Gen.Elements(true, false)
+        from widths in Gen.ArrayOf(Gen.Choose(1, 64), 12)
+        from input in Gen.Choose(1, 200)
+        from output in Gen.Choose(0, 200)
+        from kvHeads in Gen.Choose(1, 2)
+        select Shape([.. Enumerable.Range(0, layers).Select(i => widths[even ? 0 : i])], input, output, kvHeads);
+
+    private static readonly Gen<MemoryLimits> s_limits =
+        from gpus in Gen.ListOf(Gen.Choose(0, 400_000)).Select(all => all.Take(3).ToArray())
+        from host in Gen.Choose(-200_000, 2_000_000)
+        select new MemoryLimits { Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, (long)bytes)).ToImmutableSortedDictionary(), Host = host < 0 ? null : host };
+
+    private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits)> s_cases = (from shape in s_shape from limits in s_limits select (shape, limits)).ToArbitrary();
+
+    [Fact]
+    public void Every_layer_is_placed_once_in_device_order_within_the_limits_and_the_totals_add_up() => Run(s_cases, one =>
+    {
+        if (TryPlan(one.Shape, one.Limits) is not { } plan) return;
+        Assert.Equal(["input", .. Enumerable.Range(0, one.Shape.Layers.Length).Select(i => $"blk.{i}"), "output"], plan.Layers.Select(layer => layer.Name));
+        int[] ranks = [.. plan.Layers.Skip(1).Select(layer => Rank(layer.Device))];
+        Assert.Equal(ranks.Order(), ranks);
+        foreach (DevicePlan device in plan.Devices)
+        {
+            Assert.Equal(plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes), device.WeightBytes);
+            Assert.Equal(plan.Layers.Where(layer => layer.KvDevice == device.Name).Sum(layer => layer.KvBytes), device.KvBytes);
+            Assert.Equal(device.Name == DeviceName.Disk, device.LimitBytes is null);
+            Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue), $"{device}");
+        }
+        Assert.All(plan.Layers, layer => Assert.Contains(plan.Devices, device => device.Name == layer.Device));
+        Assert.Equal(one.Shape.Tensors.Sum(tensor => tensor.Bytes), plan.WeightBytes);
+        Assert.Equal(plan.WeightBytes + CopiedOutput(one.Shape, plan), plan.Layers.Sum(layer => layer.WeightBytes));
+        Assert.Equal(plan.KvBytes, plan.Devices.Sum(device => device.KvBytes));
+        Assert.True(plan.Layers.All(layer => layer.KvDevice != DeviceName.Disk), "keys and values cannot be on disk");
+    });
+
+    [Fact]
+    public void More_memory_anywhere_leaves_no_more_bytes_on_slower_devices() => Run(
+        (from one in s_cases.Generator from more in Gen.ArrayOf(Gen.Choose(0, 300_000), 4) select (one.Shape, one.Limits, more)).ToArbitrary(), one =>
+        {
+            if (!one.Shape.Layers.All(layer => layer == one.Shape.Layers[0])) return;
+            var larger = new MemoryLimits
+            {
+                Gpus = one.Limits.Gpus.Select(gpu => KeyValuePair.Create(gpu.Key, gpu.Value + one.more[gpu.Key])).ToImmutableSortedDictionary(),
+                Host = one.Limits.Host + one.more[3],
+            };
+            if (TryPlan(one.Shape, one.Limits) is not { } before) return;
+            Plan? after = TryPlan(one.Shape, larger);
+            Assert.True(after is not null, "more memory made a plan impossible");
+            // The embedding does as well on the host as on a GPU, so it is not counted among the layers that a GPU computes.
+            Assert.True(LayersOnGpus(after) >= LayersOnGpus(before), "fewer layers on GPUs");
+            Assert.True(BytesOnDisk(after) <= BytesOnDisk(before), "more bytes on disk");
+        });
+
+    [Fact]
+    public void The_same_question_has_the_same_answer() => Run(s_cases, one =>
+    {
+        Plan? first = TryPlan(one.Shape, one.Limits), second = TryPlan(one.Shape with { }, one.Limits with { });
+        Assert.Equal(first, second);
+        Assert.Equal(first?.GetHashCode(), second?.GetHashCode());
+        if (first is not null) Assert.NotEqual(first, first with { Layers = [.. first.Layers, first.Layers[0]] });
+    });
+
+    [Fact]
+    public void A_tied_output_is_copied_to_a_GPU_and_shared_on_the_host()
+    {
+        ModelShape tied = Shape([8, 8], 100, 0, 1), untied = Shape([8, 8], 100, 100, 1);
+        var gpu = new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, 1 << 30), Host = 1 << 30 };
+        var host = new MemoryLimits { Host = 1 << 30 };
+        long embedding = tied.Tensors.Single(tensor => tensor.Name == "token_embd.weight").Bytes;
+
+        Assert.Equal(tied.WeightBytes, TryPlan(tied, host)!.Layers.Sum(layer => layer.WeightBytes));
+        Assert.Equal(tied.WeightBytes + embedding, TryPlan(tied, gpu)!.Layers.Sum(layer => layer.WeightBytes));
+        Assert.Equal(untied.WeightBytes, TryPlan(untied, gpu)!.Layers.Sum(layer => layer.WeightBytes));
+        Assert.Equal(TryPlan(untied, gpu)!.Layers[^1].WeightBytes, TryPlan(tied, gpu)!.Layers[^1].WeightBytes);
+    }
+
+    [Fact]
+    public void What_contradicts_the_model_is_refused()
+    {
+        ModelShape shape = Shape([8], 10, 10, 1);
+        PlanOptions[] wrong =
+        [
+            s_options with { ContextLength = 0 }, s_options with { ContextLength = 513 }, s_options with { BatchSize = 0 }, s_options with { KvType = TensorType.Q6_K },
+            s_options with { KvType = TensorType.Q8_0, FlashAttention = false },
+        ];
+        foreach (PlanOptions options in wrong) Assert.Throws<InvalidOptionException>(() => Planner.Plan(shape, new Machine([], 1 << 30), options));
+        Assert.Equal(512, Planner.Plan(shape, new Machine([], 1 << 30), s_options with { ContextLength = null }).ContextLength);
+    }
+
+    private static void Run<T>(Arbitrary<T> cases, Action<T> holds) => Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(cases, holds));
+
+    private static Plan? TryPlan(ModelShape shape, MemoryLimits limits)
+    {
+        try { return Planner.Plan(shape, new Machine([], 0), s_options with { MaxMemory = limits }); }
+        catch (DoesNotFitException error)
+        {
+            Assert.True(error.NeededBytes > error.LimitBytes);
+            return null;
+        }
+    }
+
+    private static int Rank(string device) => DeviceName.GpuIndex(device) ?? (device == DeviceName.Host ? 1000 : 1001);
+
+    private static long CopiedOutput(ModelShape shape, Plan plan) =>
+        shape.Tensors.Any(tensor => tensor.Name == "output.weight") || DeviceName.GpuIndex(plan.Layers[^1].Device) is null ? 0 : shape.Tensors[0].Bytes;
+
+    private static int LayersOnGpus(Plan plan) => plan.Layers.Count(layer => layer.Name != "input" && DeviceName.GpuIndex(layer.Device) is not null);
+
+    private static long BytesOnDisk(Plan plan) => plan.Layers.Where(layer => layer.Device == DeviceName.Disk).Sum(layer => layer.WeightBytes);
+
+    private static ModelShape Shape(int[] widths, int input, int output, int kvHeads)
+    {
+        List<TensorSpec> tensors = [new("token_embd.weight", [64, input], TensorType.F16), new("output_norm.weight", [64], TensorType.F32)];
+        if (output > 0) tensors.Add(new("output.weight", [64, input], TensorType.F16));
+        for (int i = 0; i < widths.Length; i++) tensors.Add(new($"blk.{i}.ffn_up.weight", [256, widths[i]], TensorType.F32));
+        return new ModelShape
+        {
+            Architecture = "llama", Name = "random", EmbeddingLength = 64, VocabularySize = input, ContextLength = 512,
+            Layers = [.. widths.Select(width => new LayerShape(2, kvHeads, 32, 32, width))], Tensors = [.. tensors],
+        };
+    }
+}
