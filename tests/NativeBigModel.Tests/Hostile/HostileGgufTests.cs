@@ -235,6 +235,7 @@ public class HostileGgufTests
         ["rope type a number"] = (gguf => gguf["llama.rope.scaling.type"] = 2u, ["rope.scaling.type", "UInt32"]),
         ["head count of an unknown architecture 0"] = (gguf => { NativeCases.Rename(gguf, "baichuan"); gguf["baichuan.attention.head_count"] = new uint[] { 4, 0 }; gguf["baichuan.attention.head_count_kv"] = 2u; }, ["blk.1.attn_q.weight", "16", "0"]),
         ["norm of an unknown architecture in F16"] = (gguf => { NativeCases.Rename(gguf, "baichuan"); gguf.Retype("output_norm.weight", TensorType.F16); }, ["output_norm.weight", "F16"]),
+        ["no experts in an architecture of experts"] = (gguf => NativeCases.Rename(gguf, "qwen3moe"), ["qwen3moe.expert_count", "0"]),
         ["experts of an unknown architecture"] = (gguf => { NativeCases.Rename(gguf, "baichuan"); gguf["baichuan.expert_used_count"] = 2u; }, ["baichuan.expert_used_count", "2", "0"]),
         ["eps missing"] = (gguf => gguf.Remove("llama.attention.layer_norm_rms_epsilon"), ["layer_norm_rms_epsilon", "missing"]),
         ["eps NaN"] = (gguf => gguf["llama.attention.layer_norm_rms_epsilon"] = float.NaN, ["layer_norm_rms_epsilon", "NaN"]),

@@ -55,6 +55,8 @@ internal static class GgufShape
     {
         string Key(string name) => $"{shape.Architecture}.{name}";
         int layers = shape.Layers.Length, experts = shape.ExpertCount;
+        // By llama.cpp's naming every such graph lays out expert tensors, and asserts that none is empty.
+        if (experts == 0 && shape.Architecture.EndsWith("moe", StringComparison.Ordinal)) throw keys.Error(Key("expert_count"), "is 0 or missing, and the graph has experts");
         int used = (keys.PerLayer(Key("expert_used_count"), layers) ?? [0]).Max();
         if (used > experts) throw keys.Error(Key("expert_used_count"), $"is {used}, and there are {experts} experts");
         if (experts > 0 && used == 0) throw keys.Error(Key("expert_used_count"), $"is 0 or missing, and there are {experts} experts");
