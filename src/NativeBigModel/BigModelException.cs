@@ -1,9 +1,25 @@
+using System.Globalization;
+
 namespace NativeBigModel;
 
 /// <summary>The root of every error this library raises on purpose. The message is one line that says what, where and which numbers disagree.</summary>
 public abstract class BigModelException : Exception
 {
-    private protected BigModelException(string message, Exception? inner = null) : base(message, inner) { }
+    private protected BigModelException(string message, Exception? inner = null) : base(Line(message), inner) { }
+
+    // Names inside hostile files may hold line breaks and terminal escapes; an error stays one printable line.
+    private static string Line(string text)
+    {
+        const int limit = 1000;
+        string cut = text.Length <= limit ? text : string.Concat(text.AsSpan(0, limit), "...");
+        return string.Create(cut.Length, cut, static (to, from) =>
+        {
+            for (int i = 0; i < to.Length; i++) to[i] = Printable(from[i]) ? from[i] : '?';
+        });
+    }
+
+    private static bool Printable(char c) => !char.IsSurrogate(c) && char.GetUnicodeCategory(c) is not
+        (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 }
 
 /// <summary>A checkpoint file is malformed: it contradicts itself, its format or another file of the same checkpoint.</summary>
@@ -15,24 +31,13 @@ public sealed class CheckpointException : BigModelException
     /// <param name="problem">What is wrong there, with the numbers that disagree.</param>
     /// <param name="inner">The cause, where there is one.</param>
     public CheckpointException(string file, string field, string problem, Exception? inner = null)
-        : base(Line($"{file}: {field}: {problem}"), inner) => (File, Field) = (file, field);
+        : base($"{file}: {(field.Length <= 200 ? field : field[..200] + "...")}: {problem}", inner) => (File, Field) = (file, field);
 
     /// <summary>The file, by name.</summary>
     public string File { get; }
 
     /// <summary>The place inside the file: a tensor, a key, an offset.</summary>
     public string Field { get; }
-
-    // Names inside hostile files may hold line breaks and terminal escapes; an error stays one printable line.
-    private static string Line(string text)
-    {
-        const int limit = 1000;
-        string cut = text.Length <= limit ? text : string.Concat(text.AsSpan(0, limit), "...");
-        return string.Create(cut.Length, cut, static (to, from) =>
-        {
-            for (int i = 0; i < to.Length; i++) to[i] = char.IsControl(from[i]) || char.IsSurrogate(from[i]) ? '?' : from[i];
-        });
-    }
 }
 
 /// <summary>The checkpoint is well formed, but asks for something that this version cannot compute faithfully.</summary>

@@ -78,7 +78,8 @@ internal sealed class ConfigReader
         return first.ValueKind == JsonValueKind.Undefined ? null : (int)Integer(key, first, min, max);
     }
 
-    public IEnumerable<KeyValuePair<string, JsonElement>> Entries() => _object.EnumerateObject().Select(entry => KeyValuePair.Create(entry.Name, entry.Value));
+    public IEnumerable<KeyValuePair<string, JsonElement>> Entries() =>
+        _object.EnumerateObject().Select(entry => KeyValuePair.Create(JsonFile.NameOf(_file, _path.Length == 0 ? "root" : _path, entry), entry.Value));
 
     private IEnumerable<JsonElement> Items(string key)
     {

@@ -115,6 +115,9 @@ public sealed unsafe class Tokenizer : IDisposable
         fixed (int* output = tokens)
         {
             int count = LlamaVocabApi.LlamaTokenize(_vocab, bytes, utf8.Length, output, tokens.Length, addSpecial, parseSpecial: true);
+            // Some tokenizers answer with no token where the vocabulary has none, not even an unknown one.
+            if (count > 0 && tokens.AsSpan(0, count).IndexOfAnyExceptInRange(0, TokenCount - 1) is >= 0 and var at)
+                throw new UnsupportedModelException($"token {tokens[at]} at position {at} of a text: the vocabulary has {TokenCount} tokens and none for this place");
             return count >= 0 ? tokens[..count] : throw new EngineException($"llama.cpp made {-(long)count} tokens of {utf8.Length} bytes, and at most {tokens.Length} were expected");
         }
     }

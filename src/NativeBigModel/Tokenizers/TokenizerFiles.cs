@@ -64,10 +64,7 @@ internal sealed class TokenizerFiles : IDisposable
     private JsonField? Open(string name, long maxBytes)
     {
         if (!Has(name)) return null;
-        JsonDocument document;
-        // Duplicate properties are looked for while parsing, which meets names with lone surrogates in its own way.
-        try { document = JsonFile.Open(Path.Combine(_folder, name), maxBytes); }
-        catch (InvalidOperationException error) { throw new CheckpointException(name, "file", "holds a name that is not valid Unicode", error); }
+        JsonDocument document = JsonFile.Open(Path.Combine(_folder, name), maxBytes);
         _documents.Add(document);
         JsonField root = JsonField.Root(name, document);
         return root.IsObject ? root : throw root.Error($"{root.Element.ValueKind} where an object belongs");

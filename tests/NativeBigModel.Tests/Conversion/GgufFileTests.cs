@@ -52,6 +52,21 @@ public class GgufFileTests(Capitals capitals)
     }
 
     [Fact]
+    public void A_family_without_a_map_is_described_as_it_is_and_not_converted()
+    {
+        using var folder = new TempFolder();
+        var metadata = new GgufMetadata
+        {
+            ["general.architecture"] = "mamba", ["mamba.block_count"] = 1u, ["mamba.embedding_length"] = 32u, ["mamba.context_length"] = 64u, ["mamba.vocab_size"] = 8u,
+        };
+        (byte[] header, _) = GgufWriter.Write(metadata, [new("blk.0.ssm_conv1d.weight", [32, 4], TensorType.F32)]);
+        File.WriteAllBytes(folder["mamba.gguf"], [.. header, .. new byte[512]]);
+        Checkpoint checkpoint = Checkpoint.Open(folder["mamba.gguf"]);
+        Assert.Equal(TensorType.F32, Assert.Single(checkpoint.Describe().Tensors).Type);
+        Assert.Contains("mamba", Assert.Throws<UnsupportedModelException>(() => checkpoint.Describe(WeightType.Q8_0)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Folder_and_converted_file_give_bit_identical_logits()
     {
         using var folder = new TempFolder();

@@ -31,6 +31,22 @@ public class GenerationTests(Capitals capitals)
         Assert.Contains("Washington, D.C.", text, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(TensorType.F16, true)]
+    [InlineData(TensorType.F16, false)]
+    [InlineData(TensorType.BF16, true)]
+    [InlineData(TensorType.BF16, false)]
+    [InlineData(TensorType.F32, true)]
+    [InlineData(TensorType.Q8_0, true)]
+    [InlineData(TensorType.Q4_0, true)]
+    public async Task Every_type_of_KV_cache_keeps_the_answer(TensorType type, bool flashAttention)
+    {
+        await using BigModel model = await Capitals.Load(options: Capitals.Small() with { KvType = type, FlashAttention = flashAttention });
+        (_, string text) = await Capitals.Run(model, Question, Capitals.Greedy);
+        Assert.StartsWith(" The capital of", text, StringComparison.Ordinal);
+        if (type != TensorType.Q4_0) Assert.Contains("Washington, D.C.", text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_same_seed_gives_the_same_text_and_other_seeds_give_others()
     {
@@ -120,6 +136,15 @@ public class GenerationTests(Capitals capitals)
         Assert.Equal(FinishReason.ContextFull, steps[^1].Finish);
         Assert.Equal(16 - Capitals.References[0].Ids.Length + 1, steps.Count);
         Assert.Equal(Capitals.References[0].Greedy.Take(steps.Count), steps.Select(step => step.Token));
+    }
+
+    [Fact]
+    public async Task A_context_of_one_token_answers_with_one()
+    {
+        await using BigModel model = await Capitals.Load(options: Capitals.Small() with { ContextLength = 1 });
+        GenerationStep? only = null;
+        await foreach (GenerationStep step in model.GenerateAsync([0], Capitals.Greedy with { IgnoreEndOfGeneration = true })) only = only is null ? step : throw new InvalidOperationException("a second step");
+        Assert.Equal(FinishReason.ContextFull, only!.Finish);
     }
 
     [Theory]

@@ -114,6 +114,38 @@ public class LoadTests(Capitals capitals)
         Assert.Equal(chat.Ids, tokenizer.Encode("<|begin_of_text|><|user|>\nWhat is the capital of Japan?<|end|>\n<|assistant|>\n", addSpecial: false));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Loading_again_and_again_gives_every_byte_back(bool cancelled)
+    {
+        const int times = 20;
+        async Task Once()
+        {
+            using var cancel = new CancellationTokenSource();
+            var progress = new Now(step => { if (cancelled && step.BytesDone * 2 > step.BytesTotal) cancel.Cancel(); });
+            try
+            {
+                await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, Capitals.Small(WeightType.F32), progress, cancel.Token);
+            }
+            catch (OperationCanceledException) when (cancelled) { }
+        }
+        for (int i = 0; i < 5; i++) await Once();
+        long before = ResidentBytes();
+        for (int i = 0; i < times; i++) await Once();
+        long grown = ResidentBytes() - before;
+        // Half of what the weights alone would take if no load gave them back.
+        Assert.True(grown < times * capitals.Model.Checkpoint.Describe(WeightType.F32).WeightBytes / 2, $"{grown} bytes more after {times} loads");
+    }
+
+    private static long ResidentBytes()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        return Environment.WorkingSet;
+    }
+
     private static async Task RequireLoads()
     {
         await using BigModel model = await Capitals.Load();

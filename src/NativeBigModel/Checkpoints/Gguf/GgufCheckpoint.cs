@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using NativeBigModel.Architectures;
 using NativeBigModel.Conversion;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
@@ -52,6 +53,9 @@ internal sealed partial class GgufCheckpoint : Checkpoint
             return new(_shape, _metadata, [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
         if (_tensors.FirstOrDefault(tensor => tensor.Spec.Type.IsQuantized()).Spec is { } quantized)
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: {quantized.Name}: is {quantized.Type} already; a quantised GGUF is used as it is");
+        // Which tensors bear another type is known for the families whose maps we have; the engine asserts on some of the others.
+        if (ArchitectureRegistry.ForGguf(_shape.Architecture) is null)
+            throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: general.architecture: '{_shape.Architecture}' is used as it is; converting its weights is not supported");
         TensorType[] types = QuantizationMix.Choose(_shape, type, _shape.Tensors);
         List<ModelTensor> tensors = [.. _tensors.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Spec with { Type = chosen }, tensor.Source))];
         var metadata = new GgufMetadata();

@@ -14,8 +14,9 @@ internal static class GgufShape
     /// <exception cref="CheckpointException">A key is missing, has the wrong type, or contradicts another or a tensor.</exception>
     public static ModelShape Read(string file, GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors)
     {
-        var keys = new Keys(file, metadata);
+        var keys = new GgufKeys(file, metadata);
         string architecture = keys.String("general.architecture") ?? throw keys.Error("general.architecture", "is missing");
+        GgufKeyTypes.Check(keys, metadata, architecture);
         string Key(string name) => $"{architecture}.{name}";
         int layers = keys.Int(Key("block_count"), 1, DecoderConfig.MaxLayers) ?? throw keys.Error(Key("block_count"), "is missing");
         int embedding = keys.Int(Key("embedding_length"), 1, MaxExtent) ?? throw keys.Error(Key("embedding_length"), "is missing");
@@ -42,115 +43,45 @@ internal static class GgufShape
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             Tensors = [.. tensors],
         };
-        if (ArchitectureRegistry.ForGguf(architecture) is { } known) CheckTensors(keys, known, shape);
+        GgufTensors.Check(keys, shape);
+        CheckExperts(keys, shape);
         CheckRotary(keys, shape);
-        CheckVocabulary(keys, shape);
+        GgufVocabulary.Check(keys, shape.VocabularySize);
         return shape;
     }
 
-    // In a family whose map we know, every tensor must have its place and its shape; an expert model has tensors beyond the dense map.
-    private static void CheckTensors(Keys keys, Architecture family, ModelShape shape)
+    // llama-model.cpp, load_hparams: for every architecture.
+    private static void CheckExperts(GgufKeys keys, ModelShape shape)
     {
-        if (shape.ExpertCount > 0) return;
-        Dictionary<string, MappedTensor> expected = family.Tensors.ExpandAll(shape).ToDictionary(tensor => tensor.Gguf, StringComparer.Ordinal);
-        foreach (TensorSpec tensor in shape.Tensors)
+        string Key(string name) => $"{shape.Architecture}.{name}";
+        int layers = shape.Layers.Length, experts = shape.ExpertCount;
+        // By llama.cpp's naming every such graph lays out expert tensors, and asserts that none is empty.
+        if (experts == 0 && shape.Architecture.EndsWith("moe", StringComparison.Ordinal)) throw keys.Error(Key("expert_count"), "is 0 or missing, and the graph has experts");
+        int used = (keys.PerLayer(Key("expert_used_count"), layers) ?? [0]).Max();
+        if (used > experts) throw keys.Error(Key("expert_used_count"), $"is {used}, and there are {experts} experts");
+        if (experts > 0 && used == 0) throw keys.Error(Key("expert_used_count"), $"is 0 or missing, and there are {experts} experts");
+        int groups = keys.Int(Key("expert_group_count"), 0, MaxExtent) ?? 0;
+        if (groups > 0 && groups >= experts) throw keys.Error(Key("expert_group_count"), $"is {groups}, and there are {experts} experts");
+        if (groups > 1)
         {
-            if (expected.Remove(tensor.Name, out MappedTensor? mapped) && !tensor.Dimensions.AsSpan().SequenceEqual(mapped.Dimensions))
-                throw keys.Error(tensor.Name, $"has extents [{string.Join(", ", tensor.Dimensions)}], and the hyperparameters say [{string.Join(", ", mapped.Dimensions)}]");
+            if (experts % groups != 0) throw keys.Error(Key("expert_group_count"), $"is {groups}, and must divide the expert count, {experts}");
+            int usedGroups = keys.Int(Key("expert_group_used_count"), 0, MaxExtent) ?? 0;
+            if (usedGroups < 1 || usedGroups >= groups) throw keys.Error(Key("expert_group_used_count"), $"is {usedGroups}, and must lie in [1, {groups - 1}]");
         }
-        if (shape.Tensors.IsEmpty) return;
-        MappedTensor? missing = expected.Values.FirstOrDefault(tensor => tensor.Rule.When is null);
-        if (missing is not null) throw keys.Error(missing.Gguf, $"is missing, and the {shape.Architecture} graph needs it");
+        if (keys.Int(Key("nextn_predict_layers"), 0, MaxExtent) is { } next && next >= layers) throw keys.Error(Key("nextn_predict_layers"), $"is {next}, and there are {layers} layers");
     }
 
-    private static void CheckRotary(Keys keys, ModelShape shape)
+    private static void CheckRotary(GgufKeys keys, ModelShape shape)
     {
         string key = $"{shape.Architecture}.rope.dimension_count";
         LayerShape layer = shape.Layers[0];
         if (shape.Architecture is not ("llama" or "qwen2" or "qwen3") || layer.HeadCount == 0) return;
         if (layer.KeyLength != layer.ValueLength) throw keys.Error($"{shape.Architecture}.attention.value_length", $"is {layer.ValueLength}, and the graph needs the key length, {layer.KeyLength}");
+        if (layer.KeyLength % 2 != 0) throw keys.Error($"{shape.Architecture}.attention.key_length", $"is {layer.KeyLength}, and rotary positions need an even one");
         if (keys.Int(key, 1, MaxExtent) is { } rotary && rotary != layer.KeyLength) throw keys.Error(key, $"is {rotary}, and the graph needs the key length, {layer.KeyLength}");
+        string epsilon = $"{shape.Architecture}.attention.layer_norm_rms_epsilon";
+        if (!keys.Names.Contains(epsilon)) throw keys.Error(epsilon, "is missing");
         string type = keys.String($"{shape.Architecture}.rope.scaling.type") ?? "none";
         if (type is not ("none" or "linear" or "yarn" or "longrope")) throw keys.Error($"{shape.Architecture}.rope.scaling.type", $"is '{type}', and none, linear, yarn and longrope are known");
-    }
-
-    private static void CheckVocabulary(Keys keys, ModelShape shape)
-    {
-        int count = keys.ArrayLength("tokenizer.ggml.tokens") ?? 0;
-        foreach (string list in (string[])["tokenizer.ggml.scores", "tokenizer.ggml.token_type"])
-        {
-            if (keys.ArrayLength(list) is { } length && length < count) throw keys.Error(list, $"has {length} entries for {count} tokens");
-        }
-        foreach (string id in (string[])["bos", "eos", "eot", "eom", "unknown", "padding", "seperator", "mask"])
-        {
-            string key = $"tokenizer.ggml.{id}_token_id";
-            if (keys.Long(key) is { } value && value >= Math.Max(count, shape.VocabularySize) && value != uint.MaxValue) throw keys.Error(key, $"is {value}, and there are {count} tokens");
-        }
-        if (keys.String("tokenizer.ggml.model") == "llama" && keys.Strings("tokenizer.ggml.tokens") is { } tokens) RequireByteTokens(keys, tokens);
-    }
-
-    // llama.cpp throws through its C interface, and so ends the process, when a text needs a byte token that is not there.
-    private static void RequireByteTokens(Keys keys, string[] tokens)
-    {
-        HashSet<string> texts = [.. tokens];
-        for (int b = 0; b < 256; b++)
-        {
-            if (!texts.Contains($"<0x{b:X2}>")) throw keys.Error("tokenizer.ggml.tokens", $"has no token <0x{b:X2}>, and a SentencePiece vocabulary needs all 256");
-        }
-    }
-
-    private sealed class Keys(string file, GgufMetadata metadata)
-    {
-        public CheckpointException Error(string key, string problem) => new(file, key, problem);
-
-        public string? String(string key) => metadata.Find(key) switch
-        {
-            null => null,
-            string text => text,
-            object value => throw Error(key, $"is {value.GetType().Name}, and must be a string"),
-        };
-
-        public string[]? Strings(string key) => metadata.Find(key) as string[];
-
-        public int? ArrayLength(string key) => metadata.Find(key) switch
-        {
-            null => null,
-            Array { Length: > 0 } array => array.Length,
-            object value => throw Error(key, $"is {value.GetType().Name}, and must be an array with entries"),
-        };
-
-        public long? Long(string key) => metadata.Find(key) is { } value ? Number(key, value) : null;
-
-        public int? Int(string key, int min, int max) => Long(key) is { } number ? InRange(key, number, min, max) : null;
-
-        public int[]? PerLayer(string key, int layers)
-        {
-            if (metadata.Find(key) is not { } value) return null;
-            if (value is not Array array) return [.. Enumerable.Repeat(Int(key, 0, MaxExtent)!.Value, layers)];
-            if (array.Length < layers) throw Error(key, $"has {array.Length} entries for {layers} layers");
-            return [.. array.Cast<object>().Take(layers).Select(item => InRange(key, Number(key, item), 0, MaxExtent))];
-        }
-
-        public bool[]? Flags(string key, int layers) => metadata.Find(key) switch
-        {
-            bool[] flags => flags.Length >= layers ? flags : throw Error(key, $"has {flags.Length} entries for {layers} layers"),
-            _ => null,
-        };
-
-        private int InRange(string key, long number, int min, int max) =>
-            number >= min && number <= max ? (int)number : throw Error(key, $"is {number}, and must lie in [{min}, {max}]");
-
-        private long Number(string key, object value) => value switch
-        {
-            byte v => v,
-            sbyte v => v,
-            ushort v => v,
-            short v => v,
-            uint v => v,
-            int v => v,
-            ulong v when v <= long.MaxValue => (long)v,
-            long v => v,
-            _ => throw Error(key, $"is {value.GetType().Name} {value}, and must be a whole number"),
-        };
     }
 }

@@ -53,8 +53,9 @@ internal static class SafetensorsHeader
         var tensors = new List<StoredTensor>();
         foreach (JsonProperty entry in root.EnumerateObject())
         {
-            if (entry.Name == "__metadata__") continue;
-            tensors.Add(ReadEntry(new ConfigReader(file, entry.Name, entry.Value), entry.Name, path, dataStart));
+            string name = JsonFile.NameOf(file, "header", entry);
+            if (name == "__metadata__") continue;
+            tensors.Add(ReadEntry(new ConfigReader(file, name, entry.Value), name, path, dataStart));
         }
         return tensors;
     }

@@ -1,0 +1,75 @@
+using NativeBigModel.Architectures;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Checkpoints.Gguf;
+
+/// <summary>
+/// Checks a GGUF's tensors against its hyperparameters. llama.cpp lays its tensors out from the hyperparameters, in the types of the file, and asserts
+/// that the two go together; its operators assert on types that they do not compute with.
+/// </summary>
+internal static class GgufTensors
+{
+    /// <exception cref="CheckpointException">A tensor is missing, or has another shape or a type for another purpose.</exception>
+    /// <exception cref="UnsupportedModelException">A tensor has no place in the graph of a family that we know.</exception>
+    public static void Check(GgufKeys keys, ModelShape shape)
+    {
+        foreach (TensorSpec tensor in shape.Tensors)
+        {
+            CheckType(keys, tensor);
+            CheckLayer(keys, shape, tensor);
+        }
+        if (shape.Tensors.IsEmpty || ArchitectureRegistry.ForGguf(shape.Architecture) is not { } family) return;
+        Dictionary<string, (long[] Dimensions, bool Required)> expected = Expected(family, shape);
+        foreach (TensorSpec tensor in shape.Tensors)
+        {
+            if (!expected.Remove(tensor.Name, out (long[] Dimensions, bool) known))
+                throw new UnsupportedModelException($"{keys.File}: {tensor.Name}: this tensor has no place in the {family.Name} graph with these hyperparameters");
+            if (!tensor.Dimensions.AsSpan().SequenceEqual(known.Dimensions))
+                throw keys.Error(tensor.Name, $"has extents [{string.Join(", ", tensor.Dimensions)}], and the hyperparameters say [{string.Join(", ", known.Dimensions)}]");
+        }
+        if (expected.FirstOrDefault(tensor => tensor.Value.Required).Key is { } missing) throw keys.Error(missing, $"is missing, and the {shape.Architecture} graph needs it");
+    }
+
+    private static Dictionary<string, (long[] Dimensions, bool Required)> Expected(Architecture family, ModelShape shape)
+    {
+        bool experts = shape.ExpertCount > 0 && family.Name == "llama";
+        Dictionary<string, (long[], bool)> expected = family.Tensors.ExpandAll(shape)
+            .Where(tensor => !experts || !tensor.Gguf.Contains(".ffn_", StringComparison.Ordinal) || tensor.Gguf.EndsWith("ffn_norm.weight", StringComparison.Ordinal))
+            .ToDictionary(tensor => tensor.Gguf, tensor => (tensor.Dimensions, tensor.Rule.When is null), StringComparer.Ordinal);
+        if (family.Name == "llama")
+        {
+            foreach (string name in (string[])["rope_freqs", "rope_factors_long", "rope_factors_short"]) expected[$"{name}.weight"] = ([shape.Layers[0].KeyLength / 2], false);
+        }
+        long embedding = shape.EmbeddingLength, count = shape.ExpertCount;
+        for (int i = 0; experts && i < shape.Layers.Length; i++)
+        {
+            long width = shape.Layers[i].FeedForwardLength;
+            expected[$"blk.{i}.ffn_gate_inp.weight"] = ([embedding, count], true);
+            expected[$"blk.{i}.ffn_gate_exps.weight"] = ([embedding, width, count], true);
+            expected[$"blk.{i}.ffn_up_exps.weight"] = ([embedding, width, count], true);
+            expected[$"blk.{i}.ffn_down_exps.weight"] = ([width, embedding, count], true);
+        }
+        return expected;
+    }
+
+    // An extent that the hyperparameters make zero is asserted against, in every architecture.
+    private static void CheckLayer(GgufKeys keys, ModelShape shape, TensorSpec tensor)
+    {
+        if (tensor.Layer < 0 || tensor.Layer >= shape.Layers.Length) return;
+        LayerShape layer = shape.Layers[tensor.Layer];
+        if (tensor.Name.EndsWith(".attn_q.weight", StringComparison.Ordinal) && layer.HeadCount == 0) throw keys.Error(tensor.Name, $"is {tensor.Rows} rows, and {shape.Architecture}.attention.head_count is 0 or missing");
+        if (tensor.Name.EndsWith(".attn_k.weight", StringComparison.Ordinal) && layer.KvHeadCount == 0) throw keys.Error(tensor.Name, $"is {tensor.Rows} rows, and {shape.Architecture}.attention.head_count_kv is 0");
+        if (tensor.Name.EndsWith(".ffn_up.weight", StringComparison.Ordinal) && layer.FeedForwardLength == 0) throw keys.Error(tensor.Name, $"is {tensor.Rows} rows, and {shape.Architecture}.feed_forward_length is 0 or missing");
+    }
+
+    // What holds in every architecture: norms, biases and rotary factors are added and multiplied in F32; matrices are of a type that products are computed in.
+    private static void CheckType(GgufKeys keys, TensorSpec tensor)
+    {
+        bool vector = tensor.Name.EndsWith(".bias", StringComparison.Ordinal) || tensor.Name.Contains("_norm.", StringComparison.Ordinal)
+            || tensor.Name.EndsWith("rope_freqs.weight", StringComparison.Ordinal) || tensor.Name.Contains("rope_factors_", StringComparison.Ordinal);
+        if (vector && tensor.Type != TensorType.F32) throw keys.Error(tensor.Name, $"is {tensor.Type}, and the graph computes with it in F32");
+        bool matrix = tensor.Dimensions.Length > 1 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal);
+        if (matrix && tensor.Type is (TensorType.F64 or TensorType.I8 or TensorType.I16 or TensorType.I32 or TensorType.I64 or TensorType.Q8_1 or TensorType.Q8_K))
+            throw keys.Error(tensor.Name, $"is {tensor.Type}, and no graph multiplies by a matrix of that type");
+    }
+}
