@@ -75,37 +75,23 @@ public:
     }
 
     void load(int index) override {
-        {
-            std::lock_guard<std::mutex> lock(mutex);
-            states[groups[index].slot].occupant = index;
-            states[groups[index].slot].loaded   = false;
-            queue.push_back(index);
-        }
-        changed.notify_all();
+        std::lock_guard<std::mutex> lock(mutex);
+        claim(index);
     }
 
     void await(int index, ggml_backend_t compute) override {
         state & of = states[groups[index].slot];
         std::unique_lock<std::mutex> lock(mutex);
-        if (of.occupant != index) {
-            of.occupant = index;
-            of.loaded   = false;
-            queue.push_back(index);
-            changed.notify_all();
+        if (of.occupant != index || of.problem) {
+            claim(index); // not foreseen, or it failed before anyone needed it
         }
-        if (!of.loaded && !error) {
+        if (!of.loaded) {
             auto start = clock::now();
-            changed.wait(lock, [&] { return of.loaded || error; });
+            changed.wait(lock, [&] { return of.loaded || of.problem; });
             stats.wait_ns += ns_since(start);
         }
-        if (error) {
-            // The next pass begins anew: no slot is trusted.
-            failure reported = *error;
-            error.reset();
-            for (state & any : states) {
-                any.occupant = -1;
-            }
-            throw reported;
+        if (of.problem) {
+            throw *of.problem;
         }
         of.in_use = true;
         lock.unlock();
@@ -151,9 +137,20 @@ private:
         bool                 loaded   = false; // its copies are enqueued (asynchronous) or complete
         bool                 in_use   = false; // computing may read it
         bool                 recorded = false; // `done` stands for the last use
+        std::optional<failure> problem;        // why the occupant is not there
         ggml_backend_event_t ready    = nullptr;
         ggml_backend_event_t done     = nullptr;
     };
+
+    // With the lock held: the slot's next occupant, to be loaded in its turn.
+    void claim(int index) {
+        state & of  = states[groups[index].slot];
+        of.occupant = index;
+        of.loaded   = false;
+        of.problem.reset();
+        queue.push_back(index);
+        changed.notify_all();
+    }
 
     static void free_event(ggml_backend_event_t event) {
         if (event != nullptr) {
@@ -195,11 +192,9 @@ private:
             stats.bytes_from_ram  += moved.bytes_from_ram;
             stats.bytes_from_file += moved.bytes_from_file;
             stats.load_ns         += ns_since(start);
-            if (problem) {
-                error = problem;
-                of.occupant = -1;
-            } else {
-                of.loaded = of.occupant == index;
+            if (of.occupant == index) {
+                of.loaded  = !problem;
+                of.problem = problem;
             }
             changed.notify_all();
         }
@@ -267,7 +262,6 @@ private:
     mutable std::mutex      mutex;
     std::condition_variable changed;
     std::deque<int>         queue;
-    std::optional<failure>  error;
     nbm_stats               stats    = {};
     bool                    stopping = false;
     std::thread             loader;

@@ -13,7 +13,7 @@ static std::pair<int, std::string> order_of(const char * name) {
         return {layer, "blk." + std::to_string(layer)};
     }
     std::string text = name;
-    return {text.rfind("output", 0) == 0 ? INT32_MAX : -1, text};
+    return text.rfind("output", 0) == 0 ? std::make_pair(INT32_MAX, std::string("output")) : std::make_pair(-1, text);
 }
 
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int slots, size_t alignment) {

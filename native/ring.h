@@ -21,7 +21,7 @@ struct streamed_tensor {
     size_t        place  = 0;  // in the slot
 };
 
-// Tensors that are needed at the same time, in the order of their places; a layer, or one of the tensors outside the layers.
+// Tensors that are needed at the same time, in the order of their places: a layer, or the output norm and projection.
 struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;

@@ -27,10 +27,11 @@ internal static class RunCommand
         Option<string> offload = CommonOptions.Offload();
         Option<int> ring = CommonOptions.Ring();
         Option<string?> offloadFolder = CommonOptions.OffloadFolder();
+        var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
         {
-            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, offload, ring, offloadFolder, json,
+            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, offload, ring, offloadFolder, stats, json,
         };
         command.SetGuardedAction(async (parsed, cancel) =>
         {
@@ -58,12 +59,12 @@ internal static class RunCommand
                 OffloadFolder = parsed.GetValue(offloadFolder),
             };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
-            await RunAsync(parsed.GetRequiredValue(path), plan, parsed.GetValue(prompt), ids, generate, parsed.GetValue(json), cancel).ConfigureAwait(false);
+            await RunAsync(parsed.GetRequiredValue(path), plan, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }
 
-    private static async Task RunAsync(string path, PlanOptions planOptions, string? prompt, int[]? promptIds, GenerateOptions options, bool json, CancellationToken cancel)
+    private static async Task RunAsync(string path, PlanOptions planOptions, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)
     {
         long started = Stopwatch.GetTimestamp();
         using var progress = new ProgressLine("loading");
@@ -81,7 +82,11 @@ internal static class RunCommand
             if (!json) Console.Out.Write(step.Text);
             last = step;
         }
-        if (!json) Console.Out.WriteLine();
+        if (!json)
+        {
+            Console.Out.WriteLine();
+            if (stats) StreamingTable.Print(model, last!, ids.Count, Terminal.Console);
+        }
         else
         {
             Json.Print(new
@@ -91,6 +96,7 @@ internal static class RunCommand
                 PromptIds = tokens,
                 FinishReason = Reason(last!.Finish!.Value),
                 Plan = PlanJson.Of(model.Plan),
+                model.Streaming,
                 Timings = new { LoadS = load.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
             });
         }

@@ -45,6 +45,15 @@ internal sealed class DeviceLedger(MemoryLimits limits)
         return host;
     }
 
+    /// <summary>Puts the token embedding into host memory, which it needs whether or not that was named.</summary>
+    /// <exception cref="DoesNotFitException">Host memory was named, and has not the room besides <paramref name="reserved"/> bytes for later.</exception>
+    public void TakeForInput(long bytes, long reserved)
+    {
+        if (limits.Host is not null && TryHost(bytes, reserved) is null)
+            throw Refuse(DeviceName.Host, bytes + reserved, "the token embedding and the KV cache of what the CPU computes must be there: allow more, a smaller weight type or a shorter context");
+        Add(DeviceName.Host, bytes, 0);
+    }
+
     /// <summary>Puts bytes on a device that must have room for them.</summary>
     /// <exception cref="DoesNotFitException">It has not.</exception>
     public void Take(string device, long weights, long kv)
@@ -75,7 +84,7 @@ internal sealed class DeviceLedger(MemoryLimits limits)
     {
         var plans = ImmutableArray.CreateBuilder<DevicePlan>();
         foreach ((int gpu, long limit) in limits.Gpus) plans.Add(Device(DeviceName.Gpu(gpu), limit));
-        if (limits.Host is { } host) plans.Add(Device(DeviceName.Host, host));
+        if (limits.Host is not null || Find(DeviceName.Host).Total > 0) plans.Add(Device(DeviceName.Host, limits.Host));
         if (Find(DeviceName.Disk).Total > 0) plans.Add(Device(DeviceName.Disk, null));
         return plans.ToImmutable();
     }

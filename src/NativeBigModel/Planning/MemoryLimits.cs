@@ -4,8 +4,8 @@ using System.Globalization;
 namespace NativeBigModel.Planning;
 
 /// <summary>
-/// The bytes that a plan may put on each device: accelerate's <c>max_memory</c>. A device that is not named is not used, except that the disk takes
-/// what is left over.
+/// The bytes that a plan may put on each device: accelerate's <c>max_memory</c>. A device that is not named is not used, except that host memory always
+/// holds the token embedding and the disk takes what is left over.
 /// </summary>
 public sealed record MemoryLimits
 {

@@ -50,13 +50,11 @@ internal sealed class Placement
         return this;
     }
 
-    // One row of the embedding is read per token, so host memory holds it as well as a GPU would.
+    // llama.cpp keeps the embedding in host memory, where one row is read per token.
     private LayerPlacement PlaceInput(Item item)
     {
-        string device = _devices.TryHost(item.WeightBytes, _target == DeviceName.Host ? _kvToCome : 0) ?? _devices.TryGpus(item.WeightBytes, _ => 0)
-            ?? throw _devices.Refuse(DeviceName.Host, item.WeightBytes, "the token embedding must be in memory: allow more, or a smaller weight type");
-        _devices.Add(device, item.WeightBytes, 0);
-        return new(item.Name, device, device, false, item.WeightBytes, 0);
+        _devices.TakeForInput(item.WeightBytes, _target == DeviceName.Host ? _kvToCome : 0);
+        return new(item.Name, DeviceName.Host, DeviceName.Host, false, item.WeightBytes, 0);
     }
 
     private LayerPlacement Place(Item item)
@@ -81,8 +79,10 @@ internal sealed class Placement
 
     private LayerPlacement Stream(Item item)
     {
-        long shared = _target == DeviceName.Host ? 0 : item.SharedBytes; // an embedding used twice is not streamed
-        _devices.Take(_target, shared, item.KvBytes);
+        bool tiedOnGpu = item.SharedBytes > 0 && _target != DeviceName.Host;
+        _devices.Take(_target, tiedOnGpu ? item.WeightBytes + item.SharedBytes : 0, item.KvBytes);
+        // An embedding used twice is not streamed.
+        if (tiedOnGpu) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
         string rest = _mode == OffloadMode.Stream ? _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk : DeviceName.Disk;
         _devices.Add(rest, item.WeightBytes, 0);
         return new(item.Name, rest, _target, true, item.WeightBytes, item.KvBytes);

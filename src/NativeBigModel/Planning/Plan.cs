@@ -70,7 +70,7 @@ public sealed record LayerPlacement(string Name, string Device, string ComputeDe
 /// <param name="WeightBytes">Bytes of weights.</param>
 /// <param name="KvBytes">Bytes of KV cache.</param>
 /// <param name="RingBytes">Bytes of the ring that streamed layers pass through.</param>
-/// <param name="LimitBytes">Bytes that it may hold; null for the disk.</param>
+/// <param name="LimitBytes">Bytes that it may hold; null for the disk, and for host memory that was not named.</param>
 public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long? LimitBytes)
 {
     /// <summary>Bytes of everything.</summary>

@@ -34,6 +34,16 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     /// <summary>The model's tokenizer; it lives as long as the model.</summary>
     public Tokenizer Tokenizer { get; }
 
+    /// <summary>What streaming has done so far, or null where the plan streams nothing.</summary>
+    public StreamingStats? Streaming
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _model.Streaming is { } device ? StreamingStats.Of(device.Stats) : null;
+        }
+    }
+
     /// <summary>Opens, plans for this machine, and loads a Hugging Face folder or a GGUF file as it is.</summary>
     /// <param name="path">The folder or file.</param>
     /// <param name="options">What to plan for; null for everything that is free.</param>

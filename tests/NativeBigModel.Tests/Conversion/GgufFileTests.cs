@@ -58,6 +58,7 @@ public class GgufFileTests(Capitals capitals)
         var metadata = new GgufMetadata
         {
             ["general.architecture"] = "mamba", ["mamba.block_count"] = 1u, ["mamba.embedding_length"] = 32u, ["mamba.context_length"] = 64u, ["mamba.vocab_size"] = 8u,
+            ["tokenizer.ggml.model"] = "none",
         };
         (byte[] header, _) = GgufWriter.Write(metadata, [new("blk.0.ssm_conv1d.weight", [32, 4], TensorType.F32)]);
         File.WriteAllBytes(folder["mamba.gguf"], [.. header, .. new byte[512]]);

@@ -30,9 +30,9 @@ public class LargestModelTests
         var machine = new Machine([.. Enumerable.Range(0, 8).Select(i => new GpuDevice($"CUDA{i}", "", 80L << 30, 80L << 30))], 1L << 40);
         Plan plan = Planner.Plan(shape, machine, new() { ContextLength = 131072 });
         Assert.Equal(2L * Layers * KvHeads * 128 * 131072 * 2, plan.KvBytes);
-        Assert.False(plan.UsesDisk);
+        Assert.False(plan.Streams);
         Assert.Equal(8, plan.Layers.Select(layer => layer.Device).Distinct().Count(device => device != DeviceName.Host));
-        Assert.True(Planner.Plan(shape, machine with { HostFreeBytes = 64L << 30, Gpus = [] }, new()).UsesDisk);
+        Assert.True(Planner.Plan(shape, machine with { HostFreeBytes = 64L << 30, Gpus = [] }, new()).Streams);
     }
 
     [Fact]

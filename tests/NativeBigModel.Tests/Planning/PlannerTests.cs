@@ -24,32 +24,36 @@ public class PlannerTests
         from host in Gen.Choose(-200_000, 2_000_000)
         select new MemoryLimits { Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, (long)bytes)).ToImmutableSortedDictionary(), Host = host < 0 ? null : host };
 
-    private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits)> s_cases = (from shape in s_shape from limits in s_limits select (shape, limits)).ToArbitrary();
+    private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits, OffloadMode Offload)> s_cases =
+        (from shape in s_shape from limits in s_limits from offload in Gen.Elements(Enum.GetValues<OffloadMode>()) select (shape, limits, offload)).ToArbitrary();
 
     [Fact]
     public void Every_layer_is_placed_once_in_device_order_within_the_limits_and_the_totals_add_up() => Run(s_cases, one =>
     {
-        if (TryPlan(one.Shape, one.Limits) is not { } plan) return;
+        if (TryPlan(one.Shape, one.Limits, one.Offload) is not { } plan) return;
         Assert.Equal(["input", .. Enumerable.Range(0, one.Shape.Layers.Length).Select(i => $"blk.{i}"), "output"], plan.Layers.Select(layer => layer.Name));
         int[] ranks = [.. plan.Layers.Skip(1).Select(layer => Rank(layer.Device))];
         Assert.Equal(ranks.Order(), ranks);
         foreach (DevicePlan device in plan.Devices)
         {
             Assert.Equal(plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes), device.WeightBytes);
-            Assert.Equal(plan.Layers.Where(layer => layer.KvDevice == device.Name).Sum(layer => layer.KvBytes), device.KvBytes);
-            Assert.Equal(device.Name == DeviceName.Disk, device.LimitBytes is null);
+            Assert.Equal(plan.Layers.Where(layer => layer.ComputeDevice == device.Name).Sum(layer => layer.KvBytes), device.KvBytes);
+            Assert.Equal(device.Name == DeviceName.Disk || (device.Name == DeviceName.Host && one.Limits.Host is null), device.LimitBytes is null);
+            Assert.Equal(plan.Layers.Any(layer => layer.Streamed && layer.ComputeDevice == device.Name), device.RingBytes > 0);
             Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue), $"{device}");
         }
         Assert.All(plan.Layers, layer => Assert.Contains(plan.Devices, device => device.Name == layer.Device));
         Assert.Equal(one.Shape.Tensors.Sum(tensor => tensor.Bytes), plan.WeightBytes);
         Assert.Equal(plan.WeightBytes + CopiedOutput(one.Shape, plan), plan.Layers.Sum(layer => layer.WeightBytes));
+        Assert.All(plan.Layers, layer => Assert.True(layer.Streamed || layer.Device == layer.ComputeDevice, $"{layer}"));
+        Assert.All(plan.Layers, layer => Assert.True(layer.Streamed || layer.Device != DeviceName.Disk, $"{layer}"));
         Assert.Equal(plan.KvBytes, plan.Devices.Sum(device => device.KvBytes));
-        Assert.True(plan.Layers.All(layer => layer.KvDevice != DeviceName.Disk), "keys and values cannot be on disk");
+        Assert.True(plan.Layers.All(layer => layer.ComputeDevice != DeviceName.Disk), "keys and values cannot be on disk");
     });
 
     [Fact]
     public void More_memory_anywhere_leaves_no_more_bytes_on_slower_devices() => Run(
-        (from one in s_cases.Generator from more in Gen.ArrayOf(Gen.Choose(0, 300_000), 4) select (one.Shape, one.Limits, more)).ToArbitrary(), one =>
+        (from one in s_cases.Generator from more in Gen.ArrayOf(Gen.Choose(0, 300_000), 4) select (one.Shape, one.Limits, one.Offload, more)).ToArbitrary(), one =>
         {
             if (!one.Shape.Layers.All(layer => layer == one.Shape.Layers[0])) return;
             var larger = new MemoryLimits
@@ -57,8 +61,8 @@ public class PlannerTests
                 Gpus = one.Limits.Gpus.Select(gpu => KeyValuePair.Create(gpu.Key, gpu.Value + one.more[gpu.Key])).ToImmutableSortedDictionary(),
                 Host = one.Limits.Host + one.more[3],
             };
-            if (TryPlan(one.Shape, one.Limits) is not { } before) return;
-            Plan? after = TryPlan(one.Shape, larger);
+            if (TryPlan(one.Shape, one.Limits, one.Offload) is not { } before) return;
+            Plan? after = TryPlan(one.Shape, larger, one.Offload);
             Assert.True(after is not null, "more memory made a plan impossible");
             // The embedding does as well on the host as on a GPU, so it is not counted among the layers that a GPU computes.
             Assert.True(LayersOnGpus(after) >= LayersOnGpus(before), "fewer layers on GPUs");
@@ -68,7 +72,7 @@ public class PlannerTests
     [Fact]
     public void The_same_question_has_the_same_answer() => Run(s_cases, one =>
     {
-        Plan? first = TryPlan(one.Shape, one.Limits), second = TryPlan(one.Shape with { }, one.Limits with { });
+        Plan? first = TryPlan(one.Shape, one.Limits, one.Offload), second = TryPlan(one.Shape with { }, one.Limits with { }, one.Offload);
         Assert.Equal(first, second);
         Assert.Equal(first?.GetHashCode(), second?.GetHashCode());
         if (first is not null) Assert.NotEqual(first, first with { Layers = [.. first.Layers, first.Layers[0]] });
@@ -103,9 +107,9 @@ public class PlannerTests
 
     private static void Run<T>(Arbitrary<T> cases, Action<T> holds) => Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(cases, holds));
 
-    private static Plan? TryPlan(ModelShape shape, MemoryLimits limits)
+    private static Plan? TryPlan(ModelShape shape, MemoryLimits limits, OffloadMode offload = OffloadMode.Cpu)
     {
-        try { return Planner.Plan(shape, new Machine([], 0), s_options with { MaxMemory = limits }); }
+        try { return Planner.Plan(shape, new Machine([], 0), s_options with { MaxMemory = limits, Offload = offload }); }
         catch (DoesNotFitException error)
         {
             Assert.True(error.NeededBytes > error.LimitBytes);

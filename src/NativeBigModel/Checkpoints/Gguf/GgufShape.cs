@@ -25,20 +25,23 @@ internal static class GgufShape
         int[] feedForward = keys.PerLayer(Key("feed_forward_length"), layers) ?? new int[layers];
         int? window = keys.Int(Key("attention.sliding_window"), 0, int.MaxValue) is { } tokens and > 0 ? tokens : null;
         bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers);
+        // The graphs of the families we know attend to everything: right as far as the window reaches. Elsewhere, which layers have it stands in the pattern.
+        bool graphHasWindow = ArchitectureRegistry.ForGguf(architecture) is null;
         LayerShape Layer(int i)
         {
             if (heads[i] > 0 && kvHeads[i] > 0 && heads[i] % kvHeads[i] != 0) throw keys.Error(Key("attention.head_count_kv"), $"is {kvHeads[i]} in layer {i} and must divide the head count, {heads[i]}");
             int defaultLength = heads[0] == 0 ? 0 : embedding / heads[0];
             int key = keys.Int(Key("attention.key_length"), 1, MaxExtent) ?? defaultLength, value = keys.Int(Key("attention.value_length"), 1, MaxExtent) ?? defaultLength;
-            return new(heads[i], kvHeads[i], key, value, feedForward[i], windowed?[i] ?? true ? window : null);
+            return new(heads[i], kvHeads[i], key, value, feedForward[i], graphHasWindow && (windowed?[i] ?? false) ? window : null);
         }
+        int context = keys.Int(Key("context_length"), 1, 1 << 30) ?? throw keys.Error(Key("context_length"), "is missing");
         var shape = new ModelShape
         {
             Architecture = architecture,
             Name = keys.String("general.name") ?? Path.GetFileNameWithoutExtension(file),
             EmbeddingLength = embedding,
             VocabularySize = keys.ArrayLength("tokenizer.ggml.tokens") ?? keys.Int(Key("vocab_size"), 1, MaxExtent) ?? throw keys.Error(Key("vocab_size"), "is missing, and there is no tokenizer"),
-            ContextLength = keys.Int(Key("context_length"), 1, 1 << 30) ?? throw keys.Error(Key("context_length"), "is missing"),
+            ContextLength = graphHasWindow ? context : Math.Min(context, window ?? context),
             Layers = [.. Enumerable.Range(0, layers).Select(Layer)],
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             Tensors = [.. tensors],

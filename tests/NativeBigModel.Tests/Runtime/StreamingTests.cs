@@ -1,0 +1,200 @@
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Tests.Runtime;
+
+/// <summary>Layers that pass through the ring, here on the CPU device: the same code wraps any other.</summary>
+[Collection(EngineGroup.Name)]
+public class StreamingTests(Capitals capitals)
+{
+    private static readonly int[] s_ids = [1, 5, 9, 2, 33, 7, 60, 4, 12, 21, 3, 40, 17, 8, 2, 1];
+
+    private static readonly string[] s_models = ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"];
+
+    public static TheoryData<string, OffloadMode, int> Placements
+    {
+        get
+        {
+            var data = new TheoryData<string, OffloadMode, int>();
+            foreach (string model in s_models)
+                foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Stream, OffloadMode.Disk])
+                    foreach (int ring in (int[])[2, 3, 5]) data.Add(model, mode, ring);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Placements))]
+    public async Task Streamed_logits_are_those_of_the_same_device_without_streaming_bit_for_bit(string model, OffloadMode mode, int ring)
+    {
+        using TempFolder folder = Write(model, layers: 7);
+        float[] expected = await Logits(folder, Exact());
+        Assert.Equal(expected, await Logits(folder, Exact() with { MaxMemory = null, Offload = mode, RingSlots = ring, OffloadFolder = folder["offload"] }));
+    }
+
+    [Theory]
+    [InlineData("LlamaForCausalLM")]
+    [InlineData("Qwen2ForCausalLM")]
+    public async Task Layers_in_memory_and_on_disk_mix(string model)
+    {
+        using TempFolder folder = Write(model, layers: 12);
+        float[] expected = await Logits(folder, Exact());
+        Plan whole = Planner.Plan(Checkpoint.Open(folder.Path).Describe(), new Machine([], 1L << 30), Exact());
+        PlanOptions half = Exact() with { MaxMemory = new() { Host = whole.KvBytes + whole.WeightBytes * 7 / 10 }, RingSlots = 2, OffloadFolder = folder["offload"] };
+        await using BigModel streamed = await BigModel.LoadAsync(folder.Path, half);
+        Assert.Contains(streamed.Plan.Layers, layer => layer.Streamed && layer.Device == DeviceName.Disk);
+        Assert.Contains(streamed.Plan.Layers, layer => !layer.Streamed && layer.Name.StartsWith("blk.", StringComparison.Ordinal));
+        Assert.Equal(expected, await Capitals.Logits(streamed, s_ids));
+        Assert.Equal(expected, await Capitals.Logits(streamed, s_ids));
+    }
+
+    [Fact]
+    public async Task A_GGUF_streams_from_its_own_file_and_needs_no_folder()
+    {
+        using var folder = new TempFolder();
+        await GgufConverter.ConvertAsync(capitals.Model.Checkpoint, folder["model.gguf"], WeightType.Q4_K_M);
+        await using BigModel resident = await Capitals.Load(folder["model.gguf"]);
+        await using BigModel streamed = await BigModel.LoadAsync(folder["model.gguf"], Streamed(OffloadMode.Disk));
+        foreach (Capitals.Reference reference in Capitals.References.Take(3))
+            Assert.Equal((await Capitals.Run(resident, reference.Ids, Capitals.Greedy)).Ids, (await Capitals.Run(streamed, reference.Ids, Capitals.Greedy)).Ids);
+        Assert.Single(Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
+    public async Task Tensors_on_disk_that_need_conversion_need_a_folder_and_are_written_once()
+    {
+        using var folder = new TempFolder();
+        var error = await Assert.ThrowsAsync<InvalidOptionException>(() => BigModel.LoadAsync(TestFolders.Capitals, Streamed(OffloadMode.Disk)));
+        Assert.Contains("offload folder", error.Message, StringComparison.Ordinal);
+        PlanOptions options = Streamed(OffloadMode.Disk) with { OffloadFolder = folder.Path };
+        string answer = await Answer(options);
+        string file = Assert.Single(Directory.GetFiles(folder.Path, "*.gguf"));
+        DateTime written = File.GetLastWriteTimeUtc(file);
+        Assert.Equal(answer, await Answer(options));
+        Assert.Equal(written, File.GetLastWriteTimeUtc(file));
+        Damage(file);
+        Assert.Equal(answer, await Answer(options));
+        Assert.Single(Directory.GetFiles(folder.Path, "*.gguf"));
+    }
+
+    [Fact]
+    public async Task The_bytes_of_ring_memory_and_files_are_those_of_the_plan()
+    {
+        using TempFolder folder = Write("Qwen2ForCausalLM", layers: 6);
+        foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Stream, OffloadMode.Disk])
+        {
+            await using BigModel model = await BigModel.LoadAsync(folder.Path, Exact() with { MaxMemory = null, Offload = mode });
+            StreamingStats stats = model.Streaming!;
+            long streamed = model.Plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+            Assert.Equal(7, stats.Groups);
+            Assert.InRange(stats.RingBytes, model.Plan.Devices[0].RingBytes - 3 * 256, model.Plan.Devices[0].RingBytes);
+            Assert.Equal(mode == OffloadMode.Disk ? streamed : 0, stats.FileBytes);
+            Assert.InRange(stats.HostBytes, mode == OffloadMode.Disk ? 0 : streamed, mode == OffloadMode.Disk ? 0 : streamed + 7 * 8192);
+            await Capitals.Logits(model, s_ids);
+            Assert.True(model.Streaming!.BytesFromFile + model.Streaming.BytesFromHost >= streamed, "every layer was brought at least once");
+        }
+    }
+
+    [Fact]
+    public async Task Two_models_of_different_placements_share_nothing_and_one_outlives_the_other()
+    {
+        using var folder = new TempFolder();
+        PlanOptions disk = Streamed(OffloadMode.Disk) with { OffloadFolder = folder.Path, RingSlots = 2 };
+        await using BigModel kept = await BigModel.LoadAsync(TestFolders.Capitals, Streamed(OffloadMode.Stream) with { RingSlots = 4 });
+        BigModel other = await BigModel.LoadAsync(TestFolders.Capitals, disk);
+        Capitals.Reference reference = Capitals.References[0];
+        Task<(int[], string)> both = Capitals.Run(other, reference.Ids, Capitals.Greedy);
+        Assert.Equal(reference.Greedy, (await Capitals.Run(kept, reference.Ids, Capitals.Greedy)).Ids);
+        await both;
+        await other.DisposeAsync();
+        Assert.Equal(reference.Greedy, (await Capitals.Run(kept, reference.Ids, Capitals.Greedy)).Ids);
+    }
+
+    [Fact]
+    public async Task A_file_cut_short_after_loading_fails_the_call_by_name_and_the_next_one_tries_again()
+    {
+        using var folder = new TempFolder();
+        string file = folder["model.gguf"];
+        await GgufConverter.ConvertAsync(capitals.Model.Checkpoint, file, WeightType.F16);
+        byte[] whole = await File.ReadAllBytesAsync(file);
+        await using BigModel model = await BigModel.LoadAsync(file, Streamed(OffloadMode.Disk) with { RingSlots = 2 });
+        int[] prompt = Capitals.References[0].Ids;
+        (int[] expected, _) = await Capitals.Run(model, prompt, Capitals.Greedy);
+        using (FileStream stream = File.OpenWrite(file)) stream.SetLength(whole.Length / 2);
+        var error = await Assert.ThrowsAsync<EngineException>(() => Capitals.Run(model, prompt, Capitals.Greedy));
+        Assert.Contains("model.gguf", error.Message, StringComparison.Ordinal);
+        await using (FileStream stream = File.OpenWrite(file)) await stream.WriteAsync(whole);
+        Assert.Equal(expected, (await Capitals.Run(model, prompt, Capitals.Greedy)).Ids);
+    }
+
+    [Fact]
+    public async Task Cancelling_in_the_middle_of_a_pass_leaves_a_model_that_works()
+    {
+        await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, Streamed(OffloadMode.Stream));
+        for (int i = 0; i < 20; i++)
+        {
+            using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(i));
+            try { await Capitals.Run(model, Capitals.References[0].Ids, Capitals.Greedy, cancel.Token); }
+            catch (OperationCanceledException) { }
+        }
+        Assert.Equal(Capitals.References[0].Greedy, (await Capitals.Run(model, Capitals.References[0].Ids, Capitals.Greedy)).Ids);
+    }
+
+    [Fact]
+    public async Task Loading_and_disposing_again_and_again_leaves_no_file_open_and_no_memory_held()
+    {
+        using var folder = new TempFolder();
+        await GgufConverter.ConvertAsync(capitals.Model.Checkpoint, folder["model.gguf"], WeightType.F32);
+        async Task Cycle(int times)
+        {
+            for (int i = 0; i < times; i++)
+            {
+                await using BigModel model = await BigModel.LoadAsync(folder["model.gguf"], Streamed(i % 2 == 0 ? OffloadMode.Stream : OffloadMode.Disk));
+                await Capitals.Run(model, Capitals.References[0].Ids, Capitals.Greedy with { MaxNewTokens = 2 });
+            }
+        }
+        await Cycle(10);
+        (long memory, int files) before = Held();
+        await Cycle(60);
+        (long memory, int files) after = Held();
+        Assert.True(after.memory - before.memory < 24 << 20, $"{after.memory - before.memory} bytes more are held after 60 loads of 14 MiB");
+        Assert.True(after.files <= before.files + 2, $"{after.files - before.files} more files are open");
+    }
+
+    private static (long Memory, int Files) Held()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        string line = File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal));
+        return (long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], null) * 1024, Directory.GetFiles("/proc/self/fd").Length);
+    }
+
+    private static PlanOptions Streamed(OffloadMode mode) => new() { ContextLength = 256, Offload = mode };
+
+    private static PlanOptions Exact() => Capitals.Exact(64) with { WeightType = WeightType.AsStored };
+
+    private static TempFolder Write(string model, int layers)
+    {
+        var folder = new TempFolder();
+        new TinyModel(model) { Layers = layers, Hidden = 128, FeedForward = 192, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+        return folder;
+    }
+
+    private static async Task<float[]> Logits(TempFolder folder, PlanOptions options)
+    {
+        await using BigModel model = await BigModel.LoadAsync(folder.Path, options);
+        return await Capitals.Logits(model, s_ids);
+    }
+
+    private static async Task<string> Answer(PlanOptions options)
+    {
+        await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, options);
+        return (await Capitals.Run(model, Capitals.References[0].Ids, Capitals.Greedy)).Text;
+    }
+
+    private static void Damage(string file)
+    {
+        using FileStream stream = File.OpenWrite(file);
+        stream.Position = stream.Length / 2;
+        stream.Write([1, 2, 3, 4]);
+    }
+}
