@@ -23,31 +23,47 @@ internal sealed class Placement
     private readonly string _target; // computes what is streamed
     private long _kvToCome;
 
-    public Placement(MemoryLimits limits, OffloadMode mode, bool streamAll, long ringBytes)
+    private Placement(MemoryLimits limits, OffloadMode mode, bool streamAll)
     {
         (_mode, _streamAll, _devices) = (mode, streamAll, new DeviceLedger(limits));
         bool host = limits.Gpus.IsEmpty || (mode == OffloadMode.Cpu && limits.Host is not null);
         _target = host ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
-        if (ringBytes > 0) _devices.AddRing(_target, ringBytes);
     }
 
     public List<LayerPlacement> Layers { get; } = [];
 
-    public IReadOnlyList<LayerPlacement> Streamed => [.. Layers.Where(layer => layer.Streamed)];
-
     public ImmutableArray<DevicePlan> Devices => _devices.ToPlan();
 
-    /// <summary>Places the items in their order: a layer never lies on a faster device than one before it.</summary>
+    /// <summary>Everything where it is computed, or null if something would have to be streamed.</summary>
+    /// <exception cref="DoesNotFitException">The token embedding has no room.</exception>
+    public static Placement? Resident(MemoryLimits limits, OffloadMode mode, bool streamAll, IReadOnlyList<Item> items)
+    {
+        if (streamAll) return null;
+        var placement = new Placement(limits, mode, streamAll);
+        return placement.Run(items, placement.PlaceResident) ? placement : null;
+    }
+
+    /// <summary>What can be where it is computed there, and the rest through a ring of <paramref name="ringBytes"/>.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
-    public Placement Run(IReadOnlyList<Item> items)
+    public static Placement Streaming(MemoryLimits limits, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
+    {
+        var placement = new Placement(limits, mode, streamAll);
+        placement._devices.AddRing(placement._target, ringBytes);
+        placement.Run(items, item => placement.PlaceResident(item) ?? placement.PlaceStreamed(item));
+        return placement;
+    }
+
+    // In their order: a layer never lies on a faster device than one before it.
+    private bool Run(IReadOnlyList<Item> items, Func<Item, LayerPlacement?> place)
     {
         _kvToCome = items.Sum(item => item.KvBytes);
         foreach (Item item in items)
         {
             _kvToCome -= item.KvBytes;
-            Layers.Add(item.Name == Item.Input ? PlaceInput(item) : Place(item));
+            if ((item.Name == Item.Input ? PlaceInput(item) : place(item)) is not { } placed) return false;
+            Layers.Add(placed);
         }
-        return this;
+        return true;
     }
 
     // llama.cpp keeps the embedding in host memory, where one row is read per token.
@@ -57,27 +73,21 @@ internal sealed class Placement
         return new(item.Name, DeviceName.Host, DeviceName.Host, false, item.WeightBytes, 0);
     }
 
-    private LayerPlacement Place(Item item)
+    private LayerPlacement? PlaceResident(Item item)
     {
-        if (!_streamAll)
-        {
-            // What streams later keeps its keys and values on the target, which must not be filled up with weights.
-            long whole = item.WeightBytes + item.KvBytes;
-            if (_devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? _devices.HasRing ? _kvToCome : 0 : 0) is { } gpu) return Resident(item, gpu);
-            bool cpuComputes = _mode == OffloadMode.Cpu || _target == DeviceName.Host;
-            if (cpuComputes && _mode != OffloadMode.Disk && _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0) is { } host) return Resident(item, host);
-        }
-        return Stream(item);
-    }
-
-    private LayerPlacement Resident(Item item, string device)
-    {
+        if (_streamAll) return null;
+        // What streams later keeps its keys and values on the target, which must not be filled up with weights.
+        long whole = item.WeightBytes + item.KvBytes, reserved = _devices.HasRing ? _kvToCome : 0;
+        string? device = _devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? reserved : 0);
+        bool cpuComputes = _mode != OffloadMode.Disk && (_mode == OffloadMode.Cpu || _target == DeviceName.Host);
+        if (device is null && cpuComputes) device = _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0);
+        if (device is null) return null;
         long weights = item.WeightBytes + (device == DeviceName.Host ? 0 : item.SharedBytes);
         _devices.Add(device, weights, item.KvBytes);
         return new(item.Name, device, device, false, weights, item.KvBytes);
     }
 
-    private LayerPlacement Stream(Item item)
+    private LayerPlacement PlaceStreamed(Item item)
     {
         bool tiedOnGpu = item.SharedBytes > 0 && _target != DeviceName.Host;
         _devices.Take(_target, tiedOnGpu ? item.WeightBytes + item.SharedBytes : 0, item.KvBytes);

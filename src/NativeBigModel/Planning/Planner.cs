@@ -25,11 +25,9 @@ public static class Planner
         List<Item> items = [.. Items(model, options, context)];
         bool streamAll = options.MaxMemory is null && options.Offload != OffloadMode.Cpu;
 
-        // A ring takes room that layers could have, so it is there only if some layer streams.
-        Placement placement = new Placement(limits, options.Offload, streamAll, 0).Run(items);
-        if (placement.Streamed.Count > 0)
-            placement = new Placement(limits, options.Offload, streamAll, RingBytes(items, options.RingSlots)).Run(items);
-        bool streams = placement.Streamed.Count > 0;
+        // A ring takes room that layers could have, so it is there only if some layer must stream.
+        Placement placement = Placement.Resident(limits, options.Offload, streamAll, items)
+            ?? Placement.Streaming(limits, options.Offload, streamAll, RingBytes(items, options.RingSlots), items);
         return new Plan
         {
             Model = model.Name,
@@ -41,7 +39,7 @@ public static class Planner
             Layers = [.. placement.Layers],
             Devices = placement.Devices,
             WeightBytes = model.WeightBytes,
-            RingSlots = streams ? options.RingSlots : 0,
+            RingSlots = placement.Layers.Any(layer => layer.Streamed) ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
         };
     }

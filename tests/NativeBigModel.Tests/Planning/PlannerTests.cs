@@ -92,6 +92,22 @@ public class PlannerTests
         Assert.Equal(TryPlan(untied, gpu)!.Layers[^1].WeightBytes, TryPlan(tied, gpu)!.Layers[^1].WeightBytes);
     }
 
+    [Theory]
+    [InlineData(OffloadMode.Stream)]
+    [InlineData(OffloadMode.Disk)]
+    public void A_GPU_keeps_what_it_can_beside_the_ring_and_the_cache_of_what_is_streamed_to_it(OffloadMode offload)
+    {
+        ModelShape shape = Shape([.. Enumerable.Repeat(40, 20)], 100, 100, 1);
+        long layer = 256 * 40 * 4, slot = layer + 128, cache = 2 * 32 * 2 * 256, output = 64 * 4 + 64 * 100 * 2;
+        // The ring, every layer's cache, and 5 layers and a half.
+        long limit = 3 * slot + 20 * cache + layer * 11 / 2;
+        Plan plan = TryPlan(shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, offload)!;
+        Assert.Equal(5, plan.Layers.Count(placed => placed is { Device: "0", Streamed: false }));
+        Assert.Equal(16, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == (offload == OffloadMode.Stream ? "cpu" : "disk")));
+        Assert.Equal(new DevicePlan("0", 5 * layer, 20 * cache, 3 * slot, limit), plan.Devices[0]);
+        Assert.Equal(15 * layer + output, plan.Layers.Where(placed => placed.Streamed).Sum(placed => placed.WeightBytes));
+    }
+
     [Fact]
     public void What_contradicts_the_model_is_refused()
     {

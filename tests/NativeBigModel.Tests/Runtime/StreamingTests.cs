@@ -152,11 +152,12 @@ public class StreamingTests(Capitals capitals)
                 await Capitals.Run(model, Capitals.References[0].Ids, Capitals.Greedy with { MaxNewTokens = 2 });
             }
         }
-        await Cycle(10);
+        await Cycle(20);
         (long memory, int files) before = Held();
         await Cycle(60);
         (long memory, int files) after = Held();
-        Assert.True(after.memory - before.memory < 24 << 20, $"{after.memory - before.memory} bytes more are held after 60 loads of 14 MiB");
+        // The allocator's own pools grow by some megabytes and then stop; a store or a ring left behind would be 14 MiB or 7 MiB a load.
+        Assert.True(after.memory - before.memory < 60 << 20, $"{after.memory - before.memory} bytes more are held after 60 loads of 14 MiB");
         Assert.True(after.files <= before.files + 2, $"{after.files - before.files} more files are open");
     }
 
