@@ -4,6 +4,7 @@
 
 #include "ggml-backend-impl.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -47,10 +48,10 @@ public:
             }
         }
         if (largest > 0) {
-            staging.emplace(inner, largest * stagings, allow_unpinned);
-            staging_size = largest;
-            for (ggml_backend_event_t & event : staged) {
-                event = asynchronous ? ggml_backend_event_new(inner) : nullptr;
+            staging.emplace(inner, largest * readers, allow_unpinned);
+            for (int i = 0; i < readers; i++) {
+                stages[i].memory = staging->data() + (size_t) i * largest;
+                stages[i].free   = asynchronous ? ggml_backend_event_new(inner) : nullptr;
             }
         }
         loader = std::thread([this] { run(); });
@@ -68,8 +69,8 @@ public:
             free_event(of.ready);
             free_event(of.done);
         }
-        for (ggml_backend_event_t event : staged) {
-            free_event(event);
+        for (stage & one : stages) {
+            free_event(one.free);
         }
         ggml_backend_free(copy);
     }
@@ -129,8 +130,22 @@ public:
     }
 
 private:
-    static constexpr size_t chunk    = 16u << 20; // of one read: deep enough for full disk speed
-    static constexpr int    stagings = 2;
+    // Several large reads in flight keep a disk at its full speed while what they brought is copied on.
+    static constexpr size_t chunk   = 8u << 20;
+    static constexpr int    readers = 4;
+
+    // Memory that a reader reads into; `free` tells when the copy out of it is over.
+    struct stage {
+        uint8_t            * memory = nullptr;
+        ggml_backend_event_t free   = nullptr;
+        bool                 used   = false;
+    };
+
+    struct read_job {
+        const streamed_tensor * tensor;
+        size_t                  at;
+        size_t                  size;
+    };
 
     struct state {
         int                  occupant = -1;    // the group that is or will be in the slot
@@ -201,16 +216,18 @@ private:
     }
 
     void fill(const group & what, slot & into, nbm_stats & moved) {
+        std::vector<read_job> jobs;
         for (size_t i = 0; i < what.tensors.size(); i++) {
             const streamed_tensor & tensor = what.tensors[i];
-            const size_t            size   = tensor.bytes;
             if (tensor.file >= 0) {
-                from_file(tensor, size, into);
-                moved.bytes_from_file += size;
+                for (size_t at = 0; at < tensor.bytes; at += chunk) {
+                    jobs.push_back({&tensor, at, std::min(chunk, tensor.bytes - at)});
+                }
+                moved.bytes_from_file += tensor.bytes;
                 continue;
             }
             // Tensors that stand side by side in arena and slot alike go in one copy.
-            size_t run = size;
+            size_t run = tensor.bytes;
             while (i + 1 < what.tensors.size() && what.tensors[i + 1].file < 0
                    && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place - tensor.place) {
                 i++;
@@ -219,21 +236,46 @@ private:
             copy_in(into, tensor.place, arena_base + tensor.offset, run);
             moved.bytes_from_ram += run;
         }
+        read_in(jobs, into);
     }
 
-    void from_file(const streamed_tensor & tensor, size_t size, slot & into) {
-        for (size_t done = 0; done < size; done += chunk) {
-            const int    which  = next_staging++ % stagings;
-            const size_t count  = std::min(chunk, size - done);
-            uint8_t    * memory = staging->data() + (size_t) which * staging_size;
-            if (asynchronous && staged_used[which]) {
-                ggml_backend_event_synchronize(staged[which]); // the copy out of it is over
+    void read_in(const std::vector<read_job> & jobs, slot & into) {
+        std::atomic<size_t>    next{0};
+        std::optional<failure> problem;
+        std::mutex             enqueueing; // the copy stream and the problem
+        auto work = [&](stage & with) {
+            for (size_t i = next++; i < jobs.size(); i = next++) {
+                try {
+                    if (with.used) {
+                        ggml_backend_event_synchronize(with.free);
+                    }
+                    const streamed_tensor & tensor = *jobs[i].tensor;
+                    const uint8_t * bytes = from.read(tensor.file, tensor.offset + jobs[i].at, jobs[i].size, with.memory);
+                    if (!asynchronous) {
+                        copy_in(into, tensor.place + jobs[i].at, bytes, jobs[i].size);
+                        continue;
+                    }
+                    std::lock_guard<std::mutex> lock(enqueueing);
+                    copy_in(into, tensor.place + jobs[i].at, bytes, jobs[i].size);
+                    ggml_backend_event_record(with.free, copy);
+                    with.used = true;
+                } catch (const failure & caught) {
+                    std::lock_guard<std::mutex> lock(enqueueing);
+                    problem = caught;
+                    next    = jobs.size();
+                }
             }
-            copy_in(into, tensor.place + done, from.read(tensor.file, tensor.offset + done, count, memory), count);
-            if (asynchronous) {
-                ggml_backend_event_record(staged[which], copy);
-                staged_used[which] = true;
-            }
+        };
+        std::vector<std::thread> others;
+        for (size_t i = 1; i < std::min<size_t>(readers, jobs.size()); i++) {
+            others.emplace_back(work, std::ref(stages[i]));
+        }
+        work(stages[0]);
+        for (std::thread & other : others) {
+            other.join();
+        }
+        if (problem) {
+            throw *problem;
         }
     }
 
@@ -254,10 +296,7 @@ private:
     bool                       asynchronous = false;
 
     std::optional<arena> staging;
-    size_t               staging_size = 0;
-    unsigned             next_staging = 0;
-    ggml_backend_event_t staged[stagings]      = {};
-    bool                 staged_used[stagings] = {};
+    stage                stages[readers];
 
     mutable std::mutex      mutex;
     std::condition_variable changed;

@@ -21,7 +21,8 @@ internal sealed class Placement
     private readonly bool _streamAll;
     private readonly DeviceLedger _devices;
     private readonly string _target; // computes what is streamed
-    private long _kvToCome;
+    private long _kvToCome; // of the items after the present one
+    private long _heldToCome; // what they put on the target for certain, if they are streamed
 
     private Placement(MemoryLimits limits, OffloadMode mode, bool streamAll)
     {
@@ -57,9 +58,11 @@ internal sealed class Placement
     private bool Run(IReadOnlyList<Item> items, Func<Item, LayerPlacement?> place)
     {
         _kvToCome = items.Sum(item => item.KvBytes);
+        _heldToCome = items.Sum(HeldIfStreamed);
         foreach (Item item in items)
         {
             _kvToCome -= item.KvBytes;
+            _heldToCome -= HeldIfStreamed(item);
             if ((item.Name == Item.Input ? PlaceInput(item) : place(item)) is not { } placed) return false;
             Layers.Add(placed);
         }
@@ -76,8 +79,8 @@ internal sealed class Placement
     private LayerPlacement? PlaceResident(Item item)
     {
         if (_streamAll) return null;
-        // What streams later keeps its keys and values on the target, which must not be filled up with weights.
-        long whole = item.WeightBytes + item.KvBytes, reserved = _devices.HasRing ? _kvToCome : 0;
+        // The target must not be filled up with weights that later items leave no room beside.
+        long whole = item.WeightBytes + item.KvBytes, reserved = _devices.HasRing ? _heldToCome : 0;
         string? device = _devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? reserved : 0);
         bool cpuComputes = _mode != OffloadMode.Disk && (_mode == OffloadMode.Cpu || _target == DeviceName.Host);
         if (device is null && cpuComputes) device = _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0);
@@ -89,12 +92,15 @@ internal sealed class Placement
 
     private LayerPlacement PlaceStreamed(Item item)
     {
-        bool tiedOnGpu = item.SharedBytes > 0 && _target != DeviceName.Host;
-        _devices.Take(_target, tiedOnGpu ? item.WeightBytes + item.SharedBytes : 0, item.KvBytes);
-        // An embedding used twice is not streamed.
-        if (tiedOnGpu) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
+        _devices.Take(_target, HeldIfStreamed(item) - item.KvBytes, item.KvBytes);
+        if (IsTiedOnGpu(item)) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
         string rest = _mode == OffloadMode.Stream ? _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk : DeviceName.Disk;
         _devices.Add(rest, item.WeightBytes, 0);
         return new(item.Name, rest, _target, true, item.WeightBytes, item.KvBytes);
     }
+
+    // Keys and values stay where they are computed, and an embedding that is used twice is not streamed.
+    private long HeldIfStreamed(Item item) => item.KvBytes + (IsTiedOnGpu(item) ? item.WeightBytes + item.SharedBytes : 0);
+
+    private bool IsTiedOnGpu(Item item) => item.SharedBytes > 0 && _target != DeviceName.Host;
 }
