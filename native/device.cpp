@@ -77,6 +77,22 @@ void nbm_device::commit() {
     committed = true;
 }
 
+void nbm_device::start() {
+    if (!committed) {
+        throw failure{NBM_INVALID, "the device is started after its commit"};
+    }
+    ram->pin();
+    std::lock_guard<std::mutex> lock(computing);
+    prime();
+}
+
+void nbm_device::prime() {
+    for (int i = 0; i < (int) slots.size() && !primed; i++) {
+        transport->load(i);
+    }
+    primed = true;
+}
+
 void nbm_device::allocate_slots(size_t size) {
     ggml_backend_buffer_type_t buft      = ggml_backend_dev_buffer_type(inner);
     const size_t               alignment = ggml_backend_buft_get_alignment(buft);
@@ -149,12 +165,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph) {
     }
     std::lock_guard<std::mutex> lock(computing);
     const int count = (int) groups.size();
-    if (!primed) {
-        for (int i = 0; i < (int) slots.size(); i++) {
-            transport->load(i);
-        }
-        primed = true;
-    }
+    prime(); // anew after a failure
     int current = -1, from = 0;
     const auto leave = [&](int group) {
         if (group < 0) {

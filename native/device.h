@@ -22,6 +22,7 @@ struct nbm_device {
     // Throws nbm::failure.
     void bind_file(const ggml_tensor * tensor, const char * path, uint64_t offset);
     void commit();
+    void start();
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
 
@@ -52,6 +53,7 @@ struct nbm_device {
 private:
     int  group_of(const ggml_tensor * node) const;
     void allocate_slots(size_t size);
+    void prime();
 
     nbm::files                                   files;
     ggml_context                               * views = nullptr;

@@ -5,7 +5,8 @@
 // through a small ring of slots on the device while the graph is computed. Order of calls:
 //
 //     nbm_device_create -> build the model on nbm_device_handle and nbm_device_stream_buft -> nbm_device_bind_file for what stays on disk
-//     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest -> contexts, any number -> free contexts and model -> nbm_device_destroy
+//     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest -> nbm_device_start -> contexts, any number -> free contexts and model
+//     -> nbm_device_destroy
 //
 // Every call that can fail returns a status and writes one line of text. Nothing aborts or throws across this boundary.
 #pragma once
@@ -68,8 +69,11 @@ NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_t
 // Groups the tensors by layer, allocates the ring and the host store, and points every tensor to its slot.
 NBM_API nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_size);
 
-// Where to write a tensor's bytes before the first context; NULL for one that is bound to a file or does not stream.
+// Where to write a tensor's bytes before the start; NULL for one that is bound to a file or does not stream.
 NBM_API void * nbm_device_tensor_bytes(nbm_device * device, const struct ggml_tensor * tensor);
+
+// Every byte is there: pins the host store for the device and begins to bring the first groups.
+NBM_API nbm_status nbm_device_start(nbm_device * device, char * error, size_t error_size);
 
 // The last failure while computing, empty where there was none. llama_decode reports only that the graph failed.
 NBM_API void nbm_device_last_error(nbm_device * device, char * error, size_t error_size);

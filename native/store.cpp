@@ -2,6 +2,7 @@
 #include "nbm.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -12,35 +13,80 @@ namespace nbm {
 
 static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
-arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : bytes(size) {
+static void * map_pages(size_t size) {
+    void * memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        throw failure{NBM_NO_MEMORY, std::to_string(size) + " bytes of host memory were refused: " + std::strerror(errno)};
+    }
+    madvise(memory, size, MADV_HUGEPAGE); // a wish; small pages do as well
+    return memory;
+}
+
+arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : device(device), bytes(size), allow_unpinned(allow_unpinned) {
     if (size == 0) {
         return;
     }
+    mapped = map_pages(size);
+    base   = (uint8_t *) mapped;
     ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(device);
-    if (pinned != nullptr) {
-        buffer = ggml_backend_buft_alloc_buffer(pinned, size + files::alignment);
-        if (buffer != nullptr) {
-            base = (uint8_t *) round_up((size_t) ggml_backend_buffer_get_base(buffer), files::alignment);
-            return;
-        }
-        if (!allow_unpinned) {
-            throw failure{NBM_NO_MEMORY, std::to_string(size) + " bytes of pinned memory were refused"};
-        }
+    if (pinned == nullptr) {
+        return;
     }
-    mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED) {
+    // Whether pages can be pinned in place shows on the first one.
+    can_register = register_pages(mapped, files::alignment);
+    if (can_register) {
+        unregister_pages(mapped);
+        return;
+    }
+    buffer = ggml_backend_buft_alloc_buffer(pinned, size + files::alignment);
+    if (buffer != nullptr) {
+        munmap(mapped, bytes);
         mapped = nullptr;
-        throw failure{NBM_NO_MEMORY, std::to_string(size) + " bytes of host memory were refused: " + std::strerror(errno)};
+        base   = (uint8_t *) round_up((size_t) ggml_backend_buffer_get_base(buffer), files::alignment);
+    } else if (!allow_unpinned) {
+        munmap(mapped, bytes);
+        throw failure{NBM_NO_MEMORY, std::to_string(size) + " bytes of pinned memory were refused"};
     }
-    base = (uint8_t *) mapped;
 }
 
 arena::~arena() {
+    if (registered) {
+        unregister_pages(mapped);
+    }
     if (buffer != nullptr) {
         ggml_backend_buffer_free(buffer);
     }
     if (mapped != nullptr) {
         munmap(mapped, bytes);
+    }
+}
+
+void arena::pin() {
+    if (!can_register || registered) {
+        return;
+    }
+    registered   = register_pages(mapped, bytes);
+    can_register = registered;
+    if (!registered && !allow_unpinned) {
+        throw failure{NBM_NO_MEMORY, std::to_string(bytes) + " bytes of host memory could not be pinned"};
+    }
+}
+
+// ggml's CUDA backend pins a caller's memory, if this variable of the environment is there.
+bool arena::register_pages(void * memory, size_t size) const {
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(device);
+    auto call = reg == nullptr ? nullptr : (bool (*)(void *, size_t)) ggml_backend_reg_get_proc_address(reg, "ggml_backend_register_host_buffer");
+    if (call == nullptr) {
+        return false;
+    }
+    setenv("GGML_CUDA_REGISTER_HOST", "1", 0);
+    return call(memory, size);
+}
+
+void arena::unregister_pages(void * memory) const {
+    auto call = (void (*)(void *)) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_unregister_host_buffer");
+    if (call != nullptr) {
+        call(memory);
     }
 }
 

@@ -17,23 +17,35 @@ struct failure {
 };
 
 // One allocation of host memory, page-aligned.
+//
+// Where the device can pin memory that is there already, the arena is ordinary memory in huge pages until `pin`: the threads that fill it fault its pages in
+// together, which pinning on one thread takes seconds for. Elsewhere it comes from the device's own allocator, or is never pinned.
 class arena {
 public:
-    // Pinned for `device` if it has such memory; ordinary memory where it has not, or where that failed and `allow_unpinned` says so.
     arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned);
     ~arena();
     arena(const arena &) = delete;
     arena & operator=(const arena &) = delete;
 
+    // Once filled, and before copies from it. Does nothing where it is pinned or the device pins nothing.
+    void pin();
+
     uint8_t * data() const { return base; }
     size_t    size() const { return bytes; }
-    bool      pinned() const { return buffer != nullptr; }
+    bool      pinned() const { return buffer != nullptr || registered; }
 
 private:
+    bool register_pages(void * memory, size_t size) const;
+    void unregister_pages(void * memory) const;
+
+    ggml_backend_dev_t    device;
     ggml_backend_buffer_t buffer = nullptr;
     void                * mapped = nullptr;
     uint8_t             * base   = nullptr;
     size_t                bytes;
+    bool                  allow_unpinned;
+    bool                  registered = false;
+    bool                  can_register = false;
 };
 
 // Files opened once each, for reads that bypass the page cache where the file system allows it.

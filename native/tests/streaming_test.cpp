@@ -178,6 +178,7 @@ struct streamed {
                 std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
             }
         }
+        require(nbm_device_start(device, error, sizeof error) == NBM_OK, error);
     }
 };
 
@@ -234,6 +235,7 @@ void wrong_order() {
     streamed stream(2);
     chain    foreign(ggml_backend_dev_buffer_type(cpu()));
     require(nbm_device_bind_file(stream.device, foreign.tensors[0], "x", 0, error, sizeof error) == NBM_INVALID, "a tensor of another buffer");
+    require(nbm_device_start(stream.device, error, sizeof error) == NBM_INVALID, "a start before the commit");
     require(nbm_device_commit(stream.device, error, sizeof error) == NBM_OK, "a device without streamed tensors");
     require(nbm_device_commit(stream.device, error, sizeof error) == NBM_INVALID, "a second commit");
     ggml_backend_t backend = start(nbm_device_handle(stream.device));

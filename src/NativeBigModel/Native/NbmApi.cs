@@ -54,6 +54,9 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_device_tensor_bytes")]
     internal static partial void* NbmDeviceTensorBytes(NbmDeviceHandle device, GgmlTensor* tensor);
 
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_start")]
+    internal static partial NbmStatus NbmDeviceStart(NbmDeviceHandle device, byte* error, nuint errorSize);
+
     [LibraryImport(Nbm, EntryPoint = "nbm_device_last_error")]
     internal static partial void NbmDeviceLastError(NbmDeviceHandle device, byte* error, nuint errorSize);
 

@@ -60,6 +60,10 @@ internal sealed unsafe class StreamingDevice
     /// <summary>Where a streamed tensor's bytes go, after the commit; null for one in a file or on a device.</summary>
     public byte* Bytes(nint tensor) => (byte*)NbmApi.NbmDeviceTensorBytes(Handle, (GgmlTensor*)tensor);
 
+    /// <summary>Every byte is in its place: pins the store and begins to stream.</summary>
+    /// <exception cref="EngineException">The store could not be pinned and must be.</exception>
+    public void Start() => Check((error, size) => NbmApi.NbmDeviceStart(Handle, error, size));
+
     public void ResetStats() => NbmApi.NbmDeviceResetStats(Handle);
 
     /// <summary>Why the last computation failed, or nothing.</summary>

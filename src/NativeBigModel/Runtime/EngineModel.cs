@@ -50,6 +50,7 @@ internal sealed unsafe class EngineModel : IDisposable
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
+            placement.Streaming?.Start();
             return new EngineModel(handle, placement.Streaming);
         }
         catch
