@@ -8,31 +8,22 @@ namespace NativeBigModel.Bench;
 /// </summary>
 internal static class ConvertBench
 {
-    public static int Run(string[] arguments)
+    public static int Run(string[] arguments) => SyntheticCheckpoint.Use(arguments, (folder, rounds) =>
     {
-        double gigabytes = arguments.Length > 0 ? double.Parse(arguments[0]) : 4;
-        int rounds = arguments.Length > 1 ? int.Parse(arguments[1]) : 2;
-        DirectoryInfo work = Directory.CreateTempSubdirectory("nbm-bench");
-        try
+        Checkpoint checkpoint = Checkpoint.Open(folder);
+        long largest = checkpoint.StoredTensors.Max(tensor => tensor.Bytes);
+        Console.WriteLine($"checkpoint {ByteSize.Format(checkpoint.Describe().WeightBytes)}, {checkpoint.StoredTensors.Select(tensor => tensor.File).Distinct().Count()} shards, largest tensor {ByteSize.Format(largest)}, {Environment.ProcessorCount} cores");
+        Console.WriteLine("round,one_pass_s,one_pass_peak_bytes,f16_s,quantize_s,two_step_s,two_step_peak_bytes,ratio");
+        string once = Path.Combine(folder, "once.gguf"), half = Path.Combine(folder, "f16.gguf"), twice = Path.Combine(folder, "twice.gguf");
+        for (int round = 1; round <= rounds; round++)
         {
-            string folder = SyntheticCheckpoint.Make(Path.Combine(work.FullName, "model"), gigabytes);
-            Checkpoint checkpoint = Checkpoint.Open(folder);
-            long largest = checkpoint.StoredTensors.Max(tensor => tensor.Bytes);
-            Console.WriteLine($"checkpoint {ByteSize.Format(checkpoint.Describe().WeightBytes)}, {checkpoint.StoredTensors.Select(tensor => tensor.File).Distinct().Count()} shards, largest tensor {ByteSize.Format(largest)}, {Environment.ProcessorCount} cores");
-            Console.WriteLine("round,one_pass_s,one_pass_peak_bytes,f16_s,quantize_s,two_step_s,two_step_peak_bytes,ratio");
-            string once = Path.Combine(work.FullName, "once.gguf"), half = Path.Combine(work.FullName, "f16.gguf"), twice = Path.Combine(work.FullName, "twice.gguf");
-            for (int round = 1; round <= rounds; round++)
-            {
-                (double onePass, long onePassPeak) = Step.Start("convert", folder, once, "q4_k_m");
-                (double toHalf, long halfPeak) = Step.Start("convert", folder, half, "f16");
-                (double quantize, long quantizePeak) = Step.Start("quantize", half, twice);
-                double twoSteps = toHalf + quantize;
-                Console.WriteLine($"{round},{onePass:0.00},{onePassPeak},{toHalf:0.00},{quantize:0.00},{twoSteps:0.00},{Math.Max(halfPeak, quantizePeak)},{onePass / twoSteps:0.000}");
-                File.Delete(half);
-                File.Delete(twice);
-            }
-            return 0;
+            (double onePass, long onePassPeak) = Step.Start("convert", folder, once, "q4_k_m");
+            (double toHalf, long halfPeak) = Step.Start("convert", folder, half, "f16");
+            (double quantize, long quantizePeak) = Step.Start("quantize", half, twice);
+            double twoSteps = toHalf + quantize;
+            Console.WriteLine($"{round},{onePass:0.00},{onePassPeak},{toHalf:0.00},{quantize:0.00},{twoSteps:0.00},{Math.Max(halfPeak, quantizePeak)},{onePass / twoSteps:0.000}");
+            File.Delete(half);
+            File.Delete(twice);
         }
-        finally { work.Delete(recursive: true); }
-    }
+    });
 }

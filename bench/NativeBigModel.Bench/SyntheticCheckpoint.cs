@@ -11,6 +11,20 @@ internal static class SyntheticCheckpoint
     private const int Hidden = 4096, FeedForward = 11008, Heads = 32, KvHeads = 8, Vocabulary = 32000, HeadLength = Hidden / Heads;
     private const long ShardBytes = 512L << 20;
 
+    /// <summary>Makes a checkpoint as the arguments GIGABYTES and ROUNDS ask, in a temporary folder that is gone afterwards.</summary>
+    public static int Use(string[] arguments, Action<string, int> bench)
+    {
+        double gigabytes = arguments.Length > 0 ? double.Parse(arguments[0]) : 4;
+        int rounds = arguments.Length > 1 ? int.Parse(arguments[1]) : 2;
+        DirectoryInfo work = Directory.CreateTempSubdirectory("nbm-bench");
+        try
+        {
+            bench(Make(Path.Combine(work.FullName, "model"), gigabytes), rounds);
+            return 0;
+        }
+        finally { work.Delete(recursive: true); }
+    }
+
     public static string Make(string folder, double gigabytes)
     {
         Directory.CreateDirectory(folder);

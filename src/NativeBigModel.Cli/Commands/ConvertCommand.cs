@@ -9,13 +9,13 @@ internal static class ConvertCommand
     {
         var source = new Argument<string>("DIR") { Description = "A Hugging Face folder (or a GGUF file of floats)" };
         var output = new Argument<string>("OUT") { Description = "The GGUF file to make", HelpName = "OUT.gguf" };
-        Option<string?> type = CommonOptions.Type();
+        var type = new Option<string?>("--type") { Description = "F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, ...; as stored unless given", HelpName = "T" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("convert", "Write a checkpoint as a GGUF file, in one pass and little memory") { source, output, type, json };
         command.SetGuardedAction(async (parsed, cancel) =>
         {
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(source));
-            WeightType weights = CommonOptions.ParseType(parsed.GetValue(type));
+            WeightType weights = parsed.GetValue(type) is { } name ? WeightTypes.Parse(name) : WeightType.AsStored;
             using var progress = new ProgressLine("converting");
             ConversionResult result = await GgufConverter.ConvertAsync(checkpoint, parsed.GetRequiredValue(output), weights, progress, cancel).ConfigureAwait(false);
             progress.Dispose();

@@ -11,27 +11,15 @@ internal static class LogitsCommand
         Argument<string> path = CommonOptions.Path();
         var ids = new Option<string>("--ids") { Description = "Token ids, such as 1,2,3", HelpName = "1,2,3", Required = true };
         var output = new Option<string>("--out") { Description = "File for the logits: float32, little endian, [tokens, vocabulary]", HelpName = "F", Required = true };
-        Option<string?> type = CommonOptions.Type();
-        Option<string?> maxMemory = CommonOptions.MaxMemory();
-        Option<string> offload = CommonOptions.Offload();
-        Option<int> ring = CommonOptions.Ring();
-        Option<string?> offloadFolder = CommonOptions.OffloadFolder();
+        var placement = new PlacementOptions(choosesCache: false);
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("logits", "Write the logits at every position, with a float32 KV cache and nothing approximated") { path, ids, output, type, maxMemory, offload, ring, offloadFolder, json };
+        var command = new Command("logits", "Write the logits at every position, with a float32 KV cache and nothing approximated") { path, ids, output };
+        placement.AddTo(command);
+        command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
         {
             int[] tokens = CommonOptions.ParseIds("--ids", parsed.GetRequiredValue(ids));
-            var options = new PlanOptions
-            {
-                WeightType = CommonOptions.ParseType(parsed.GetValue(type)),
-                KvType = TensorType.F32,
-                FlashAttention = false,
-                ContextLength = Math.Max(1, tokens.Length),
-                MaxMemory = CommonOptions.ParseMaxMemory(parsed.GetValue(maxMemory)),
-                Offload = CommonOptions.ParseOffload(parsed.GetRequiredValue(offload)),
-                RingSlots = parsed.GetValue(ring),
-                OffloadFolder = parsed.GetValue(offloadFolder),
-            };
+            PlanOptions options = placement.Read(parsed) with { KvType = TensorType.F32, FlashAttention = false, ContextLength = Math.Max(1, tokens.Length) };
             using var progress = new ProgressLine("loading");
             await using BigModel model = await BigModel.LoadAsync(parsed.GetRequiredValue(path), options, progress, cancel).ConfigureAwait(false);
             progress.Dispose();

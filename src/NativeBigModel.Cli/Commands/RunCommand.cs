@@ -21,18 +21,16 @@ internal static class RunCommand
         var seed = new Option<uint?>("--seed") { Description = "The same seed gives the same text", HelpName = "S" };
         var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
         var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
-        Option<string?> type = CommonOptions.Type(), maxMemory = CommonOptions.MaxMemory();
-        Option<int?> context = CommonOptions.Context();
-        Option<string> kvType = CommonOptions.KvType();
-        Option<string> offload = CommonOptions.Offload();
-        Option<int> ring = CommonOptions.Ring();
-        Option<string?> offloadFolder = CommonOptions.OffloadFolder();
+        var placement = new PlacementOptions();
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
         {
-            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, type, maxMemory, context, kvType, offload, ring, offloadFolder, stats, json,
+            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos,
         };
+        placement.AddTo(command);
+        command.Add(stats);
+        command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
         {
             if (parsed.GetValue(prompt) is null == parsed.GetValue(promptIds) is null) throw new InvalidOptionException("give either --prompt or --prompt-ids");
@@ -48,18 +46,8 @@ internal static class RunCommand
                 StopStrings = [.. parsed.GetValue(stop) ?? []],
                 IgnoreEndOfGeneration = parsed.GetValue(ignoreEos),
             };
-            var plan = new PlanOptions
-            {
-                WeightType = CommonOptions.ParseType(parsed.GetValue(type)),
-                MaxMemory = CommonOptions.ParseMaxMemory(parsed.GetValue(maxMemory)),
-                ContextLength = parsed.GetValue(context),
-                KvType = CommonOptions.ParseKvType(parsed.GetRequiredValue(kvType)),
-                Offload = CommonOptions.ParseOffload(parsed.GetRequiredValue(offload)),
-                RingSlots = parsed.GetValue(ring),
-                OffloadFolder = parsed.GetValue(offloadFolder),
-            };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
-            await RunAsync(parsed.GetRequiredValue(path), plan, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
+            await RunAsync(parsed.GetRequiredValue(path), placement.Read(parsed), parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }

@@ -1,0 +1,67 @@
+using System.CommandLine;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Cli;
+
+/// <summary>The options that say what to plan for, as several commands have them.</summary>
+internal sealed class PlacementOptions
+{
+    private readonly Option<string?> _type = new("--type") { Description = "Store the weights as F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, ...; as they are unless given", HelpName = "T" };
+
+    private readonly Option<string?> _maxMemory = new("--max-memory") { Description = "Bytes each device may hold, such as 0=10GiB,1=10GiB,cpu=20GiB; all that is free unless given", HelpName = "DEVICE=SIZE,..." };
+
+    private readonly Option<int?> _context = new("--context") { Description = $"Tokens one conversation may hold; {PlanOptions.DefaultContextLength} or the model's own unless given", HelpName = "N" };
+
+    private readonly Option<string> _kvType = new("--kv-type") { Description = "Type of the KV cache: F16, BF16, F32, Q8_0 or Q4_0", HelpName = "T", DefaultValueFactory = _ => "F16" };
+
+    private readonly Option<string> _offload = new("--offload")
+    {
+        Description = "Layers beyond the GPUs: cpu computes them, stream brings them from memory as they are needed, disk from disk. stream and disk without --max-memory stream every layer",
+        HelpName = "cpu|stream|disk",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    private readonly Option<int> _ring = new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
+
+    private readonly Option<string?> _offloadFolder = new("--offload-folder") { Description = "Where tensors that stay on disk are written if the checkpoint has them in another layout or type", HelpName = "DIR" };
+
+    private readonly bool _choosesCache;
+
+    /// <param name="choosesCache">Whether context and KV type are the user's to choose.</param>
+    public PlacementOptions(bool choosesCache = true) => _choosesCache = choosesCache;
+
+    /// <summary>Adds the options to a command.</summary>
+    public void AddTo(Command command)
+    {
+        command.Add(_type);
+        command.Add(_maxMemory);
+        if (_choosesCache)
+        {
+            command.Add(_context);
+            command.Add(_kvType);
+        }
+        command.Add(_offload);
+        command.Add(_ring);
+        command.Add(_offloadFolder);
+    }
+
+    /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
+    public PlanOptions Read(ParseResult parsed)
+    {
+        var options = new PlanOptions
+        {
+            WeightType = parsed.GetValue(_type) is { } type ? WeightTypes.Parse(type) : WeightType.AsStored,
+            MaxMemory = parsed.GetValue(_maxMemory) is { } limits ? MemoryLimits.Parse(limits) : null,
+            Offload = OneOf("--offload", parsed.GetRequiredValue(_offload), Enum.GetValues<OffloadMode>()),
+            RingSlots = parsed.GetValue(_ring),
+            OffloadFolder = parsed.GetValue(_offloadFolder),
+        };
+        return _choosesCache
+            ? options with { ContextLength = parsed.GetValue(_context), KvType = OneOf("--kv-type", parsed.GetRequiredValue(_kvType), KvCache.Types) }
+            : options;
+    }
+
+    private static T OneOf<T>(string option, string name, IReadOnlyList<T> values) where T : struct, Enum =>
+        values.Where(value => value.ToString().Equals(name, StringComparison.OrdinalIgnoreCase)).Cast<T?>().FirstOrDefault()
+            ?? throw new InvalidOptionException($"{option}: '{name}' is not one of {string.Join(", ", values)}");
+}
