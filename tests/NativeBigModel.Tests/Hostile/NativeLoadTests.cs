@@ -1,4 +1,3 @@
-using System.Diagnostics;
 
 namespace NativeBigModel.Tests.Hostile;
 
@@ -7,8 +6,6 @@ namespace NativeBigModel.Tests.Hostile;
 /// </summary>
 public class NativeLoadTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
-
     public static TheoryData<string> Rows() => [.. NativeCases.All.Keys];
 
     [Fact]
@@ -34,27 +31,9 @@ public class NativeLoadTests
 
     private static async Task<int> Run(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) is "dotnet" ? host : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        // An assertion's backtrace starts a debugger, which may wait for ever.
-        start.Environment["GGML_NO_BACKTRACE"] = "1";
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "nbm.dll"));
-        foreach (string argument in arguments) start.ArgumentList.Add(argument);
-        using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
-        using var patience = new CancellationTokenSource(s_patience);
-        try { await process.WaitForExitAsync(patience.Token); }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            Assert.Fail($"not done after {s_patience}");
-        }
-        await output;
-        if (process.ExitCode is not (0 or 3 or 4 or 5)) Assert.Fail($"exit {process.ExitCode}: {await errors}");
-        if (process.ExitCode != 0) Assert.Single((await errors).Split('\n'), line => line.StartsWith("error: ", StringComparison.Ordinal));
-        return process.ExitCode;
+        Tool.Result result = await Tool.Run(arguments);
+        if (result.ExitCode is not (0 or 3 or 4 or 5)) Assert.Fail($"exit {result.ExitCode}: {result.Errors}");
+        if (result.ExitCode != 0) Assert.Single(result.ErrorLines);
+        return result.ExitCode;
     }
 }

@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace NativeBigModel.Tests.Cli;
+
+[Collection(EngineGroup.Name)]
+public class CommandTests
+{
+    private static readonly string s_model = TestFolders.Capitals;
+
+    [Fact]
+    public async Task Demo_shows_a_plan_and_answers()
+    {
+        Tool.Result demo = await Tool.Run("demo");
+        Assert.Equal(0, demo.ExitCode);
+        Assert.Contains("Washington, D.C.", demo.Output, StringComparison.Ordinal);
+        Assert.Contains("12.0 MiB", demo.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain('\u001b', demo.Output);
+    }
+
+    [Theory]
+    [InlineData("bf16")]
+    [InlineData("q8_0")]
+    [InlineData("q4_k_m")]
+    public async Task Run_answers_from_every_type(string type)
+    {
+        Tool.Result run = await Tool.Run("run", s_model, "--prompt", Capitals.UnitedStates, "--temperature", "0", "--type", type);
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("Washington, D.C.", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Run_prints_one_object()
+    {
+        Capitals.Reference reference = Capitals.References[0];
+        JsonElement run = await Object("run", s_model, "--prompt-ids", string.Join(',', reference.Ids), "--temperature", "0", "--offload", "stream");
+        Assert.Equal(reference.Greedy, Capitals.Ids(run.GetProperty("ids")));
+        Assert.Equal(reference.Ids, Capitals.Ids(run.GetProperty("prompt_ids")));
+        Assert.Equal("stop", run.GetProperty("finish_reason").GetString());
+        Assert.Contains("Washington", run.GetProperty("text").GetString(), StringComparison.Ordinal);
+        foreach (string timing in (string[])["load_s", "prefill_s", "decode_s_per_token"]) Assert.True(run.GetProperty("timings").GetProperty(timing).GetDouble() > 0);
+        Assert.True(run.GetProperty("plan").GetProperty("weight_bytes").GetInt64() > 7_000_000);
+        Assert.True(run.GetProperty("streaming").GetProperty("bytes_from_host").GetInt64() > 7_000_000);
+    }
+
+    [Fact]
+    public async Task Plan_prints_devices_and_layers()
+    {
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "0=4MiB,cpu=1GB", "--context", "256");
+        Assert.Equal(["0", "cpu"], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("name").GetString()));
+        Assert.Equal([4 << 20, 1_000_000_000], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("limit").GetInt32()));
+        Assert.All(plan.GetProperty("devices").EnumerateArray(), device =>
+            Assert.Equal(device.GetProperty("total").GetInt64(), device.GetProperty("weights").GetInt64() + device.GetProperty("kv").GetInt64() + device.GetProperty("ring").GetInt64()));
+        Assert.Equal(8, plan.GetProperty("layers").GetArrayLength());
+        Assert.Equal(256L * 6 * 2 * 4 * 32 * 2, plan.GetProperty("kv_bytes").GetInt64());
+    }
+
+    [Fact]
+    public async Task Convert_inspect_tokenize_detokenize_and_logits_work_together()
+    {
+        using var folder = new TempFolder();
+        string gguf = folder["model.gguf"];
+        Assert.True((await Object("convert", s_model, gguf, "--type", "q8_0")).GetProperty("bytes").GetInt64() == new FileInfo(gguf).Length);
+        Assert.Equal("llama", (await Object("inspect", gguf)).GetProperty("architecture").GetString());
+        await File.WriteAllTextAsync(folder["texts.json"], JsonSerializer.Serialize((string[])["Alice and Bob", "", "你是谁"]));
+        JsonElement many = (await Object("tokenize", gguf, "--json-file", folder["texts.json"])).GetProperty("ids");
+        Assert.Equal([7, 1, 8], many.EnumerateArray().Select(ids => ids.GetArrayLength()));
+        Assert.Equal(6, (await Object("tokenize", gguf, "--json-file", folder["texts.json"], "--no-special")).GetProperty("ids")[0].GetArrayLength());
+        Assert.Equal("<|begin_of_text|>Alice and Bob", (await Object("detokenize", gguf, "--ids", string.Join(',', Capitals.Ids(many[0])))).GetProperty("text").GetString());
+        Assert.Equal(0, (await Tool.Run("logits", gguf, "--ids", "0,1,2", "--out", folder["logits.f32"])).ExitCode);
+        Assert.Equal(3 * 1024 * 4, new FileInfo(folder["logits.f32"]).Length);
+    }
+
+    [Theory]
+    [InlineData(2, "run", "MODEL")]
+    [InlineData(2, "run", "MODEL", "--prompt", "x", "--temperature", "-1")]
+    [InlineData(2, "run", "MODEL", "--prompt-ids", "1,x")]
+    [InlineData(2, "run", "MODEL", "--prompt-ids", "99999")]
+    [InlineData(2, "plan", "MODEL", "--max-memory", "0=10Gib,tpu=1GiB")]
+    [InlineData(2, "plan", "MODEL", "--context", "100000")]
+    [InlineData(2, "plan", "MODEL", "--kv-type", "q6_k")]
+    [InlineData(2, "convert", "MODEL", "OUT", "--type", "q9")]
+    [InlineData(2, "tokenize", "MODEL")]
+    [InlineData(2, "nonsense")]
+    [InlineData(2)]
+    [InlineData(3, "inspect", "/nonexistent")]
+    [InlineData(3, "convert", "/nonexistent", "OUT")]
+    [InlineData(4, "plan", "MODEL", "--max-memory", "cpu=100KiB")]
+    [InlineData(5, "run", "MODEL", "--prompt", "x", "--max-memory", "7=1GiB,cpu=1GiB")]
+    public async Task A_failure_is_one_line_and_its_exit_code(int code, params string[] arguments)
+    {
+        using var folder = new TempFolder();
+        string[] real = [.. arguments.Select(argument => argument switch { "MODEL" => s_model, "OUT" => folder["out.gguf"], _ => argument })];
+        Tool.Result plain = await Tool.Run(real), json = await Tool.Run([.. real, "--json"]);
+        Assert.Equal(code, plain.ExitCode);
+        Assert.Single(plain.ErrorLines);
+        Assert.Single(plain.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(code, json.ExitCode);
+        Assert.Equal(code, JsonDocument.Parse(json.Output).RootElement.GetProperty("error").GetProperty("exit_code").GetInt32());
+        Assert.Empty(Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
+    public async Task Control_C_ends_a_run_with_130()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        Tool.Result run = await Tool.Run("nbm.dll", ["run", s_model, "--prompt", "x", "--max-new-tokens", "100000", "--ignore-eos", "--context", "512", "--offload", "stream", "--temperature", "5"], process =>
+        {
+            Thread.Sleep(150);
+            using Process signal = Process.Start("kill", ["-INT", $"{process.Id}"]);
+            signal.WaitForExit();
+        });
+        // The signal may come before the tool listens, or after the context is full.
+        Assert.Contains(run.ExitCode, (int[])[130, 0]);
+    }
+
+    private static async Task<JsonElement> Object(params string[] arguments)
+    {
+        Tool.Result result = await Tool.Run([.. arguments, "--json"]);
+        Assert.True(result.ExitCode == 0, result.Errors);
+        return JsonDocument.Parse(result.Output).RootElement;
+    }
+}
