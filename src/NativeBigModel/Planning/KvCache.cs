@@ -18,12 +18,11 @@ public static class KvCache
     }
 
     /// <summary>Bytes of one layer's keys and values: for each token, the row of all key heads and the row of all value heads.</summary>
-    public static long LayerBytes(LayerShape layer, PlanOptions options, int contextLength)
+    public static long LayerBytes(LayerShape layer, TensorType type, int contextLength, int batchSize)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        ArgumentNullException.ThrowIfNull(options);
-        long keys = options.KvType.RowBytes((long)layer.KvHeadCount * layer.KeyLength), values = options.KvType.RowBytes((long)layer.KvHeadCount * layer.ValueLength);
-        return checked((keys + values) * Cells(layer, contextLength, options.BatchSize));
+        long keys = type.RowBytes((long)layer.KvHeadCount * layer.KeyLength), values = type.RowBytes((long)layer.KvHeadCount * layer.ValueLength);
+        return checked((keys + values) * Cells(layer, contextLength, batchSize));
     }
 
     private static long Pad(long cells) => (cells + CellGroup - 1) / CellGroup * CellGroup;

@@ -17,6 +17,12 @@ public sealed record PlanOptions
     /// <summary>The context that is planned for where none is asked for, in tokens; a shorter model has its own.</summary>
     public const int DefaultContextLength = 4096;
 
+    /// <summary>Tokens of a prompt that are computed together.</summary>
+    public const int DefaultBatchSize = 512;
+
+    /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
+    public const int StreamingBatchSize = 2048;
+
     /// <summary>How the weights are stored.</summary>
     public WeightType WeightType { get; init; }
 
@@ -32,8 +38,8 @@ public sealed record PlanOptions
     /// <summary>Whether attention may use the engine's fused, lower-precision kernel. A quantised KV cache needs it.</summary>
     public bool FlashAttention { get; init; } = true;
 
-    /// <summary>Tokens of a prompt that are computed together.</summary>
-    public int BatchSize { get; init; } = 512;
+    /// <summary>Tokens of a prompt that are computed together; null for <see cref="DefaultBatchSize"/>, or <see cref="StreamingBatchSize"/> where layers are streamed.</summary>
+    public int? BatchSize { get; init; }
 
     /// <summary>What happens to layers that the GPUs cannot hold. <see cref="OffloadMode.Stream"/> and <see cref="OffloadMode.Disk"/> without <see cref="MaxMemory"/> stream every layer.</summary>
     public OffloadMode Offload { get; init; }

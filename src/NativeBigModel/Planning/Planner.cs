@@ -22,12 +22,14 @@ public static class Planner
         ArgumentNullException.ThrowIfNull(options);
         int context = ContextLength(model, options);
         MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
-        List<Item> items = [.. Items(model, options, context)];
+        List<Item> items = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.DefaultBatchSize)];
+        List<Item> streamedItems = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.StreamingBatchSize)];
         bool streamAll = options.MaxMemory is null && options.Offload != OffloadMode.Cpu;
 
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         Placement placement = Placement.Resident(limits, options.Offload, streamAll, items)
-            ?? Placement.Streaming(limits, options.Offload, streamAll, RingBytes(items, options.RingSlots), items);
+            ?? Placement.Streaming(limits, options.Offload, streamAll, RingBytes(streamedItems, options.RingSlots), streamedItems);
+        bool streams = placement.Layers.Any(layer => layer.Streamed);
         return new Plan
         {
             Model = model.Name,
@@ -35,11 +37,11 @@ public static class Planner
             ContextLength = context,
             KvType = options.KvType,
             FlashAttention = options.FlashAttention,
-            BatchSize = options.BatchSize,
+            BatchSize = options.BatchSize ?? (streams ? PlanOptions.StreamingBatchSize : PlanOptions.DefaultBatchSize),
             Layers = [.. placement.Layers],
             Devices = placement.Devices,
             WeightBytes = model.WeightBytes,
-            RingSlots = placement.Layers.Any(layer => layer.Streamed) ? options.RingSlots : 0,
+            RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
         };
     }
@@ -53,14 +55,14 @@ public static class Planner
             if (layer.KvHeadCount > 0 && layer.KeyLength % options.KvType.BlockSize() != 0)
                 throw new InvalidOptionException($"KV type {options.KvType}: packs {options.KvType.BlockSize()} elements together, and this model's heads have {layer.KeyLength}");
         }
-        if (options.BatchSize < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
+        if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
         if (options.ContextLength is not { } asked) return Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
         if (asked < 1 || asked > model.ContextLength) throw new InvalidOptionException($"context {asked}: this model is defined for 1 to {model.ContextLength} tokens");
         return asked;
     }
 
-    private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context)
+    private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context, int batch)
     {
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
         List<TensorSpec> output = [.. byLayer[-1].Where(tensor => tensor.Name.StartsWith("output", StringComparison.Ordinal))];
@@ -70,7 +72,7 @@ public static class Planner
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
         yield return new Item(Item.Input, Sum(input), 0, 0, 0);
         for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), KvCache.LayerBytes(model.Layers[i], options, context), SlotBytes(byLayer[i]), 0);
+            yield return new Item($"blk.{i}", Sum(byLayer[i]), KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch), SlotBytes(byLayer[i]), 0);
         yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
     }
 
