@@ -182,7 +182,9 @@ ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_backend_dev_buffer_type(device_of(device).inner); }
 ggml_backend_buffer_type_t device_host_buft(ggml_backend_dev_t device) { return ggml_backend_dev_host_buffer_type(device_of(device).inner); }
 
-bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor * op) { return ggml_backend_dev_supports_op(device_of(device).inner, op); }
+bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor * op) {
+    return device_of(device).options.computes != 0 && ggml_backend_dev_supports_op(device_of(device).inner, op);
+}
 
 bool device_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft) {
     return buft == &device_of(device).stream_buft || ggml_backend_dev_supports_buft(device_of(device).inner, buft);

@@ -38,8 +38,9 @@ typedef enum nbm_status {
 } nbm_status;
 
 typedef struct nbm_options {
-    uint32_t ring;       // slots; at least 2, so that one is filled while another is used
+    uint32_t ring;           // slots; at least 2, so that one is filled while another is used
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
+    uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
 } nbm_options;
 
 // Since the last nbm_device_reset_stats. Times are of the host's clock.

@@ -156,7 +156,7 @@ struct streamed {
     char         error[512] = "";
 
     explicit streamed(uint32_t ring) {
-        nbm_options options = {ring, 1};
+        nbm_options options = {ring, 1, 1};
         require(nbm_device_create(cpu(), &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }
@@ -227,7 +227,7 @@ void missing_file() {
 }
 
 void wrong_order() {
-    nbm_options  options = {1, 1};
+    nbm_options  options = {1, 1, 1};
     nbm_device * device  = nullptr;
     char         error[256];
     require(nbm_device_create(cpu(), &options, &device, error, sizeof error) == NBM_INVALID, "a ring of one slot");

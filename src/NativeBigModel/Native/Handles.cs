@@ -7,20 +7,20 @@ namespace NativeBigModel.Native;
 
 internal sealed class LlamaModelHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
 {
-    private SafeHandle? _device;
+    private readonly List<SafeHandle> _devices = [];
 
     /// <summary>Keeps a device that the model was built on until the model is freed.</summary>
     public void Hold(SafeHandle device)
     {
         bool held = false;
         device.DangerousAddRef(ref held);
-        _device = device;
+        _devices.Add(device);
     }
 
     protected override bool ReleaseHandle()
     {
         LlamaModelApi.LlamaModelFree(handle);
-        _device?.DangerousRelease();
+        foreach (SafeHandle device in _devices) device.DangerousRelease();
         return true;
     }
 }

@@ -11,6 +11,7 @@ internal struct NbmOptions
 {
     public uint Ring;
     public uint AllowUnpinned;
+    public uint Computes;
 }
 
 /// <summary>nbm_stats.</summary>

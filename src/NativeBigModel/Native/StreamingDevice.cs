@@ -40,11 +40,12 @@ internal sealed unsafe class StreamingDevice
     /// <summary>Wraps a device.</summary>
     /// <param name="inner">A ggml_backend_dev_t.</param>
     /// <param name="ring">Slots, at least 2.</param>
-    public static StreamingDevice Create(nint inner, int ring)
+    /// <param name="computes">Whether it computes, or is only a place for weights and caches.</param>
+    public static StreamingDevice Create(nint inner, int ring, bool computes = true)
     {
         StreamingLibrary.Load();
         NbmDeviceHandle? handle = null;
-        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1 };
+        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1, Computes = computes ? 1u : 0 };
         Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
         return new StreamingDevice(handle!);
     }
@@ -72,6 +73,17 @@ internal sealed unsafe class StreamingDevice
         byte* error = stackalloc byte[ErrorBytes];
         NbmApi.NbmDeviceLastError(Handle, error, ErrorBytes);
         return Utf8.Text(error);
+    }
+
+    /// <summary>
+    /// Host memory as a device of llama.cpp's list, so that layers can be assigned to it, which takes no part in computing: the CPU does that, and hands the
+    /// large products of a prompt to a GPU, as it does for host memory that is no device.
+    /// </summary>
+    public static StreamingDevice HostPlace(nint host)
+    {
+        StreamingDevice place = Create(host, ring: 2, computes: false);
+        place.Commit();
+        return place;
     }
 
     private static void Check(Call call)

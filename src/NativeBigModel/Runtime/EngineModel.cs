@@ -44,19 +44,20 @@ internal sealed unsafe class EngineModel : IDisposable
         try
         {
             handle = Create(definition, placement, collected);
-            if (placement.Streaming is { } device) handle.Hold(device.Handle);
+            foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
             if (placement.Streaming is { } streaming) targets = Commit(streaming, targets, plan, definition, cancel);
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
             placement.Streaming?.Start();
+            placement.HostPlace?.Handle.Dispose(); // the model holds it
             return new EngineModel(handle, placement.Streaming);
         }
         catch
         {
             handle?.Dispose();
-            placement.Streaming?.Handle.Dispose();
+            foreach (StreamingDevice device in placement.Owned) device.Handle.Dispose();
             throw;
         }
     }

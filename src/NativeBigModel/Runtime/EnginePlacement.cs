@@ -11,8 +11,8 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal sealed class EnginePlacement
 {
-    private EnginePlacement(nint[] devices, float[] tensorSplit, int offloadedLayers, StreamingDevice? streaming, byte[]? streamedTensors) =>
-        (Devices, TensorSplit, OffloadedLayers, Streaming, StreamedTensors) = (devices, tensorSplit, offloadedLayers, streaming, streamedTensors);
+    private EnginePlacement(nint[] devices, float[] tensorSplit, int offloadedLayers, StreamingDevice? streaming, StreamingDevice? hostPlace, byte[]? streamedTensors) =>
+        (Devices, TensorSplit, OffloadedLayers, Streaming, HostPlace, StreamedTensors) = (devices, tensorSplit, offloadedLayers, streaming, hostPlace, streamedTensors);
 
     /// <summary>Null-terminated, as llama_model_params.devices; only the terminator for a plan that the CPU computes from memory.</summary>
     public nint[] Devices { get; }
@@ -26,6 +26,12 @@ internal sealed class EnginePlacement
     /// <summary>The wrapped device, where layers are streamed.</summary>
     public StreamingDevice? Streaming { get; }
 
+    /// <summary>Host memory as a device, where the CPU computes some layers and GPUs others.</summary>
+    public StreamingDevice? HostPlace { get; }
+
+    /// <summary>The devices that must live as long as the model.</summary>
+    public IEnumerable<StreamingDevice> Owned => new[] { Streaming, HostPlace }.OfType<StreamingDevice>();
+
     /// <summary>The names of the streamed tensors as a regular expression, zero-terminated UTF-8.</summary>
     public byte[]? StreamedTensors { get; }
 
@@ -36,12 +42,15 @@ internal sealed class EnginePlacement
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
         List<LayerPlacement> streamed = [.. layers.Where(layer => layer.Streamed)];
-        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0, null, null);
+        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0, null, null, null);
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         string? target = streamed.FirstOrDefault()?.ComputeDevice;
         StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.RingSlots);
-        nint[] devices = [.. runs.Select(run => run.Device == target ? streaming!.Device : Find(run.Device)), 0];
-        return new(devices, split, layers.Count, streaming, target is null ? null : Encoding.UTF8.GetBytes(Pattern(streamed) + '\0'));
+        bool hostBeside = target != DeviceName.Host && runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host);
+        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host()) : null;
+        nint Device(string name) => name == target ? streaming!.Device : name == DeviceName.Host && hostBeside ? hostPlace!.Device : Find(name);
+        nint[] devices = [.. runs.Select(run => Device(run.Device)), 0];
+        return new(devices, split, layers.Count, streaming, hostPlace, target is null ? null : Encoding.UTF8.GetBytes(Pattern(streamed) + '\0'));
     }
 
     private static string Pattern(List<LayerPlacement> streamed) =>
