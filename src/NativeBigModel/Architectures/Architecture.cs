@@ -32,7 +32,4 @@ internal sealed record ArchitectureReading(ModelShape Shape, GgufMetadata Metada
 {
     /// <summary>Per-dimension divisors of the rotary frequencies (<c>rope_freqs.weight</c>), where the scaling needs them.</summary>
     public float[]? RotaryFactors { get; init; }
-
-    /// <summary>What a user should know about how the model was read, one sentence each.</summary>
-    public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -32,13 +32,8 @@ internal static class DecoderConfig
         int layers = config.Int("num_hidden_layers", 1, MaxLayers);
 
         RotaryScaling rope = RotaryScaling.Read(config, headLength);
-        var notes = new List<string>();
-        int context = rope.ContextLength;
-        if (window < context)
-        {
-            notes.Add($"the context is capped at {window} tokens: beyond that the model attends through a sliding window, which llama.cpp's {architecture} graph does not have");
-            context = window.Value;
-        }
+        int context = Math.Min(rope.ContextLength, window ?? int.MaxValue);
+        string? cap = context < rope.ContextLength ? ModelShape.WindowCap(context, architecture) : null;
 
         var shape = new ModelShape
         {
@@ -47,6 +42,7 @@ internal static class DecoderConfig
             EmbeddingLength = embedding,
             VocabularySize = config.Int("vocab_size", 1, MaxExtent),
             ContextLength = context,
+            ContextCap = cap,
             Layers = [.. Enumerable.Repeat(layer, layers)],
         };
         var metadata = new GgufMetadata();
@@ -63,7 +59,7 @@ internal static class DecoderConfig
         Set("vocab_size", (uint)shape.VocabularySize);
         Set("rope.dimension_count", (uint)headLength);
         float[]? factors = rope.Write(metadata, architecture, graphReadsRotaryFactors);
-        return new(shape, metadata) { RotaryFactors = factors, Notes = notes };
+        return new(shape, metadata) { RotaryFactors = factors };
     }
 
     private static void RequireSilu(ConfigReader config)

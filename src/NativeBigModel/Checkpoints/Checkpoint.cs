@@ -20,8 +20,8 @@ public enum CheckpointFormat
 /// </summary>
 public abstract class Checkpoint
 {
-    private protected Checkpoint(string path, CheckpointFormat format, IReadOnlyList<StoredTensor> stored, IReadOnlyList<string> notes) =>
-        (Path, Format, StoredTensors, Notes) = (path, format, stored, notes);
+    private protected Checkpoint(string path, CheckpointFormat format, IReadOnlyList<StoredTensor> stored, ModelShape shape) =>
+        (Path, Format, StoredTensors, Notes) = (path, format, stored, shape.ContextCap is { } cap ? [cap] : []);
 
     /// <summary>Full path of the folder or file.</summary>
     public string Path { get; }

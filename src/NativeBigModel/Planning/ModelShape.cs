@@ -20,6 +20,9 @@ public sealed record ModelShape
     /// <summary>Longest context, in tokens, for which the model computes what its authors defined.</summary>
     public required int ContextLength { get; init; }
 
+    /// <summary>Why <see cref="ContextLength"/> is less than the model's authors defined, in one sentence, or null where it is not.</summary>
+    public string? ContextCap { get; init; }
+
     /// <summary>One entry per transformer layer.</summary>
     public required ImmutableArray<LayerShape> Layers { get; init; }
 
@@ -31,6 +34,10 @@ public sealed record ModelShape
 
     /// <summary>Bytes of all tensors.</summary>
     public long WeightBytes => Tensors.Sum(tensor => tensor.Bytes);
+
+    /// <summary>The <see cref="ContextCap"/> of a model with a sliding window that the graph has not.</summary>
+    internal static string WindowCap(int tokens, string architecture) =>
+        $"the context is capped at {tokens} tokens: beyond that the model attends through a sliding window, which llama.cpp's {architecture} graph does not have";
 
     /// <summary>Number of parameters.</summary>
     public long ParameterCount => Tensors.Sum(tensor => tensor.Elements);

@@ -15,6 +15,7 @@ public static class Planner
     /// <param name="options">What is asked for.</param>
     /// <exception cref="DoesNotFitException">Not even the parts that must be in memory fit.</exception>
     /// <exception cref="InvalidOptionException">The options contradict the model.</exception>
+    /// <exception cref="UnsupportedModelException">The context asked for is one that the model has and llama.cpp's graph does not.</exception>
     public static Plan Plan(ModelShape model, Machine machine, PlanOptions options)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -58,6 +59,7 @@ public static class Planner
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
         if (options.ContextLength is not { } asked) return Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
+        if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");
         if (asked < 1 || asked > model.ContextLength) throw new InvalidOptionException($"context {asked}: this model is defined for 1 to {model.ContextLength} tokens");
         return asked;
     }

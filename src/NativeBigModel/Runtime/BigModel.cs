@@ -14,13 +14,14 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
 
     private readonly EngineModel _model;
     private readonly EngineContext _context;
+    private readonly ModelShape _shape;
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly CancellationTokenSource _disposing = new();
     private bool _disposed;
 
-    private BigModel(Checkpoint checkpoint, Plan plan, EngineModel model)
+    private BigModel(Checkpoint checkpoint, Plan plan, ModelShape shape, EngineModel model)
     {
-        (Checkpoint, Plan, _model) = (checkpoint, plan, model);
+        (Checkpoint, Plan, _shape, _model) = (checkpoint, plan, shape, model);
         Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
         _context = EngineContext.Create(model, plan, Tokenizer.TokenCount);
     }
@@ -129,7 +130,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         try
         {
             progress?.Report(new LoadProgress(LoadPhase.Context, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
-            var loaded = new BigModel(checkpoint, plan, model);
+            var loaded = new BigModel(checkpoint, plan, definition.Shape, model);
             progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
             return loaded;
         }
@@ -146,6 +147,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         ObjectDisposedException.ThrowIf(_disposed, this);
         Tokenizer.RequireKnown(tokens);
         if (tokens.Count == 0) throw new InvalidOptionException("the prompt has no tokens, and at least 1 is needed");
+        if (tokens.Count > Plan.ContextLength && _shape.ContextCap is { } cap && tokens.Count > _shape.ContextLength) throw new UnsupportedModelException($"the prompt has {tokens.Count} tokens: {cap}");
         if (tokens.Count > Plan.ContextLength) throw new InvalidOptionException($"the prompt has {tokens.Count} tokens, and the context was planned for {Plan.ContextLength}");
         return [.. tokens];
     }

@@ -16,7 +16,7 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     private readonly IReadOnlyList<(TensorSpec Spec, TensorSource Source)> _tensors;
 
     private GgufCheckpoint(string path, GgufMetadata metadata, ModelShape shape, IReadOnlyList<StoredTensor> stored, IReadOnlyList<(TensorSpec, TensorSource)> tensors)
-        : base(path, CheckpointFormat.Gguf, stored, NotesOf(metadata, shape)) => (_metadata, _shape, _tensors) = (metadata, shape, tensors);
+        : base(path, CheckpointFormat.Gguf, stored, shape) => (_metadata, _shape, _tensors) = (metadata, shape, tensors);
 
     internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => null;
 
@@ -63,13 +63,6 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         metadata["general.file_type"] = type.FileType();
         return new(_shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] }, metadata, tensors);
     }
-
-    private static IReadOnlyList<string> NotesOf(GgufMetadata metadata, ModelShape shape) => metadata.Find($"{shape.Architecture}.context_length") switch
-    {
-        uint trained when trained > shape.ContextLength =>
-            [$"the context is capped at {shape.ContextLength} tokens: beyond that the model attends through a sliding window, which llama.cpp's {shape.Architecture} graph does not have"],
-        _ => [],
-    };
 
     private static List<GgufHeader> ReadParts(string path)
     {

@@ -35,13 +35,15 @@ internal static class GgufShape
             return new(heads[i], kvHeads[i], key, value, feedForward[i], graphHasWindow && (windowed?[i] ?? false) ? window : null);
         }
         int context = keys.Int(Key("context_length"), 1, 1 << 30) ?? throw keys.Error(Key("context_length"), "is missing");
+        int reach = graphHasWindow ? context : Math.Min(context, window ?? context);
         var shape = new ModelShape
         {
             Architecture = architecture,
             Name = keys.String("general.name") ?? Path.GetFileNameWithoutExtension(file),
             EmbeddingLength = embedding,
             VocabularySize = keys.ArrayLength("tokenizer.ggml.tokens") ?? keys.Int(Key("vocab_size"), 1, MaxExtent) ?? throw keys.Error(Key("vocab_size"), "is missing, and there is no tokenizer"),
-            ContextLength = graphHasWindow ? context : Math.Min(context, window ?? context),
+            ContextLength = reach,
+            ContextCap = reach < context ? ModelShape.WindowCap(reach, architecture) : null,
             Layers = [.. Enumerable.Range(0, layers).Select(Layer)],
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             Tensors = [.. tensors],

@@ -21,7 +21,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
 
     private HuggingFaceCheckpoint(string folder, FolderTensors tensors, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
-        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Notes) =>
+        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
         (_architecture, _reading, _sources, _vocabulary, _preparation) =
         (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
 
