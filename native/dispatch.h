@@ -35,7 +35,6 @@ public:
     virtual void release(int group, ggml_backend_t compute) = 0;
 
     virtual void add_stats(nbm_stats & stats) const = 0;
-    virtual void reset_stats() = 0;
 };
 
 std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,

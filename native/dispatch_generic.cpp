@@ -125,11 +125,6 @@ public:
         to.staging_bytes   = staging ? staging->size() : 0;
     }
 
-    void reset_stats() override {
-        std::lock_guard<std::mutex> lock(mutex);
-        stats = {};
-    }
-
 private:
     // Several large reads in flight keep a disk at its full speed while what they brought is copied on.
     static constexpr size_t chunk   = 8u << 20;

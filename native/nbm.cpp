@@ -78,12 +78,6 @@ void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
     }
 }
 
-void nbm_device_reset_stats(nbm_device * device) {
-    if (device->transport) {
-        device->transport->reset_stats();
-    }
-}
-
 void nbm_device_destroy(nbm_device * device) { delete device; }
 
 void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size) {

@@ -43,7 +43,7 @@ typedef struct nbm_options {
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
 } nbm_options;
 
-// Since the last nbm_device_reset_stats. Times are of the host's clock.
+// Since the start. Times are of the host's clock.
 typedef struct nbm_stats {
     uint64_t groups;          // groups of tensors that take turns in the ring
     uint64_t ring_bytes;      // device memory of the ring
@@ -80,7 +80,6 @@ NBM_API nbm_status nbm_device_start(nbm_device * device, char * error, size_t er
 NBM_API void nbm_device_last_error(nbm_device * device, char * error, size_t error_size);
 
 NBM_API void nbm_device_get_stats(nbm_device * device, nbm_stats * stats);
-NBM_API void nbm_device_reset_stats(nbm_device * device);
 
 // After the model and its contexts are freed. Gives back all device, host and file resources.
 NBM_API void nbm_device_destroy(nbm_device * device);

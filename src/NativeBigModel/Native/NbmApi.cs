@@ -64,9 +64,6 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_device_get_stats")]
     internal static partial void NbmDeviceGetStats(NbmDeviceHandle device, out NbmStats stats);
 
-    [LibraryImport(Nbm, EntryPoint = "nbm_device_reset_stats")]
-    internal static partial void NbmDeviceResetStats(NbmDeviceHandle device);
-
     [LibraryImport(Nbm, EntryPoint = "nbm_device_destroy")]
     internal static partial void NbmDeviceDestroy(nint device);
 

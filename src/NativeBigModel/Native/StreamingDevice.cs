@@ -65,8 +65,6 @@ internal sealed unsafe class StreamingDevice
     /// <exception cref="EngineException">The store could not be pinned and must be.</exception>
     public void Start() => Check((error, size) => NbmApi.NbmDeviceStart(Handle, error, size));
 
-    public void ResetStats() => NbmApi.NbmDeviceResetStats(Handle);
-
     /// <summary>Why the last computation failed, or nothing.</summary>
     public string TakeError()
     {
