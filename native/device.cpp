@@ -164,7 +164,6 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph) {
         return compute->iface.graph_compute(compute, graph);
     }
     std::lock_guard<std::mutex> lock(computing);
-    const int count = (int) groups.size();
     prime(); // anew after a failure
     int current = -1, from = 0;
     const auto leave = [&](int group) {
@@ -172,7 +171,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph) {
             return;
         }
         transport->release(group, compute);
-        if (groups[group].next != group && groups[group].next < count) {
+        if (groups[group].next != group) {
             transport->load(groups[group].next);
         }
     };
