@@ -59,7 +59,11 @@ void buffer_clear(ggml_backend_buffer_t, uint8_t) {}
 
 nbm_device & device_of(ggml_backend_buffer_type_t buft) { return *(nbm_device *) buft->context; }
 
-const char * buft_name(ggml_backend_buffer_type_t buft) { return device_of(buft).name.c_str(); }
+// llama.cpp tells buffer types apart by their names.
+const char * buft_name(ggml_backend_buffer_type_t buft) {
+    const nbm_device & device = device_of(buft);
+    return (buft == &device.shared_buft ? device.shared_name : device.name).c_str();
+}
 
 ggml_backend_buffer_t buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
     void * base = (void *) nbm::files::alignment; // of an empty buffer, as a load without allocation makes: aligned, not null, never read

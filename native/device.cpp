@@ -11,7 +11,7 @@ using nbm::slot;
 using nbm::streamed_tensor;
 
 nbm_device::nbm_device(ggml_backend_dev_t inner, const nbm_options & options)
-    : inner(inner), options(options), name(std::string("NBM-") + ggml_backend_dev_name(inner)), handle(nbm::make_handle(this)),
+    : inner(inner), options(options), name(std::string("NBM-") + ggml_backend_dev_name(inner)), shared_name(name + "-shared"), handle(nbm::make_handle(this)),
       stream_buft(nbm::make_stream_buft(this)), shared_buft(nbm::make_shared_buft(this)) {
     if (options.ring < 2) {
         throw failure{NBM_INVALID, "a ring of " + std::to_string(options.ring) + " slots; it needs at least 2"};

@@ -37,6 +37,7 @@ struct nbm_device {
     const ggml_backend_dev_t inner;
     const nbm_options        options;
     const std::string        name;
+    const std::string        shared_name;
     ggml_backend_device      handle;
     ggml_backend_buffer_type stream_buft;
     ggml_backend_buffer_type shared_buft;

@@ -80,6 +80,9 @@ internal sealed unsafe class EngineContext : IDisposable
         }
     }
 
+    /// <summary>Returns when what was appended has been computed; a GPU may still be at work until then.</summary>
+    public void Wait() => LlamaContextApi.LlamaSynchronize(_handle);
+
     /// <summary>Computes a few tokens and the logits of each: at most what one call may return. Gives the number of tokens taken.</summary>
     public int AppendWithLogits(ReadOnlySpan<int> tokens, CancellationToken cancel)
     {

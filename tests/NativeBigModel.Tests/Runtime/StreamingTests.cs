@@ -50,6 +50,10 @@ public class StreamingTests(Capitals capitals)
                 Assert.Equal((await Capitals.Run(resident, ids, s_few)).Ids, (await Capitals.Run(hybrid, ids, s_few)).Ids);
             Assert.Equal(await Capitals.Logits(resident, prompt), await Capitals.Logits(hybrid, prompt));
         }
+        // A token brings what streams and not what the CPU computes.
+        long before = hybrid.Streaming!.BytesFromHost, streamed = hybrid.Plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+        await Capitals.Run(hybrid, s_ids[..1], Capitals.Greedy with { MaxNewTokens = 40 });
+        Assert.InRange(hybrid.Streaming.BytesFromHost - before, 1, 42 * streamed);
     }
 
     public static TheoryData<string, double, int> Hybrids
