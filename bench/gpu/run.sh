@@ -19,6 +19,7 @@ model() { # NAME LAYERS WIDTH FFN HEADS KV VOCAB TYPE
   [ -e "$work/$1.gguf" ] || python3 bench/gpu/make_model.py "$work/$1.gguf" "${@:2}" >/dev/null
 }
 model_7b() { model 7b 32 4096 11008 32 32 32000 f16; }
+model_moe() { model moe 32 4096 14336 32 8 32000 q4_0 8 2; } # Mixtral-8x7B's shape
 model_70b() { model 70b 80 8192 28672 64 8 32000 q4_0; }
 
 bench() { # FILE LABEL OPTIONS...
@@ -48,6 +49,47 @@ stream() {
   model_70b
   bench "$work/7b.gguf" 7b --max-memory 0=6GiB,cpu=30GiB --offload stream --context 4096 --prompt 512,2048 --rounds 2 --ring 3
   bench "$work/70b.gguf" 70b --max-memory 0=6GiB,cpu=60GiB --offload stream --context 4096 --prompt 512,2048 --rounds 1
+}
+
+moe() {
+  model_moe
+  local file=$work/moe.gguf
+  bench "$file" moe --max-memory 0=40GiB,cpu=60GiB --context 1024 --rounds 1
+  bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload stream --context 1024 --rounds 1
+  for share in 0.8 1; do bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload hybrid --cpu-share $share --context 1024 --rounds 1; done
+  bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload cpu --context 1024 --rounds 1
+  rm "$file"
+}
+
+# What the link and the CPU reach at the same time: stock CPU decoding while pinned copies run.
+together() {
+  model_70b
+  python3 bench/gpu/link.py 45 &
+  sleep 4
+  bench "$work/70b.gguf" "70b beside pinned copies" --max-memory cpu=60GiB --context 1024 --prompt 8 --tokens 8 --rounds 2 --threads 15
+  wait
+  bench "$work/70b.gguf" 70b --max-memory cpu=60GiB --context 1024 --prompt 8 --tokens 8 --rounds 1
+}
+
+resident() {
+  model_7b
+  model_70b
+  bench "$work/7b.gguf" 7b --max-memory 0=60GiB --context 4096 --prompt 512,2048 --rounds 2
+  bench "$work/70b.gguf" 70b --max-memory 0=60GiB --context 4096 --prompt 512,2048 --rounds 1
+}
+
+bits() {
+  model_7b
+  local ids; ids=$(seq -s, 1 64)
+  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/a" --max-memory 0=60GiB
+  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/b" --max-memory 0=6GiB,cpu=60GiB --offload stream
+  cmp "$work/a" "$work/b" && echo "7b: streamed logits are the resident ones, bit for bit"
+}
+
+sanitizer() {
+  for tool in memcheck racecheck; do
+    compute-sanitizer --tool $tool "$nbm" run samples/capitals-llama --prompt "The capital of France is" --max-new-tokens 6 --temperature 0 --max-memory 0=6MiB,cpu=1GiB --offload hybrid --context 256 2>&1 | tail -3
+  done
 }
 
 for set in "$@"; do "$set"; done
