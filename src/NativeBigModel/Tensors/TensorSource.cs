@@ -35,6 +35,36 @@ internal sealed class StoredSource(StoredTensor tensor, TensorType type, long ro
         files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
 }
 
+/// <summary>Rows of a matrix that a file holds column by column. Only the part of each column that the rows need is read.</summary>
+internal sealed class ColumnSource(StoredTensor tensor, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
+{
+    public override IEnumerable<string> Files => [tensor.File];
+
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
+    {
+        int size = Type.BlockBytes(), rowBytes = checked((int)RowBytes), count = destination.Length / rowBytes;
+        byte[] part = new byte[count * size];
+        for (int column = 0; column < Columns; column++)
+        {
+            files.Read(tensor.File, tensor.Offset + (column * Rows + firstRow) * size, part);
+            for (int row = 0; row < count; row++) part.AsSpan(row * size, size).CopyTo(destination[(row * rowBytes + column * size)..]);
+        }
+    }
+}
+
+/// <summary>A vector's elements as rows of one, so that they can be reordered. Every read reads the vector, which is short.</summary>
+internal sealed class ElementRows(TensorSource vector) : TensorSource(vector.Type, vector.Columns, 1)
+{
+    public override IEnumerable<string> Files => vector.Files;
+
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
+    {
+        byte[] whole = new byte[vector.RowBytes];
+        vector.Read(files, 0, whole);
+        whole.AsSpan(checked((int)(firstRow * RowBytes)), destination.Length).CopyTo(destination);
+    }
+}
+
 /// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>
 internal sealed class ConstantSource(float[] values) : TensorSource(TensorType.F32, 1, values.Length)
 {

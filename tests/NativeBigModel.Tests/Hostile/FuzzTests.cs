@@ -46,6 +46,16 @@ public class FuzzTests
         Damage("model.gguf", file, folder.In("model.gguf"), folder.In("model.gguf"), count);
     }
 
+    [Theory]
+    [InlineData(false, 400)]
+    [InlineData(true, 400)]
+    public void Damage_to_a_PyTorch_file(bool legacy, int count)
+    {
+        byte[] file = legacy ? TorchFiles.Legacy(TorchSamples.Tensors()) : TorchFiles.Zip(TorchSamples.Tensors());
+        using var folder = new HostileFolder(TorchSamples.Files(new() { ["pytorch_model.bin"] = file }));
+        Damage("pytorch_model.bin", file, folder.In("pytorch_model.bin"), folder.Path, count);
+    }
+
     private static void Damage(string name, byte[] valid, string file, string checkpoint, int count)
     {
         for (int seed = 1; seed <= count; seed++)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints.Gguf;
@@ -38,10 +39,11 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             throw new UnsupportedModelException($"config.json: quantization_config: quantised checkpoints ('{config.OptionalObject("quantization_config")!.OptionalString("quant_method") ?? "unnamed"}') are not read yet");
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         FolderTensors tensors = FolderTensors.Read(folder);
+        StoredWeights weights = StoredWeights.Of(tensors, config);
         List<MappedTensor> mapped = [.. architecture.Tensors.Expand(reading.Shape, config)];
         TensorType configType = StoredType(config);
-        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, tensors, configType)))];
-        RejectUnmapped(tensors, mapped, config);
+        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, weights, configType)))];
+        RejectUnmapped(weights, mapped, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
         return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
@@ -93,41 +95,33 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         _ => TensorType.BF16,
     };
 
-    private static TensorSource Source(MappedTensor tensor, FolderTensors files, TensorType configType)
+    private static TensorSource Source(MappedTensor tensor, StoredWeights weights, TensorType configType)
     {
-        bool vector = tensor.Dimensions.Length == 1;
-        // The rows of a reordered vector are its elements.
-        bool byElement = vector && tensor.Rule.Order != RowOrder.AsStored;
-        long columns = byElement ? 1 : tensor.Dimensions[0];
-        long rows = byElement ? tensor.Dimensions[0] : tensor.Dimensions.Skip(1).Aggregate(1L, (product, extent) => product * extent);
-        if (!files.HasData)
+        long[] shape = [.. tensor.Dimensions.Reverse()];
+        if (!weights.HasData)
         {
-            if (!files.Names(tensor.HuggingFace)) throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-            return new AbsentSource(files.IndexName, vector ? TensorType.F32 : configType, rows, columns);
+            if (!weights.Names(tensor.HuggingFace)) throw Missing(tensor, weights);
+            return new AbsentSource(weights.IndexName, shape.Length == 1 ? TensorType.F32 : configType, shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent), shape[^1]);
         }
-        StoredTensor stored = files.Find(tensor.HuggingFace) ?? throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-        string file = System.IO.Path.GetFileName(stored.File);
-        if (!stored.Shape.AsSpan().SequenceEqual([.. tensor.Dimensions.Reverse()]))
-            throw new CheckpointException(file, tensor.HuggingFace, $"has shape [{string.Join(", ", stored.Shape)}], and config.json says [{string.Join(", ", tensor.Dimensions.Reverse())}]");
-        TensorType type = Safetensors.SafetensorsTypes.AsTensorType(stored.DataType)
-            ?? throw new UnsupportedModelException($"{file}: {tensor.HuggingFace}: element type {stored.DataType} is not read yet; F32, F16 and BF16 are");
-        var source = new StoredSource(stored, type, rows, columns);
-        return tensor.Rule.Order switch
-        {
-            RowOrder.AsStored => source,
-            _ => new RotaryPairs(source, tensor.Layer.KeyLength),
-        };
+        (ImmutableArray<long> stored, TensorSource source) = weights.Find(tensor.HuggingFace) ?? throw Missing(tensor, weights);
+        if (!stored.AsSpan().SequenceEqual(shape))
+            throw new CheckpointException(System.IO.Path.GetFileName(source.Files.First()), tensor.HuggingFace, $"has shape [{string.Join(", ", stored)}], and config.json says [{string.Join(", ", shape)}]");
+        if (tensor.Rule.Order == RowOrder.AsStored) return source;
+        // The rows of a reordered vector are its elements.
+        return new RotaryPairs(shape.Length == 1 ? new ElementRows(source) : source, tensor.Layer.KeyLength);
     }
 
+    private static CheckpointException Missing(MappedTensor tensor, StoredWeights weights) => new(weights.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
+
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
-    private static void RejectUnmapped(FolderTensors files, List<MappedTensor> mapped, ConfigReader config)
+    private static void RejectUnmapped(StoredWeights weights, List<MappedTensor> mapped, ConfigReader config)
     {
         HashSet<string> known = [.. mapped.Select(tensor => tensor.HuggingFace)];
         if (!DecoderTensors.Untied(config)) known.Add("lm_head.weight");
-        foreach (StoredTensor tensor in files.Stored)
+        foreach ((string name, string file) in weights.All)
         {
-            if (known.Contains(tensor.Name) || tensor.Name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
-            throw new UnsupportedModelException($"{System.IO.Path.GetFileName(tensor.File)}: {tensor.Name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
+            if (known.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
+            throw new UnsupportedModelException($"{file}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
         }
     }
 }
