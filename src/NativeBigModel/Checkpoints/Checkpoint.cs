@@ -35,6 +35,9 @@ public abstract class Checkpoint
     /// <summary>What a user should know about how the checkpoint was read, one sentence each.</summary>
     public IReadOnlyList<string> Notes { get; }
 
+    /// <summary>How the files hold quantised weights, such as <c>GPTQ, 4 bits, groups of 128</c>; null where ggml has the files' own types.</summary>
+    public virtual string? Quantization => null;
+
     /// <summary>Whether the weights are there, and not only the configuration that describes them.</summary>
     public bool HasWeights => StoredTensors.Count > 0;
 

@@ -16,6 +16,12 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 
     public long RowBytes => Type.RowBytes(Columns);
 
+    /// <summary>The type that the tensor has in a model kept as it is stored: its own, or where ggml has no such type, the one that loses least for its size.</summary>
+    public virtual TensorType KeptType => Type;
+
+    /// <summary>The tensor for a model in which it has this type: itself, or rows that are of the type already where the file's need only be laid out anew.</summary>
+    public virtual TensorSource As(TensorType type) => this;
+
     /// <summary>The files that the rows come from.</summary>
     public virtual IEnumerable<string> Files => [];
 

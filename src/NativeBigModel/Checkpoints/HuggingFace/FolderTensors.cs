@@ -17,12 +17,11 @@ internal sealed class FolderTensors
         [("model.safetensors", "*.safetensors", SafetensorsHeader.Read), ("pytorch_model.bin", "pytorch_model*.bin", TorchFile.Read)];
 
     private readonly Dictionary<string, StoredTensor> _stored = new(StringComparer.Ordinal);
-    private readonly HashSet<string>? _named;
 
-    private FolderTensors(string indexName, IEnumerable<StoredTensor> stored, IEnumerable<string>? named)
+    private FolderTensors(string indexName, IEnumerable<StoredTensor> stored, IReadOnlyCollection<string>? named)
     {
         IndexName = indexName;
-        _named = named?.ToHashSet(StringComparer.Ordinal);
+        Named = named;
         foreach (StoredTensor tensor in stored)
         {
             if (!_stored.TryAdd(tensor.Name, tensor))
@@ -40,8 +39,8 @@ internal sealed class FolderTensors
 
     public StoredTensor? Find(string name) => _stored.GetValueOrDefault(name);
 
-    /// <summary>Whether the checkpoint would have the tensor if its shards were there; without an index, any name may be.</summary>
-    public bool Names(string name) => _named?.Contains(name) ?? true;
+    /// <summary>The tensors that the index names, or null where there is no index.</summary>
+    public IReadOnlyCollection<string>? Named { get; }
 
     /// <exception cref="CheckpointException">The index or a file is malformed, a shard is missing, or an indexed tensor is in no shard.</exception>
     public static FolderTensors Read(string folder)

@@ -20,11 +20,13 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly Vocabulary? _vocabulary;
     private readonly Lazy<TextPreparation?> _preparation;
 
-    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, Architecture architecture, ArchitectureReading reading,
+    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
-        (_architecture, _reading, _sources, _vocabulary, _preparation) =
-        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
+        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+
+    public override string? Quantization { get; }
 
     internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
 
@@ -35,8 +37,6 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
-        if (config.Has("quantization_config"))
-            throw new UnsupportedModelException($"config.json: quantization_config: quantised checkpoints ('{config.OptionalObject("quantization_config")!.OptionalString("quant_method") ?? "unnamed"}') are not read yet");
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         FolderTensors tensors = FolderTensors.Read(folder);
         StoredWeights weights = StoredWeights.Of(tensors, config);
@@ -45,36 +45,30 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, weights, configType)))];
         RejectUnmapped(weights, mapped, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
-        return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
+        return new(folder, tensors, weights.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
-            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.Type), tensor.Source))];
+            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.KeptType), tensor.Source))];
         if (_reading.RotaryFactors is { } factors)
             stored.Add((new TensorSpec("rope_freqs.weight", [factors.Length], TensorType.F32), new ConstantSource(factors)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
-        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
+        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
         Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, stored[0].Stored.Type, vocabulary), tensors);
+        return new(shape, Metadata(type, shape, vocabulary), tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, TensorType embeddingType, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, ModelShape shape, Vocabulary? vocabulary)
     {
-        WeightType named = type != WeightType.AsStored ? type : embeddingType switch
-        {
-            TensorType.F16 => WeightType.F16,
-            TensorType.BF16 => WeightType.BF16,
-            _ => WeightType.F32,
-        };
         var metadata = new GgufMetadata
         {
             ["general.architecture"] = _architecture.Name,
             ["general.type"] = "model",
             ["general.name"] = _reading.Shape.Name,
-            ["general.file_type"] = named.FileType(),
+            ["general.file_type"] = type == WeightType.AsStored ? WeightTypes.FileTypeOf(shape.Tensors) : type.FileType(),
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
@@ -101,7 +95,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         if (!weights.HasData)
         {
             if (!weights.Names(tensor.HuggingFace)) throw Missing(tensor, weights);
-            return new AbsentSource(weights.IndexName, shape.Length == 1 ? TensorType.F32 : configType, shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent), shape[^1]);
+            return new AbsentSource(weights.IndexName, shape.Length == 1 ? TensorType.F32 : weights.AbsentType(tensor.HuggingFace, shape[^1]) ?? configType, shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent), shape[^1]);
         }
         (ImmutableArray<long> stored, TensorSource source) = weights.Find(tensor.HuggingFace) ?? throw Missing(tensor, weights);
         if (!stored.AsSpan().SequenceEqual(shape))
