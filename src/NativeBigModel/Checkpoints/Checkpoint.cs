@@ -8,7 +8,7 @@ namespace NativeBigModel;
 /// <summary>The file formats a checkpoint may have.</summary>
 public enum CheckpointFormat
 {
-    /// <summary>A folder with config.json, safetensors files and tokenizer files.</summary>
+    /// <summary>A folder with config.json, weights in safetensors or PyTorch files, and tokenizer files.</summary>
     HuggingFace,
     /// <summary>A GGUF file, or the parts of a split one.</summary>
     Gguf,

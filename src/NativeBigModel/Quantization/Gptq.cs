@@ -25,7 +25,7 @@ internal sealed class Gptq(int bits, long groupSize, bool anyOrder, int zeroOffs
             "gptq_v2" => 0,
             { } format => throw new UnsupportedModelException($"config.json: quantization_config.checkpoint_format: '{format}' is not read yet; gptq and gptq_v2 are"),
         };
-        return new(bits, GroupSize(config), config.OptionalBool("desc_act") ?? false, zeroOffset);
+        return new(bits, GroupSize(config), GroupSize(config) != 0 && (config.OptionalBool("desc_act") ?? false), zeroOffset);
     }
 
     public override StoredWeight? Find(WeightParts parts, string weight)
@@ -42,6 +42,11 @@ internal sealed class Gptq(int bits, long groupSize, bool anyOrder, int zeroOffs
         var layout = new GroupedLayout(bits, PackedWords.InOrder(bits), PackedAlongInputs: true, zeroOffset, groupSize == 0 ? inputs : groupSize, anyOrder && order is not null);
         return new([outputs, inputs], new GroupedIntegersSource(codes, zeros, scales, order, layout, outputs, inputs));
     }
+
+    // AutoGPTQ gave every quantised module a bias, of zeros where the model has none.
+    public override bool SaysNothing(WeightParts parts, StoredTensor tensor) =>
+        tensor.Name.EndsWith(".bias", StringComparison.Ordinal) && tensor.Bytes <= WeightParts.MaxSmallBytes && parts.Find(tensor.Name[..^"bias".Length] + "qweight") is not null
+        && !WeightParts.ReadSmall(tensor).AsSpan().ContainsAnyExcept((byte)0);
 
     /// <summary>Inputs that share a scale; 0 stands for all of them, which the formats write as -1.</summary>
     public static long GroupSize(ConfigReader config) => config.Int("group_size", -1) is > 0 and var size ? size : 0;

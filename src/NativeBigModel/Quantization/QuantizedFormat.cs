@@ -47,6 +47,9 @@ internal abstract class QuantizedFormat
         return null;
     }
 
+    /// <summary>Whether a tensor is an addition to a quantised weight that adds nothing.</summary>
+    public virtual bool SaysNothing(WeightParts parts, StoredTensor tensor) => false;
+
     /// <summary>The weight, or null where it is stored plainly.</summary>
     /// <exception cref="CheckpointException">A part is missing, or has another type or shape than the others need.</exception>
     public abstract StoredWeight? Find(WeightParts parts, string weight);

@@ -10,7 +10,7 @@ internal abstract class QuantizedSource(IReadOnlyList<StoredTensor> parts, long 
     public override IEnumerable<string> Files => parts.Select(part => part.File).Distinct(StringComparer.Ordinal);
 
     // Rows that are not whole blocks stay floats.
-    public override TensorType KeptType => Columns % kept.BlockSize() == 0 ? kept : TensorType.F16;
+    public override TensorType StoredType => Columns % kept.BlockSize() == 0 ? kept : TensorType.F16;
 
     public sealed override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         Dequantize(files, firstRow, checked((int)(destination.Length / RowBytes)), MemoryMarshal.Cast<byte, float>(destination));

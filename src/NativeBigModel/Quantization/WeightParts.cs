@@ -7,7 +7,7 @@ namespace NativeBigModel.Quantization;
 /// <summary>The stored tensors that make up quantised weights, by name, each checked before it is used.</summary>
 internal sealed class WeightParts(FolderTensors files)
 {
-    private const int MaxSmallBytes = 1 << 16;
+    public const int MaxSmallBytes = 1 << 16;
 
     public StoredTensor? Find(string name)
     {

@@ -9,7 +9,7 @@ namespace NativeBigModel.Tensors;
 /// </summary>
 internal sealed class RotaryPairs(TensorSource inner, int headRows) : TensorSource(inner.Type, inner.Rows, inner.Columns)
 {
-    public override TensorType KeptType => inner.KeptType;
+    public override TensorType StoredType => inner.StoredType;
 
     public override IEnumerable<string> Files => inner.Files;
 

@@ -17,7 +17,7 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
     public long RowBytes => Type.RowBytes(Columns);
 
     /// <summary>The type that the tensor has in a model kept as it is stored: its own, or where ggml has no such type, the one that loses least for its size.</summary>
-    public virtual TensorType KeptType => Type;
+    public virtual TensorType StoredType => Type;
 
     /// <summary>The tensor for a model in which it has this type: itself, or rows that are of the type already where the file's need only be laid out anew.</summary>
     public virtual TensorSource As(TensorType type) => this;
@@ -39,23 +39,6 @@ internal sealed class StoredSource(StoredTensor tensor, TensorType type, long ro
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
-}
-
-/// <summary>Rows of a matrix that a file holds column by column. Only the part of each column that the rows need is read.</summary>
-internal sealed class ColumnSource(StoredTensor tensor, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
-{
-    public override IEnumerable<string> Files => [tensor.File];
-
-    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
-    {
-        int size = Type.BlockBytes(), rowBytes = checked((int)RowBytes), count = destination.Length / rowBytes;
-        byte[] part = new byte[count * size];
-        for (int column = 0; column < Columns; column++)
-        {
-            files.Read(tensor.File, tensor.Offset + (column * Rows + firstRow) * size, part);
-            for (int row = 0; row < count; row++) part.AsSpan(row * size, size).CopyTo(destination[(row * rowBytes + column * size)..]);
-        }
-    }
 }
 
 /// <summary>A vector's elements as rows of one, so that they can be reordered. Every read reads the vector, which is short.</summary>

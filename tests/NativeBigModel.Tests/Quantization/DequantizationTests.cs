@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using NativeBigModel.Checkpoints;
 using NativeBigModel.Checkpoints.HuggingFace;
 using NativeBigModel.Checkpoints.Safetensors;
@@ -51,7 +52,7 @@ public class DequantizationTests
     {
         if (name == TestFolders.NoFolders) return;
         StoredWeights weights = Open(Path.Combine(TestFolders.Golden!, name));
-        TensorSource source = weights.All.Select(weight => weights.Find(weight.Name)!.Source).First(source => source is QuantizedSource);
+        TensorSource source = weights.All.Select(weight => weights.Find(weight)!.Source).First(source => source is QuantizedSource);
         float[] whole = ReadAll(source);
         using var files = new CheckpointFiles();
         foreach ((int first, int count) in ((int, int)[])[(0, 1), (1, 3), (5, 9), ((int)source.Rows - 1, 1)])
@@ -69,12 +70,24 @@ public class DequantizationTests
         if (name == TestFolders.NoFolders) return;
         EngineLibrary.Load();
         StoredWeights weights = Open(Path.Combine(TestFolders.Golden!, name));
-        List<TensorSource> sources = [.. weights.All.Select(weight => weights.Find(weight.Name)!.Source).Where(source => source is QuantizedSource)];
-        TensorType kept = sources[0].KeptType;
+        List<TensorSource> sources = [.. weights.All.Select(weight => weights.Find(weight)!.Source).Where(source => source is QuantizedSource)];
+        TensorType kept = sources[0].StoredType;
         double bound = kept == TensorType.Q8_0 ? 1e-4 : 1.5e-3;
-        Assert.All(sources, source => Assert.Equal(kept, source.KeptType));
+        Assert.All(sources, source => Assert.Equal(kept, source.StoredType));
         Assert.InRange(sources.Average(source => Loss(source, kept)), 0, bound);
         foreach (TensorType smaller in s_candidates.Where(type => type.BlockBytes() < kept.BlockBytes())) Assert.InRange(sources.Average(source => Loss(source, smaller)), bound, 1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void An_index_alone_describes_the_same_tensors(string name)
+    {
+        if (name is TestFolders.NoFolders or "gpt_oss_mxfp4") return;
+        string original = Path.Combine(TestFolders.Golden!, name);
+        using TempFolder folder = new TempFolder().CopyOf(original, "model.safetensors");
+        JsonObject map = new(SafetensorsHeader.Read(Path.Combine(original, "model.safetensors")).Select(tensor => KeyValuePair.Create(tensor.Name, (JsonNode?)"model-00001-of-00001.safetensors")));
+        File.WriteAllText(folder["model.safetensors.index.json"], new JsonObject { ["weight_map"] = map }.ToJsonString());
+        Assert.Equal<TensorSpec>([.. Checkpoint.Open(original).Describe().Tensors], [.. Checkpoint.Open(folder.Path).Describe().Tensors]);
     }
 
     private static StoredWeights Open(string folder)

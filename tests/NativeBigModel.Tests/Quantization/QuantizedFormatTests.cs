@@ -71,8 +71,21 @@ public class QuantizedFormatTests
             [QuantizedSamples.Gptq(), QuantizedSamples.Awq(), QuantizedSamples.Nf4(), QuantizedSamples.Int8(), QuantizedSamples.Fp8(), QuantizedSamples.MxFp4(), QuantizedSamples.Packed(true)])
         {
             sample.Write(folder);
-            Assert.Equal([QuantizedSamples.Weight], sample.Open(folder).All.Select(weight => weight.Name));
+            Assert.Equal([QuantizedSamples.Weight], sample.Open(folder).All);
         }
+    }
+
+    [Fact]
+    public void A_GPTQ_bias_of_zeros_is_no_weight_and_another_is()
+    {
+        using var folder = new TempFolder();
+        QuantizedSamples sample = QuantizedSamples.Gptq();
+        sample.Parts["m.bias"] = ("F16", [32], new byte[64]);
+        sample.Write(folder);
+        Assert.Equal([QuantizedSamples.Weight], sample.Open(folder).All);
+        sample.Parts["m.bias"].Data[9] = 1;
+        sample.Write(folder);
+        Assert.Equal([QuantizedSamples.Weight, "m.bias"], sample.Open(folder).All);
     }
 
     public static TheoryData<string> Integers => ["gptq", "awq", "packed", "packed with zeros"];

@@ -51,7 +51,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
-            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.KeptType), tensor.Source))];
+            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.StoredType), tensor.Source))];
         if (_reading.RotaryFactors is { } factors)
             stored.Add((new TensorSpec("rope_freqs.weight", [factors.Length], TensorType.F32), new ConstantSource(factors)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
@@ -99,7 +99,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         }
         (ImmutableArray<long> stored, TensorSource source) = weights.Find(tensor.HuggingFace) ?? throw Missing(tensor, weights);
         if (!stored.AsSpan().SequenceEqual(shape))
-            throw new CheckpointException(System.IO.Path.GetFileName(source.Files.First()), tensor.HuggingFace, $"has shape [{string.Join(", ", stored)}], and config.json says [{string.Join(", ", shape)}]");
+            throw new CheckpointException(weights.FileOf(tensor.HuggingFace), tensor.HuggingFace, $"has shape [{string.Join(", ", stored)}], and config.json says [{string.Join(", ", shape)}]");
         if (tensor.Rule.Order == RowOrder.AsStored) return source;
         // The rows of a reordered vector are its elements.
         return new RotaryPairs(shape.Length == 1 ? new ElementRows(source) : source, tensor.Layer.KeyLength);
@@ -112,10 +112,10 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     {
         HashSet<string> known = [.. mapped.Select(tensor => tensor.HuggingFace)];
         if (!DecoderTensors.Untied(config)) known.Add("lm_head.weight");
-        foreach ((string name, string file) in weights.All)
+        foreach (string name in weights.All)
         {
             if (known.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
-            throw new UnsupportedModelException($"{file}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
+            throw new UnsupportedModelException($"{weights.FileOf(name)}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
         }
     }
 }

@@ -39,8 +39,8 @@ internal sealed class StoredWeights
     /// <summary>How the weights are quantised, or null where they are not.</summary>
     public string? Quantization => _format?.Name;
 
-    /// <summary>Every weight that is stored, and the file that holds it or its first part.</summary>
-    public IEnumerable<(string Name, string File)> All => _files.Stored.Select(tensor => (Name: WeightOf(tensor.Name), File: Path.GetFileName(tensor.File))).DistinctBy(weight => weight.Name);
+    /// <summary>Every weight whose data is there and says something.</summary>
+    public IEnumerable<string> All => _files.Stored.Where(tensor => !(_format?.SaysNothing(_parts, tensor) ?? false)).Select(tensor => WeightOf(tensor.Name)).Distinct(StringComparer.Ordinal);
 
     /// <exception cref="UnsupportedModelException">The weights are quantised in a way that is not read yet.</exception>
     public static StoredWeights Of(FolderTensors files, ConfigReader config) => new(files, QuantizedFormat.Of(config));
@@ -57,6 +57,9 @@ internal sealed class StoredWeights
     /// <exception cref="UnsupportedModelException">It is stored in a way that is not read yet.</exception>
     public StoredWeight? Find(string name) => _format?.Find(_parts, name) ?? (_files.Find(name) is { } tensor ? Plain(tensor) : null);
 
+    /// <summary>The file that holds a weight, or its first part.</summary>
+    public string FileOf(string name) => _files.Stored.FirstOrDefault(tensor => WeightOf(tensor.Name) == name) is { } tensor ? Path.GetFileName(tensor.File) : IndexName;
+
     private string WeightOf(string tensor) => _format?.WeightOf(tensor) ?? tensor;
 
     private static StoredWeight Plain(StoredTensor tensor)
@@ -64,6 +67,6 @@ internal sealed class StoredWeights
         TensorType type = SafetensorsTypes.AsTensorType(tensor.DataType)
             ?? throw new UnsupportedModelException($"{Path.GetFileName(tensor.File)}: {tensor.Name}: element type {tensor.DataType} is not read yet; F32, F16 and BF16 are");
         long columns = tensor.Shape.IsEmpty ? 1 : tensor.Shape[^1], rows = tensor.Shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent);
-        return new(tensor.Shape, tensor.ColumnMajor ? new ColumnSource(tensor, type, rows, columns) : new StoredSource(tensor, type, rows, columns));
+        return new(tensor.Shape, tensor.ColumnMajor ? new ColumnMajorSource(tensor, type, rows, columns) : new StoredSource(tensor, type, rows, columns));
     }
 }
