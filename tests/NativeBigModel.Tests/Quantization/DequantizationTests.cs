@@ -78,6 +78,19 @@ public class DequantizationTests
         foreach (TensorType smaller in s_candidates.Where(type => type.BlockBytes() < kept.BlockBytes())) Assert.InRange(sources.Average(source => Loss(source, smaller)), bound, 1);
     }
 
+    // What is lost is what the types above lose, times what two small layers make of it.
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task A_model_kept_as_stored_computes_nearly_the_same(string name)
+    {
+        if (name is TestFolders.NoFolders or "gpt_oss_mxfp4") return;
+        string folder = Path.Combine(TestFolders.Golden!, name);
+        using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "reference.json")));
+        await using BigModel model = await Capitals.Load(folder, Capitals.Exact() with { WeightType = WeightType.AsStored });
+        float[] logits = await Capitals.Logits(model, Capitals.Ids(reference.RootElement.GetProperty("logits_ids")));
+        Assert.InRange(Nmse.Of(Nmse.ReadFloats(Path.Combine(folder, "logits.f32")), logits), 0, name is "llama_bnb4" or "llama_gptq4_actorder" ? 3e-2 : 3e-3);
+    }
+
     [Theory]
     [MemberData(nameof(Cases))]
     public void An_index_alone_describes_the_same_tensors(string name)
