@@ -9,7 +9,11 @@ namespace NativeBigModel.Tensors;
 /// </summary>
 internal sealed class RotaryPairs(TensorSource inner, int headRows) : TensorSource(inner.Type, inner.Rows, inner.Columns)
 {
+    public override TensorType StoredType => inner.StoredType;
+
     public override IEnumerable<string> Files => inner.Files;
+
+    public override TensorSource As(TensorType type) => inner.As(type) is var same && same == inner ? this : new RotaryPairs(same, headRows);
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
     {

@@ -16,6 +16,12 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 
     public long RowBytes => Type.RowBytes(Columns);
 
+    /// <summary>The type that the tensor has in a model kept as it is stored: its own, or where ggml has no such type, the one that loses least for its size.</summary>
+    public virtual TensorType StoredType => Type;
+
+    /// <summary>The tensor for a model in which it has this type: itself, or rows that are of the type already where the file's need only be laid out anew.</summary>
+    public virtual TensorSource As(TensorType type) => this;
+
     /// <summary>The files that the rows come from.</summary>
     public virtual IEnumerable<string> Files => [];
 
@@ -33,6 +39,19 @@ internal sealed class StoredSource(StoredTensor tensor, TensorType type, long ro
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
+}
+
+/// <summary>A vector's elements as rows of one, so that they can be reordered. Every read reads the vector, which is short.</summary>
+internal sealed class ElementRows(TensorSource vector) : TensorSource(vector.Type, vector.Columns, 1)
+{
+    public override IEnumerable<string> Files => vector.Files;
+
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
+    {
+        byte[] whole = new byte[vector.RowBytes];
+        vector.Read(files, 0, whole);
+        whole.AsSpan(checked((int)(firstRow * RowBytes)), destination.Length).CopyTo(destination);
+    }
 }
 
 /// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>

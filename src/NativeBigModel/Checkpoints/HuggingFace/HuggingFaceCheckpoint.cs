@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints.Gguf;
@@ -19,11 +20,13 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly Vocabulary? _vocabulary;
     private readonly Lazy<TextPreparation?> _preparation;
 
-    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, Architecture architecture, ArchitectureReading reading,
+    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
-        (_architecture, _reading, _sources, _vocabulary, _preparation) =
-        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
+        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+
+    public override string? Quantization { get; }
 
     internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
 
@@ -34,45 +37,38 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
-        if (config.Has("quantization_config"))
-            throw new UnsupportedModelException($"config.json: quantization_config: quantised checkpoints ('{config.OptionalObject("quantization_config")!.OptionalString("quant_method") ?? "unnamed"}') are not read yet");
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         FolderTensors tensors = FolderTensors.Read(folder);
+        StoredWeights weights = StoredWeights.Of(tensors, config);
         List<MappedTensor> mapped = [.. architecture.Tensors.Expand(reading.Shape, config)];
         TensorType configType = StoredType(config);
-        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, tensors, configType)))];
-        RejectUnmapped(tensors, mapped, config);
+        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, weights, configType)))];
+        RejectUnmapped(weights, mapped, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
-        return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
+        return new(folder, tensors, weights.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
-            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.Type), tensor.Source))];
+            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.StoredType), tensor.Source))];
         if (_reading.RotaryFactors is { } factors)
             stored.Add((new TensorSpec("rope_freqs.weight", [factors.Length], TensorType.F32), new ConstantSource(factors)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
-        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
+        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
         Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, stored[0].Stored.Type, vocabulary), tensors);
+        return new(shape, Metadata(type, shape, vocabulary), tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, TensorType embeddingType, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, ModelShape shape, Vocabulary? vocabulary)
     {
-        WeightType named = type != WeightType.AsStored ? type : embeddingType switch
-        {
-            TensorType.F16 => WeightType.F16,
-            TensorType.BF16 => WeightType.BF16,
-            _ => WeightType.F32,
-        };
         var metadata = new GgufMetadata
         {
             ["general.architecture"] = _architecture.Name,
             ["general.type"] = "model",
             ["general.name"] = _reading.Shape.Name,
-            ["general.file_type"] = named.FileType(),
+            ["general.file_type"] = type == WeightType.AsStored ? WeightTypes.FileTypeOf(shape.Tensors) : type.FileType(),
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
@@ -93,41 +89,33 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         _ => TensorType.BF16,
     };
 
-    private static TensorSource Source(MappedTensor tensor, FolderTensors files, TensorType configType)
+    private static TensorSource Source(MappedTensor tensor, StoredWeights weights, TensorType configType)
     {
-        bool vector = tensor.Dimensions.Length == 1;
-        // The rows of a reordered vector are its elements.
-        bool byElement = vector && tensor.Rule.Order != RowOrder.AsStored;
-        long columns = byElement ? 1 : tensor.Dimensions[0];
-        long rows = byElement ? tensor.Dimensions[0] : tensor.Dimensions.Skip(1).Aggregate(1L, (product, extent) => product * extent);
-        if (!files.HasData)
+        long[] shape = [.. tensor.Dimensions.Reverse()];
+        if (!weights.HasData)
         {
-            if (!files.Names(tensor.HuggingFace)) throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-            return new AbsentSource(files.IndexName, vector ? TensorType.F32 : configType, rows, columns);
+            if (!weights.Names(tensor.HuggingFace)) throw Missing(tensor, weights);
+            return new AbsentSource(weights.IndexName, shape.Length == 1 ? TensorType.F32 : weights.AbsentType(tensor.HuggingFace, shape[^1]) ?? configType, shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent), shape[^1]);
         }
-        StoredTensor stored = files.Find(tensor.HuggingFace) ?? throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-        string file = System.IO.Path.GetFileName(stored.File);
-        if (!stored.Shape.AsSpan().SequenceEqual([.. tensor.Dimensions.Reverse()]))
-            throw new CheckpointException(file, tensor.HuggingFace, $"has shape [{string.Join(", ", stored.Shape)}], and config.json says [{string.Join(", ", tensor.Dimensions.Reverse())}]");
-        TensorType type = Safetensors.SafetensorsTypes.AsTensorType(stored.DataType)
-            ?? throw new UnsupportedModelException($"{file}: {tensor.HuggingFace}: element type {stored.DataType} is not read yet; F32, F16 and BF16 are");
-        var source = new StoredSource(stored, type, rows, columns);
-        return tensor.Rule.Order switch
-        {
-            RowOrder.AsStored => source,
-            _ => new RotaryPairs(source, tensor.Layer.KeyLength),
-        };
+        (ImmutableArray<long> stored, TensorSource source) = weights.Find(tensor.HuggingFace) ?? throw Missing(tensor, weights);
+        if (!stored.AsSpan().SequenceEqual(shape))
+            throw new CheckpointException(weights.FileOf(tensor.HuggingFace), tensor.HuggingFace, $"has shape [{string.Join(", ", stored)}], and config.json says [{string.Join(", ", shape)}]");
+        if (tensor.Rule.Order == RowOrder.AsStored) return source;
+        // The rows of a reordered vector are its elements.
+        return new RotaryPairs(shape.Length == 1 ? new ElementRows(source) : source, tensor.Layer.KeyLength);
     }
 
+    private static CheckpointException Missing(MappedTensor tensor, StoredWeights weights) => new(weights.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
+
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
-    private static void RejectUnmapped(FolderTensors files, List<MappedTensor> mapped, ConfigReader config)
+    private static void RejectUnmapped(StoredWeights weights, List<MappedTensor> mapped, ConfigReader config)
     {
         HashSet<string> known = [.. mapped.Select(tensor => tensor.HuggingFace)];
         if (!DecoderTensors.Untied(config)) known.Add("lm_head.weight");
-        foreach (StoredTensor tensor in files.Stored)
+        foreach (string name in weights.All)
         {
-            if (known.Contains(tensor.Name) || tensor.Name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
-            throw new UnsupportedModelException($"{System.IO.Path.GetFileName(tensor.File)}: {tensor.Name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
+            if (known.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
+            throw new UnsupportedModelException($"{weights.FileOf(name)}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
         }
     }
 }
