@@ -26,7 +26,7 @@ internal static class PlanCommand
             else
             {
                 PlanTable.Print(plan, shape, Terminal.Console);
-                foreach (string note in checkpoint.Notes) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
+                foreach (string note in checkpoint.Notes.Concat(plan.Notes)) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
             }
             return Task.CompletedTask;
         });

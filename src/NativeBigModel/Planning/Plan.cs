@@ -41,6 +41,9 @@ public sealed record Plan
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them, or null.</summary>
     public string? OffloadFolder { get; init; }
 
+    /// <summary>What a user should know about the plan, one sentence each: where llama.cpp cannot do what was asked for, and what is done instead.</summary>
+    public ImmutableArray<string> Notes { get; init; } = [];
+
     /// <summary>Whether some layers pass through a ring of slots while they are computed.</summary>
     public bool Streams => Layers.Any(layer => layer.Streamed);
 
@@ -50,7 +53,8 @@ public sealed record Plan
         && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder)
             == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
-        && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan());
+        && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())
+        && Notes.AsSpan().SequenceEqual(other.Notes.AsSpan());
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Model, WeightType, ContextLength, KvType, WeightBytes, Layers.Length);

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using NativeBigModel.Planning.DeviceMaps;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>Decides where every layer lives. Pure: the same shape, machine and options give the same plan.</summary>
@@ -27,10 +30,21 @@ public static class Planner
         List<Item> streamedItems = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.StreamingBatchSize)];
         bool streamAll = options.MaxMemory is null && options.Offload != OffloadMode.Cpu;
 
+        long ringBytes = RingBytes(streamedItems, options.RingSlots);
+        if (options.DeviceMap is { } map)
+        {
+            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, ringBytes));
+            return ToPlan(model, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
+        }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         Placement placement = Placement.Resident(limits, options.Offload, streamAll, items)
-            ?? Placement.Streaming(limits, options.Offload, streamAll, RingBytes(streamedItems, options.RingSlots), streamedItems);
-        bool streams = placement.Layers.Any(layer => layer.Streamed);
+            ?? Placement.Streaming(limits, options.Offload, streamAll, ringBytes, streamedItems);
+        return ToPlan(model, options, context, [.. placement.Layers], placement.Devices);
+    }
+
+    private static Plan ToPlan(ModelShape model, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices)
+    {
+        bool streams = layers.Any(layer => layer.Streamed);
         return new Plan
         {
             Model = model.Name,
@@ -39,8 +53,8 @@ public static class Planner
             KvType = options.KvType,
             FlashAttention = options.FlashAttention,
             BatchSize = options.BatchSize ?? (streams ? PlanOptions.StreamingBatchSize : PlanOptions.DefaultBatchSize),
-            Layers = [.. placement.Layers],
-            Devices = placement.Devices,
+            Layers = layers,
+            Devices = devices,
             WeightBytes = model.WeightBytes,
             RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,

@@ -56,6 +56,20 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_device_map_is_planned_and_run()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk"}""");
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "0=4MiB,1=4MiB,cpu=1GiB", "--context", "256", "--device-map", "auto");
+        Assert.Equal("cpu,0,0,1,1,1,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
+        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
+        Assert.Equal("cpu,cpu,cpu,disk,disk,cpu,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.True(run.GetProperty("streaming").GetProperty("bytes_from_file").GetInt64() > 0);
+    }
+
+    [Fact]
     public async Task Convert_inspect_tokenize_detokenize_and_logits_work_together()
     {
         using var folder = new TempFolder();
@@ -77,6 +91,13 @@ public class CommandTests
     [InlineData(2, "run", "MODEL", "--prompt-ids", "1,x")]
     [InlineData(2, "run", "MODEL", "--prompt-ids", "99999")]
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=10Gib,tpu=1GiB")]
+    [InlineData(2, "plan", "MODEL", "--max-memory", "0=-1GiB")]
+    [InlineData(2, "plan", "MODEL", "--max-memory", "0=many")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "nonsense")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "MODEL/config.json")]
+    [InlineData(4, "plan", "MODEL", "--device-map", "auto", "--max-memory", "cpu=100KiB")]
+    [InlineData(4, "plan", "MODEL", "--max-memory", "cpu=0")]
+    [InlineData(4, "plan", "MODEL", "--max-memory", "0=1MiB,cpu=1GiB", "--offload", "stream")]
     [InlineData(2, "plan", "MODEL", "--context", "100000")]
     [InlineData(2, "plan", "MODEL", "--kv-type", "q6_k")]
     [InlineData(2, "convert", "MODEL", "OUT", "--type", "q9")]
@@ -90,7 +111,7 @@ public class CommandTests
     public async Task A_failure_is_one_line_and_its_exit_code(int code, params string[] arguments)
     {
         using var folder = new TempFolder();
-        string[] real = [.. arguments.Select(argument => argument switch { "MODEL" => s_model, "OUT" => folder["out.gguf"], _ => argument })];
+        string[] real = [.. arguments.Select(argument => argument switch { "OUT" => folder["out.gguf"], _ => argument.Replace("MODEL", s_model, StringComparison.Ordinal) })];
         Tool.Result plain = await Tool.Run(real), json = await Tool.Run([.. real, "--json"]);
         Assert.Equal(code, plain.ExitCode);
         Assert.Single(plain.ErrorLines);

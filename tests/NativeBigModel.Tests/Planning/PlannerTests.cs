@@ -27,6 +27,8 @@ public class PlannerTests
     private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits, OffloadMode Offload)> s_cases =
         (from shape in s_shape from limits in s_limits from offload in Gen.Elements(Enum.GetValues<OffloadMode>()) select (shape, limits, offload)).ToArbitrary();
 
+    internal static Arbitrary<(ModelShape Shape, MemoryLimits Limits, OffloadMode Offload)> Cases => s_cases;
+
     [Fact]
     public void Every_layer_is_placed_once_in_device_order_within_the_limits_and_the_totals_add_up() => Run(s_cases, one =>
     {
