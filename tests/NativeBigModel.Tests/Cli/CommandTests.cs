@@ -70,6 +70,18 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_plan_is_exported()
+    {
+        string[] plan = ["plan", s_model, "--max-memory", "0=4MiB,cpu=1GiB", "--context", "256", "--type", "q8_0", "--format"];
+        Tool.Result arguments = await Tool.Run([.. plan, "llamacpp"]), parameters = await Tool.Run([.. plan, "llamasharp"]);
+        Assert.Equal((0, 0), (arguments.ExitCode, parameters.ExitCode));
+        Assert.StartsWith("-m capitals-llama-Q8_0.gguf -fit off -ngl ", arguments.Output, StringComparison.Ordinal);
+        Assert.Contains($"nbm convert {s_model} capitals-llama-Q8_0.gguf --type Q8_0", arguments.Errors, StringComparison.Ordinal);
+        Assert.Equal("capitals-llama-Q8_0.gguf", JsonDocument.Parse(parameters.Output).RootElement.GetProperty("ModelPath").GetString());
+        Assert.Equal((await Tool.Run([.. plan, "json"])).Output, (await Tool.Run([.. plan[..^1], "--json"])).Output);
+    }
+
+    [Fact]
     public async Task Convert_inspect_tokenize_detokenize_and_logits_work_together()
     {
         using var folder = new TempFolder();
@@ -94,6 +106,7 @@ public class CommandTests
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=-1GiB")]
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=many")]
     [InlineData(2, "plan", "MODEL", "--device-map", "nonsense")]
+    [InlineData(2, "plan", "MODEL", "--format", "yaml")]
     [InlineData(2, "plan", "MODEL", "--device-map", "MODEL/config.json")]
     [InlineData(4, "plan", "MODEL", "--device-map", "auto", "--max-memory", "cpu=100KiB")]
     [InlineData(4, "plan", "MODEL", "--max-memory", "cpu=0")]
