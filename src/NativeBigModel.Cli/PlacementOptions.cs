@@ -52,6 +52,10 @@ internal sealed class PlacementOptions
         command.Add(_offloadFolder);
     }
 
+    /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _kvType, _offload, _deviceMap, _ring, _offloadFolder])
+        .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
     public PlanOptions Read(ParseResult parsed)
     {

@@ -13,10 +13,12 @@ internal static class PlanCommand
         Argument<string> path = CommonOptions.Path();
         var placement = new PlacementOptions();
         var format = new Option<string?>("--format") { Description = "How to print it: as llamacpp, arguments for llama.cpp's programs; as llamasharp, the JSON of LLamaSharp's ModelParams", HelpName = string.Join('|', s_formats) };
+        var output = new Option<string?>("--out") { Description = "Also write the plan to a file that run --plan reads", HelpName = "FILE" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("plan", "Show where every layer would live and the exact bytes on each device; loads nothing") { path };
         placement.AddTo(command);
         command.Add(format);
+        command.Add(output);
         command.Add(json);
         command.SetGuardedAction((parsed, _) =>
         {
@@ -27,6 +29,7 @@ internal static class PlanCommand
             // The machine is asked only for what the user left open.
             Machine machine = options.MaxMemory is null ? Machine.Probe() : new Machine([], 0);
             Plan plan = Planner.Plan(shape, machine, options);
+            if (parsed.GetValue(output) is { } file) Write(Path.GetFullPath(file), plan.ToJson());
             switch (chosen)
             {
                 case "json": Json.Print(PlanJson.Of(plan)); break;
@@ -40,6 +43,17 @@ internal static class PlanCommand
             return Task.CompletedTask;
         });
         return command;
+    }
+
+    private static void Write(string file, string text)
+    {
+        string partial = $"{file}.{Guid.NewGuid():N}.partial";
+        try
+        {
+            File.WriteAllText(partial, text);
+            File.Move(partial, file, overwrite: true);
+        }
+        finally { File.Delete(partial); }
     }
 
     private static string Format(string? format, bool json)

@@ -78,6 +78,10 @@ public static class Planner
         return asked;
     }
 
+    /// <summary>Input, layers and output of a model, for options that name context and batch.</summary>
+    /// <exception cref="InvalidOptionException">The options contradict the model.</exception>
+    internal static List<Item> Items(ModelShape model, PlanOptions options) => [.. Items(model, options, ContextLength(model, options), options.BatchSize!.Value)];
+
     private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context, int batch)
     {
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
@@ -96,5 +100,5 @@ public static class Planner
 
     private static long SlotBytes(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment);
 
-    private static long RingBytes(List<Item> items, int slots) => checked(slots * (items.Max(item => item.SlotBytes) + Alignment));
+    internal static long RingBytes(List<Item> items, int slots) => checked(slots * (items.Max(item => item.SlotBytes) + Alignment));
 }

@@ -70,6 +70,22 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_plan_is_written_and_carried_out_and_an_edited_one_is_refused()
+    {
+        using var folder = new TempFolder();
+        string file = folder["plan.json"];
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "cpu=1GiB", "--context", "256", "--type", "q8_0", "--out", file);
+        JsonElement run = await Object("run", s_model, "--plan", file, "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
+        Assert.Equal(plan.GetRawText(), run.GetProperty("plan").GetRawText().Replace("\n  ", "\n", StringComparison.Ordinal));
+        Assert.Equal(2, (await Tool.Run("run", s_model, "--plan", file, "--prompt", "x", "--type", "q8_0")).ExitCode);
+        await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace("\"kv_bytes\": 131072", "\"kv_bytes\": 131071", StringComparison.Ordinal));
+        Tool.Result edited = await Tool.Run("run", s_model, "--plan", file, "--prompt", "x");
+        Assert.Equal((2, "error: plan: blk.0: KV bytes are 131071, and this model makes them 131072"), (edited.ExitCode, edited.ErrorLines.Single()));
+        Assert.Equal(["plan.json"], folder.Files);
+    }
+
+    [Fact]
     public async Task A_plan_is_exported()
     {
         string[] plan = ["plan", s_model, "--max-memory", "0=4MiB,cpu=1GiB", "--context", "256", "--type", "q8_0", "--format"];

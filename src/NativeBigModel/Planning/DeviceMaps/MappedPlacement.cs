@@ -24,9 +24,9 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         string[] Layers(string target) => [.. map.Devices[1..^1].Select(device => Computing(device, target))];
 
         // Layers that are streamed go to the last GPU that keeps every device's layers together.
-        string target = targets.FirstOrDefault(target => FirstGap(Layers(target)) is null) ?? targets[0];
+        string target = targets.FirstOrDefault(target => ConsecutiveLayers.FirstGap(Layers(target)) is null) ?? targets[0];
         string[] computing = Layers(target);
-        if (FirstGap(computing) is { } gap)
+        if (ConsecutiveLayers.FirstGap(computing) is { } gap)
             throw new InvalidOptionException($"device map: {LayerDevices.Label(computing[gap])} computes {items[gap + 1].Name} and earlier layers, but not {items[gap].Name} before it; llama.cpp gives a device layers that follow each other");
 
         var ledger = new DeviceLedger(limits);
@@ -35,7 +35,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         for (int i = 1; i < items.Count - 1; i++) layers.Add(Put(items[i], map.Devices[i], computing[i - 1], ledger));
 
         // The output may not return to a device that was left, and an embedding that is used twice is not streamed.
-        string output = FirstGap([.. computing, Computing(map.Devices[^1], target)]) is null ? map.Devices[^1] : map.Devices[^2], computes = Computing(output, target);
+        string output = ConsecutiveLayers.FirstGap([.. computing, Computing(map.Devices[^1], target)]) is null ? map.Devices[^1] : map.Devices[^2], computes = Computing(output, target);
         if (items[^1].SharedBytes > 0 && computes != DeviceName.Host) output = computes;
         layers.Add(Put(items[^1], output, computes, ledger));
         ImmutableArray<string> notes = map.Devices[^1] == output && map.FinalNorm == output ? map.Notes
@@ -49,15 +49,5 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         ledger.Add(rests, weights, 0);
         ledger.Add(computes, 0, item.KvBytes);
         return new(item.Name, rests, computes, rests != computes, weights, item.KvBytes);
-    }
-
-    // The first item on a device that was left before.
-    private static int? FirstGap(string[] devices)
-    {
-        for (int i = 1; i < devices.Length; i++)
-        {
-            if (devices[i] != devices[i - 1] && devices.AsSpan(0, i).Contains(devices[i])) return i;
-        }
-        return null;
     }
 }
