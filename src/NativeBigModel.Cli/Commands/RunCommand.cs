@@ -51,11 +51,19 @@ internal static class RunCommand
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
             if (parsed.GetValue(plan) is not null && placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
             Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
-                ? progress => BigModel.LoadAsync(Checkpoint.Open(parsed.GetRequiredValue(path)), Plan.FromJson(File.ReadAllText(file)), progress, cancel)
+                ? progress => LoadPlannedAsync(parsed.GetRequiredValue(path), file, progress, cancel)
                 : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed), progress, cancel);
             await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
+    }
+
+    private static Task<BigModel> LoadPlannedAsync(string path, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
+    {
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        Plan plan = Plan.FromJson(File.ReadAllText(file));
+        plan.Verify(checkpoint.Describe(plan.WeightType));
+        return BigModel.LoadAsync(checkpoint, plan, progress, cancel);
     }
 
     private static async Task RunAsync(Func<IProgress<LoadProgress>, Task<BigModel>> load, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)

@@ -46,7 +46,8 @@ internal static class PlanCheck
         if (layer.ComputeDevice == DeviceName.Disk) throw new InvalidOptionException($"plan: {layer.Name}: the disk computes nothing");
         if (layer.Name == Item.Input && (layer.Device, layer.ComputeDevice) != (DeviceName.Host, DeviceName.Host))
             throw new InvalidOptionException($"plan: {layer.Name} is on {layer.Device}, and llama.cpp keeps it in host memory");
-        if (layer.Streamed != (layer.Device != layer.ComputeDevice))
+        // What is streamed rests in memory or on disk, and the CPU may stream from its own memory.
+        if (layer.Streamed ? DeviceName.GpuIndex(layer.Device) is not null : layer.Device != layer.ComputeDevice)
             throw new InvalidOptionException($"plan: {layer.Name} rests on {layer.Device} and is computed by {layer.ComputeDevice}, and streamed is {layer.Streamed}");
         Same(layer.Name, "weight bytes", layer.WeightBytes, item.WeightBytes + (DeviceName.GpuIndex(layer.Device) is null ? 0 : item.SharedBytes));
         Same(layer.Name, "KV bytes", layer.KvBytes, item.KvBytes);

@@ -126,7 +126,6 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         if (!checkpoint.HasWeights) throw new CheckpointException(System.IO.Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
         ModelDefinition definition = checkpoint.Define(plan.WeightType, preparedText: true);
-        plan.Verify(definition.Shape);
         EngineModel model = EngineModel.Load(definition, plan, progress, cancel);
         try
         {

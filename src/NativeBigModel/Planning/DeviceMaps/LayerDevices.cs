@@ -11,23 +11,23 @@ internal sealed record LayerDevices(ImmutableArray<string> Devices, string Final
     /// <exception cref="InvalidOptionException">Parts of one layer are on different devices.</exception>
     public static LayerDevices Of(ModuleDevices map, ModelModules modules, IReadOnlyList<Item> items)
     {
-        List<string> notes = [];
         ILookup<string, string> byLayer = modules.Tree.Parameters.Select(one => one.Path).ToLookup(LayerOf);
-        string Layer(Item item)
-        {
-            string[] tensors = [.. byLayer[ModelModules.LayerPath(item.Name)!]];
-            string? other = tensors.FirstOrDefault(path => map.DeviceOf(path) != map.DeviceOf(tensors[0]));
-            return other is null
-                ? map.DeviceOf(tensors[0])!
-                : throw new InvalidOptionException($"device map: {tensors[0]} is on {Label(map.DeviceOf(tensors[0])!)} and {other} on {Label(map.DeviceOf(other)!)}; llama.cpp computes a layer on one device");
-        }
-        if (map.DeviceOf(ModelModules.Embedding) is { } embedding && embedding != DeviceName.Host)
-            notes.Add($"the token embedding lies in host memory, where llama.cpp reads a row of it for each token; the map has it on {Label(embedding)}");
-        string head = map.DeviceOf(ModelModules.Head)!;
-        return new([.. items.Select(item => item.Name switch { Item.Input => DeviceName.Host, Item.Output => head, _ => Layer(item) })], map.DeviceOf(ModelModules.FinalNorm) ?? head, [.. notes]);
+        string?[] layers = [.. items.Skip(1).SkipLast(1).Select(item => Single(map, [.. byLayer[ModelModules.LayerPath(item.Name)!]]))];
+        // A layer without tensors goes with the one before it, or the first with the first that has some.
+        string before = layers.FirstOrDefault(device => device is not null) ?? DeviceName.Host;
+        List<string> devices = [DeviceName.Host, .. layers.Select(device => before = device ?? before)];
+        string norm = map.DeviceOf(ModelModules.FinalNorm) ?? devices[^1];
+        devices.Add(map.DeviceOf(ModelModules.Head) ?? norm);
+        return new([.. devices], norm, map.DeviceOf(ModelModules.Embedding) is { } embedding && embedding != DeviceName.Host
+            ? [$"the token embedding lies in host memory, where llama.cpp reads a row of it for each token; the map has it on {Label(embedding)}"]
+            : []);
     }
 
     public static string Label(string device) => DeviceName.GpuIndex(device) is { } gpu ? $"GPU {gpu}" : device;
+
+    private static string? Single(ModuleDevices map, string[] tensors) => tensors.FirstOrDefault(path => map.DeviceOf(path) != map.DeviceOf(tensors[0])) is { } other
+        ? throw new InvalidOptionException($"device map: {tensors[0]} is on {Label(map.DeviceOf(tensors[0])!)} and {other} on {Label(map.DeviceOf(other)!)}; llama.cpp computes a layer on one device")
+        : tensors.Length > 0 ? map.DeviceOf(tensors[0]) : null;
 
     private static string LayerOf(string path) => string.Join('.', path.Split('.').Take(3));
 }

@@ -37,18 +37,12 @@ internal sealed class ModelModules
     public ModuleTree Tree { get; }
 
     /// <summary>The modules of a model.</summary>
-    public static ModelModules Of(ModelShape model)
-    {
-        bool tied = !model.Tensors.Any(tensor => tensor.Name == "output.weight");
-        return new(Parts(model, tied), tied);
-    }
+    public static ModelModules Of(ModelShape model) => new(Parts(model), TiedEmbedding(model) is not null);
 
     /// <summary>The same with what llama.cpp adds in each place: a layer's keys and values, and a copy of an embedding that is used as output.</summary>
     public static ModelModules WithCache(ModelShape model, IReadOnlyList<Item> items) => new(
-        [
-            .. Parts(model, !model.Tensors.Any(tensor => tensor.Name == "output.weight")),
-            .. items.Where(item => item.KvBytes > 0).Select(item => new Part(item.Name + ".cache", $"{LayerPath(item.Name)}.cache", item.KvBytes, false)),
-        ], tied: false);
+        [.. Parts(model), .. items.Where(item => item.KvBytes > 0).Select(item => new Part(item.Name + ".cache", $"{LayerPath(item.Name)}.cache", item.KvBytes, false))],
+        tied: false);
 
     /// <summary>The path of a module or tensor by either name, or null where there is none.</summary>
     public string? Find(string name) => name.Length == 0 ? "" : _paths.GetValueOrDefault(name) ?? (LayerPath(name) is { } layer ? _paths.GetValueOrDefault(layer) : null);
@@ -56,7 +50,10 @@ internal sealed class ModelModules
     /// <summary>The path of <c>blk.N</c>, or of all layers for <c>blk</c>; null for another name.</summary>
     public static string? LayerPath(string name) => name == "blk" ? Layers : name.StartsWith("blk.", StringComparison.Ordinal) ? Layers + name[3..] : null;
 
-    private static IEnumerable<Part> Parts(ModelShape model, bool tied)
+    private static TensorSpec? TiedEmbedding(ModelShape model) =>
+        model.Tensors.Any(tensor => tensor.Name == "output.weight") ? null : model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight");
+
+    private static IEnumerable<Part> Parts(ModelShape model)
     {
         TensorMap? names = ArchitectureRegistry.ForGguf(model.Architecture)?.Tensors;
         foreach (TensorSpec tensor in model.Tensors)
@@ -64,7 +61,7 @@ internal sealed class ModelModules
             bool frequencies = tensor.Name == "rope_freqs.weight";
             yield return new(tensor.Name, frequencies ? "model.rotary_emb.inv_freq" : names?.ToHuggingFace(tensor.Name) ?? PlainPath(tensor.Name), tensor.Bytes, frequencies);
         }
-        if (tied) yield return new("output.weight", Head, model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0, false);
+        if (TiedEmbedding(model) is { } embedding) yield return new("output.weight", Head, embedding.Bytes, false);
     }
 
     // For a graph whose Hugging Face names are not known: the modules that all decoders have, and GGUF's names within.

@@ -110,6 +110,28 @@ public class DeviceMapTests
         Assert.Contains(problem, error.Message, StringComparison.Ordinal);
     }
 
+    // Graphs that only llama.cpp knows: the modules that all decoders have, and GGUF's names.
+    [Theory]
+    [InlineData("""{"model.embed_tokens": 0, "blk": 0, "model.layers.2": 1, "output_norm": 1, "lm_head": 1}""", "0011")]
+    [InlineData("""{"": "cpu", "blk.0.attn_qkv.weight": 0, "model.layers.0.ffn_up": 0}""", "0ccc")]
+    public void A_graph_of_unknown_names_is_mapped_too(string json, string devices) =>
+        Assert.Equal(devices, string.Concat(Plan(Foreign(), Limits(1 << 30, 1 << 30, 1 << 30), DeviceMap.FromJson(json)).Layers.Skip(1).Select(layer => layer.Device[0])));
+
+    [Theory]
+    [MemberData(nameof(Strategies))]
+    public void Layers_and_ends_without_tensors_have_a_place(string name)
+    {
+        ModelShape whole = Foreign();
+        for (int missing = 0; missing < whole.Tensors.Length; missing++)
+        {
+            foreach (string left in (string[])["token_embd", "output", "blk.1.", "blk.0.", "blk.", "output_norm"])
+            {
+                ModelShape shape = whole with { Tensors = [.. whole.Tensors.Where((tensor, i) => i != missing && !tensor.Name.StartsWith(left, StringComparison.Ordinal))] };
+                Assert.Equal(5, Plan(shape, Limits(1 << 30, 200_000, 200_000), DeviceMap.Strategies[name]).Layers.Length);
+            }
+        }
+    }
+
     [Fact]
     public void A_device_computes_layers_that_follow_each_other_or_the_map_is_refused()
     {
@@ -161,6 +183,16 @@ public class DeviceMapTests
 
     private static MemoryLimits Limits(long host, params long[] gpus) =>
         new() { Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, bytes)).ToImmutableSortedDictionary(), Host = host };
+
+    private static ModelShape Foreign() => new()
+    {
+        Architecture = "unheard-of", Name = "foreign", EmbeddingLength = 64, VocabularySize = 100, ContextLength = 512, Layers = [.. Enumerable.Repeat(new LayerShape(2, 1, 32, 32, 256), 3)],
+        Tensors =
+        [
+            new("token_embd.weight", [64, 100], TensorType.F32), new("output_norm.weight", [64], TensorType.F32), new("output_norm.bias", [64], TensorType.F32), new("output.weight", [64, 100], TensorType.F32),
+            .. Enumerable.Range(0, 3).SelectMany(i => (TensorSpec[])[new($"blk.{i}.attn_qkv.weight", [64, 128], TensorType.F32), new($"blk.{i}.ffn_up.weight", [64, 256], TensorType.F32)]),
+        ],
+    };
 
     private static ModelShape Shape(bool tied) => Describe(new("LlamaForCausalLM") { Tied = tied });
 
