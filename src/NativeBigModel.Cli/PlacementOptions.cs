@@ -21,6 +21,12 @@ internal sealed class PlacementOptions
         DefaultValueFactory = _ => "cpu",
     };
 
+    private readonly Option<string?> _deviceMap = new("--device-map")
+    {
+        Description = $"Place modules as accelerate does, by a strategy ({string.Join(", ", DeviceMap.Strategies.Keys)}) or by name from a JSON file, such as {{\"model.layers\": 0, \"\": \"cpu\"}}",
+        HelpName = "STRATEGY|FILE",
+    };
+
     private readonly Option<int> _ring = new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
 
     private readonly Option<double> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes", HelpName = "0..1", DefaultValueFactory = _ => new PlanOptions().CpuShare };
@@ -45,11 +51,16 @@ internal sealed class PlacementOptions
             command.Add(_kvType);
         }
         command.Add(_offload);
+        command.Add(_deviceMap);
         command.Add(_ring);
         command.Add(_cpuShare);
         command.Add(_threads);
         command.Add(_offloadFolder);
     }
+
+    /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _kvType, _offload, _deviceMap, _ring, _cpuShare, _threads, _offloadFolder])
+        .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
     public PlanOptions Read(ParseResult parsed)
@@ -59,6 +70,7 @@ internal sealed class PlacementOptions
             WeightType = parsed.GetValue(_type) is { } type ? WeightTypes.Parse(type) : WeightType.AsStored,
             MaxMemory = parsed.GetValue(_maxMemory) is { } limits ? MemoryLimits.Parse(limits) : null,
             Offload = OneOf("--offload", parsed.GetRequiredValue(_offload), Enum.GetValues<OffloadMode>()),
+            DeviceMap = parsed.GetValue(_deviceMap) is { } map ? ReadDeviceMap(map) : null,
             RingSlots = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
             Threads = parsed.GetValue(_threads),
@@ -68,6 +80,11 @@ internal sealed class PlacementOptions
             ? options with { ContextLength = parsed.GetValue(_context), KvType = OneOf("--kv-type", parsed.GetRequiredValue(_kvType), KvCache.Types) }
             : options;
     }
+
+    private static DeviceMap ReadDeviceMap(string text) =>
+        DeviceMap.Strategies.TryGetValue(text, out DeviceMap? strategy) ? strategy
+        : File.Exists(text) ? DeviceMap.FromJson(File.ReadAllText(text))
+        : throw new InvalidOptionException($"--device-map: '{text}' is not a file, nor one of {string.Join(", ", DeviceMap.Strategies.Keys)}");
 
     private static T OneOf<T>(string option, string name, IReadOnlyList<T> values) where T : struct, Enum =>
         values.Where(value => value.ToString().Equals(name, StringComparison.OrdinalIgnoreCase)).Cast<T?>().FirstOrDefault()

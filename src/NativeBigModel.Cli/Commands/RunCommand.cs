@@ -22,6 +22,7 @@ internal static class RunCommand
         var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
         var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
         var placement = new PlacementOptions();
+        var plan = new Option<string?>("--plan") { Description = "Carry out a plan that nbm plan --out wrote, in place of making one", HelpName = "FILE" };
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
@@ -29,6 +30,7 @@ internal static class RunCommand
             path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos,
         };
         placement.AddTo(command);
+        command.Add(plan);
         command.Add(stats);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
@@ -47,18 +49,30 @@ internal static class RunCommand
                 IgnoreEndOfGeneration = parsed.GetValue(ignoreEos),
             };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
-            await RunAsync(parsed.GetRequiredValue(path), placement.Read(parsed), parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
+            if (parsed.GetValue(plan) is not null && placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
+            Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
+                ? progress => LoadPlannedAsync(parsed.GetRequiredValue(path), file, progress, cancel)
+                : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed), progress, cancel);
+            await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }
 
-    private static async Task RunAsync(string path, PlanOptions planOptions, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)
+    private static Task<BigModel> LoadPlannedAsync(string path, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
+    {
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        Plan plan = Plan.FromJson(File.ReadAllText(file));
+        plan.Verify(checkpoint.Describe(plan.WeightType));
+        return BigModel.LoadAsync(checkpoint, plan, progress, cancel);
+    }
+
+    private static async Task RunAsync(Func<IProgress<LoadProgress>, Task<BigModel>> load, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)
     {
         long started = Stopwatch.GetTimestamp();
         using var progress = new ProgressLine("loading");
-        await using BigModel model = await BigModel.LoadAsync(path, planOptions, progress, cancel).ConfigureAwait(false);
+        await using BigModel model = await load(progress).ConfigureAwait(false);
         progress.Dispose();
-        TimeSpan load = Stopwatch.GetElapsedTime(started);
+        TimeSpan loading = Stopwatch.GetElapsedTime(started);
         int[] tokens = promptIds ?? model.Tokenizer.Encode(prompt!);
         var text = new StringBuilder();
         var ids = new List<int>();
@@ -85,7 +99,7 @@ internal static class RunCommand
                 FinishReason = Reason(last!.Finish!.Value),
                 Plan = PlanJson.Of(model.Plan),
                 model.Streaming,
-                Timings = new { LoadS = load.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
+                Timings = new { LoadS = loading.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
             });
         }
     }

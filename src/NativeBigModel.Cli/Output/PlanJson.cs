@@ -16,5 +16,6 @@ internal static class PlanJson
         plan.KvBytes,
         Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
         Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device, Compute = layer.ComputeDevice, layer.Streamed }),
+        plan.Notes,
     };
 }

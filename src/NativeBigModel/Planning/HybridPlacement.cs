@@ -38,14 +38,13 @@ internal sealed class HybridPlacement
         List<Item> rest = [.. items.Skip(1)];
         int onOthers = FillOtherGpus(rest);
         List<Item> own = rest[onOthers..];
-        _devices.Take(_target, 0, own.Sum(item => item.KvBytes));
         long ring = LargestGroup(own, _ => false);
         _devices.AddRing(_target, checked(_ringSlots * ring));
+        _devices.Take(_target, 0, own.Sum(item => item.KvBytes));
         if (!_streamAll && _target != DeviceName.Host) KeepOnTarget(own);
         List<LayerPlacement> layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, items[0].WeightBytes, 0), .. rest.Select(Settle)];
         // The largest group may have stayed on the GPU or been split, and then the ring is smaller than what was kept free for it.
-        HashSet<string> onCpu = [.. layers.Where(layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed).Select(layer => layer.Name)];
-        _devices.AddRing(_target, checked(_ringSlots * (LargestGroup([.. own.Where(item => !_gpuOf.ContainsKey(item.Name))], onCpu.Contains) - ring)));
+        _devices.AddRing(_target, RingBytes(layers, items, _ringSlots) - _ringSlots * ring);
         return layers;
     }
 
@@ -97,6 +96,15 @@ internal sealed class HybridPlacement
         if (cpuComputes) _onCpu += item.WeightBytes;
         _devices.Add(device, item.WeightBytes, 0);
         return new(item.Name, device, cpuComputes ? DeviceName.Host : _target, !cpuComputes, item.WeightBytes, item.KvBytes);
+    }
+
+    /// <summary>Bytes of the ring that a hybrid placement of <paramref name="items"/> needs.</summary>
+    public static long RingBytes(IReadOnlyList<LayerPlacement> layers, IReadOnlyList<Item> items, int slots)
+    {
+        // What rests where a GPU computes it, and the input, never pass through the ring.
+        List<(LayerPlacement Layer, Item Item)> travelling = [.. layers.Zip(items).Where(pair => pair.First.Streamed || FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host)];
+        HashSet<string> onCpu = [.. travelling.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
+        return checked(slots * LargestGroup([.. travelling.Select(pair => pair.Item)], onCpu.Contains));
     }
 
     // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.

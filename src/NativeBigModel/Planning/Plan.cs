@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace NativeBigModel.Planning;
 
@@ -44,8 +45,32 @@ public sealed record Plan
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them, or null.</summary>
     public string? OffloadFolder { get; init; }
 
+    /// <summary>What a user should know about the plan, one sentence each: where llama.cpp cannot do what was asked for, and what is done instead.</summary>
+    [JsonRequired]
+    public ImmutableArray<string> Notes { get; init; } = [];
+
     /// <summary>Whether some layers pass through a ring of slots while they are computed.</summary>
     public bool Streams => Layers.Any(layer => layer.Streamed);
+
+    /// <summary>The plan as JSON, for a file that <see cref="FromJson"/> reads.</summary>
+    public string ToJson() => PlanDocument.Write(this);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote. <see cref="Verify"/> tells whether it is still a plan for a model.</summary>
+    /// <exception cref="InvalidOptionException">The text is no plan, or one of another version.</exception>
+    public static Plan FromJson(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        return PlanDocument.Read(json);
+    }
+
+    /// <summary>Computes every number anew from a model's shape in the plan's weight type, and requires that the plan has the same.</summary>
+    /// <exception cref="InvalidOptionException">It has another; the message says both.</exception>
+    /// <exception cref="DoesNotFitException">A device would hold more than its limit.</exception>
+    public void Verify(ModelShape model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        PlanCheck.Require(this, model);
+    }
 
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
@@ -53,7 +78,8 @@ public sealed record Plan
         && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
             == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
-        && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan());
+        && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())
+        && Notes.AsSpan().SequenceEqual(other.Notes.AsSpan());
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Model, WeightType, ContextLength, KvType, WeightBytes, Layers.Length);

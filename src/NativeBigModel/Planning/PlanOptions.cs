@@ -55,6 +55,9 @@ public sealed record PlanOptions
     /// <summary>What happens to layers that the GPUs cannot hold. <see cref="OffloadMode.Stream"/> and <see cref="OffloadMode.Disk"/> without <see cref="MaxMemory"/> stream every layer.</summary>
     public OffloadMode Offload { get; init; }
 
+    /// <summary>A device map, in place of the planner's own choice; null for that.</summary>
+    public DeviceMap? DeviceMap { get; init; }
+
     /// <summary>Slots of the ring through which layers are streamed: one is computed from while the others are filled.</summary>
     public int RingSlots { get; init; } = 3;
 

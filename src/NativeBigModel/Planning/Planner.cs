@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using NativeBigModel.Planning.DeviceMaps;
 
 namespace NativeBigModel.Planning;
 
@@ -31,11 +32,26 @@ public static class Planner
         OffloadMode mode = options.Offload == OffloadMode.Hybrid && limits.Gpus.IsEmpty && options.MaxMemory is not null ? OffloadMode.Cpu : options.Offload;
         bool streamAll = options.MaxMemory is null && (mode is OffloadMode.Stream or OffloadMode.Disk || (mode == OffloadMode.Hybrid && limits.Gpus.IsEmpty));
 
+        long ringBytes = RingBytes(streamedItems, options.RingSlots);
+        if (options.DeviceMap is { } map)
+        {
+            if (options.Offload == OffloadMode.Hybrid) throw new InvalidOptionException("device map: it says where whole layers are, and hybrid placement splits them; leave one of the two out");
+            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, ringBytes));
+            return ToPlan(model, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
+        }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
-        (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) =
-            Placement.Resident(limits, mode, streamAll, items) is { } resident ? (resident.Layers, resident.Devices)
-            : mode == OffloadMode.Hybrid ? HybridPlacement.Place(limits, streamAll, [.. streamedItems.Take(1), .. Parts(model, streamedItems), .. streamedItems.TakeLast(1)], options)
-            : Streaming(Placement.Streaming(limits, mode, streamAll, RingBytes(streamedItems, options.RingSlots), streamedItems));
+        if (Placement.Resident(limits, mode, streamAll, items) is { } resident) return ToPlan(model, options, context, [.. resident.Layers], resident.Devices);
+        if (mode == OffloadMode.Hybrid)
+        {
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamAll, Parts(model, streamedItems), options);
+            return ToPlan(model, options, context, [.. layers], devices);
+        }
+        Placement streaming = Placement.Streaming(limits, mode, streamAll, ringBytes, streamedItems);
+        return ToPlan(model, options, context, [.. streaming.Layers], streaming.Devices);
+    }
+
+    private static Plan ToPlan(ModelShape model, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices)
+    {
         bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
         return new Plan
         {
@@ -45,15 +61,13 @@ public static class Planner
             KvType = options.KvType,
             FlashAttention = options.FlashAttention,
             BatchSize = options.BatchSize ?? (streams ? PlanOptions.StreamingBatchSize : PlanOptions.DefaultBatchSize),
-            Layers = [.. layers],
+            Layers = layers,
             Devices = devices,
             WeightBytes = model.WeightBytes,
             RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
             Threads = options.Threads,
         };
-
-        static (List<LayerPlacement>, ImmutableArray<DevicePlan>) Streaming(Placement placement) => (placement.Layers, placement.Devices);
     }
 
     /// <summary>Bytes of a slot for tensors of this many, each already rounded up to the alignment.</summary>
@@ -78,6 +92,10 @@ public static class Planner
         return asked;
     }
 
+    /// <summary>Input, layers and output of a model, for options that name context and batch.</summary>
+    /// <exception cref="InvalidOptionException">The options contradict the model.</exception>
+    internal static List<Item> Items(ModelShape model, PlanOptions options) => [.. Items(model, options, ContextLength(model, options), options.BatchSize!.Value)];
+
     private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context, int batch)
     {
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
@@ -92,8 +110,10 @@ public static class Planner
         yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
     }
 
-    // Each layer without its feed-forward part, and that part.
-    private static IEnumerable<Item> Parts(ModelShape model, List<Item> items)
+    /// <summary>The same items with each layer as two: the layer without its feed-forward part, and that part.</summary>
+    internal static List<Item> Parts(ModelShape model, List<Item> items) => [items[0], .. LayerParts(model, items), items[^1]];
+
+    private static IEnumerable<Item> LayerParts(ModelShape model, List<Item> items)
     {
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
         for (int i = 0; i < model.Layers.Length; i++)
@@ -109,5 +129,5 @@ public static class Planner
 
     private static long SlotBytes(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment);
 
-    private static long RingBytes(List<Item> items, int slots) => checked(slots * SlotBytes(items.Max(item => item.SlotBytes)));
+    internal static long RingBytes(List<Item> items, int slots) => checked(slots * SlotBytes(items.Max(item => item.SlotBytes)));
 }

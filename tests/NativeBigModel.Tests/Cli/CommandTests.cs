@@ -56,6 +56,48 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_device_map_is_planned_and_run()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk"}""");
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "0=4MiB,1=4MiB,cpu=1GiB", "--context", "256", "--device-map", "auto");
+        Assert.Equal("cpu,0,0,1,1,1,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
+        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
+        Assert.Equal("cpu,cpu,cpu,disk,disk,cpu,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.True(run.GetProperty("streaming").GetProperty("bytes_from_file").GetInt64() > 0);
+    }
+
+    [Fact]
+    public async Task A_plan_is_written_and_carried_out_and_an_edited_one_is_refused()
+    {
+        using var folder = new TempFolder();
+        string file = folder["plan.json"];
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "cpu=1GiB", "--context", "256", "--type", "q8_0", "--out", file);
+        JsonElement run = await Object("run", s_model, "--plan", file, "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
+        Assert.Equal(plan.GetRawText(), run.GetProperty("plan").GetRawText().Replace("\n  ", "\n", StringComparison.Ordinal));
+        Assert.Equal(2, (await Tool.Run("run", s_model, "--plan", file, "--prompt", "x", "--type", "q8_0")).ExitCode);
+        await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace("\"kv_bytes\": 131072", "\"kv_bytes\": 131071", StringComparison.Ordinal));
+        Tool.Result edited = await Tool.Run("run", s_model, "--plan", file, "--prompt", "x");
+        Assert.Equal((2, "error: plan: blk.0: KV bytes are 131071, and this model makes them 131072"), (edited.ExitCode, edited.ErrorLines.Single()));
+        Assert.Equal(["plan.json"], folder.Files);
+    }
+
+    [Fact]
+    public async Task A_plan_is_exported()
+    {
+        string[] plan = ["plan", s_model, "--max-memory", "0=4MiB,cpu=1GiB", "--context", "256", "--type", "q8_0", "--format"];
+        Tool.Result arguments = await Tool.Run([.. plan, "llamacpp"]), parameters = await Tool.Run([.. plan, "llamasharp"]);
+        Assert.Equal((0, 0), (arguments.ExitCode, parameters.ExitCode));
+        Assert.StartsWith("-m capitals-llama-Q8_0.gguf -fit off -ngl ", arguments.Output, StringComparison.Ordinal);
+        Assert.Contains($"nbm convert {s_model} capitals-llama-Q8_0.gguf --type Q8_0", arguments.Errors, StringComparison.Ordinal);
+        Assert.Equal("capitals-llama-Q8_0.gguf", JsonDocument.Parse(parameters.Output).RootElement.GetProperty("ModelPath").GetString());
+        Assert.Equal((await Tool.Run([.. plan, "json"])).Output, (await Tool.Run([.. plan[..^1], "--json"])).Output);
+    }
+
+    [Fact]
     public async Task Convert_inspect_tokenize_detokenize_and_logits_work_together()
     {
         using var folder = new TempFolder();
@@ -77,6 +119,14 @@ public class CommandTests
     [InlineData(2, "run", "MODEL", "--prompt-ids", "1,x")]
     [InlineData(2, "run", "MODEL", "--prompt-ids", "99999")]
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=10Gib,tpu=1GiB")]
+    [InlineData(2, "plan", "MODEL", "--max-memory", "0=-1GiB")]
+    [InlineData(2, "plan", "MODEL", "--max-memory", "0=many")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "nonsense")]
+    [InlineData(2, "plan", "MODEL", "--format", "yaml")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "MODEL/config.json")]
+    [InlineData(4, "plan", "MODEL", "--device-map", "auto", "--max-memory", "cpu=100KiB")]
+    [InlineData(4, "plan", "MODEL", "--max-memory", "cpu=0")]
+    [InlineData(4, "plan", "MODEL", "--max-memory", "0=1MiB,cpu=1GiB", "--offload", "stream")]
     [InlineData(2, "plan", "MODEL", "--context", "100000")]
     [InlineData(2, "plan", "MODEL", "--kv-type", "q6_k")]
     [InlineData(2, "convert", "MODEL", "OUT", "--type", "q9")]
@@ -90,7 +140,7 @@ public class CommandTests
     public async Task A_failure_is_one_line_and_its_exit_code(int code, params string[] arguments)
     {
         using var folder = new TempFolder();
-        string[] real = [.. arguments.Select(argument => argument switch { "MODEL" => s_model, "OUT" => folder["out.gguf"], _ => argument })];
+        string[] real = [.. arguments.Select(argument => argument switch { "OUT" => folder["out.gguf"], _ => argument.Replace("MODEL", s_model, StringComparison.Ordinal) })];
         Tool.Result plain = await Tool.Run(real), json = await Tool.Run([.. real, "--json"]);
         Assert.Equal(code, plain.ExitCode);
         Assert.Single(plain.ErrorLines);

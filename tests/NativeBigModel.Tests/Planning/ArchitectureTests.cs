@@ -17,7 +17,7 @@ public class ArchitectureTests
     public void Planning_knows_neither_the_engine_nor_files_nor_the_network_nor_processes()
     {
         var found = from type in s_library.GetTypes()
-                    where Namespace(type) == "NativeBigModel.Planning"
+                    where Namespace(type) ?.StartsWith("NativeBigModel.Planning", StringComparison.Ordinal) == true
                     from used in Uses(type)
                     where IsForbidden(used)
                     select $"{type} uses {used}";

@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning.DeviceMaps;
+
+/// <summary>Carries a <see cref="DeviceMap"/> over to llama.cpp's layers.</summary>
+internal static class DeviceMapPlanner
+{
+    private static readonly InferenceOptions s_wholeLayers = new() { Whole = ImmutableHashSet.Create(ModelModules.LayerClass) };
+
+    /// <exception cref="InvalidOptionException">The map does not suit the model, the devices or llama.cpp.</exception>
+    /// <exception cref="DoesNotFitException">A device would hold more than it may.</exception>
+    public static MappedPlacement Place(DeviceMap map, PlacementQuestion question) =>
+        map.Strategy is { } strategy ? Infer(strategy, question) : Require(MappedPlacement.Of(ByName(map, question), question));
+
+    private static LayerDevices ByName(DeviceMap map, PlacementQuestion question)
+    {
+        ModelModules modules = ModelModules.Of(question.Model);
+        Dictionary<string, (string Name, string Device)> entries = [];
+        foreach ((string name, string device) in map.Entries)
+        {
+            string path = modules.Find(name) ?? throw new InvalidOptionException($"device map: '{name}' is no module of this model, which has {question.Model.Layers.Length} layers");
+            if (entries.TryGetValue(path, out (string Name, string Device) other) && other.Device != device)
+                throw new InvalidOptionException($"device map: '{other.Name}' is on {other.Device} and '{name}' on {device}, and both name {path}");
+            RequireDevice(name, device, question);
+            entries[path] = (name, device);
+        }
+        var devices = ModuleDevices.Of(entries.Select(entry => KeyValuePair.Create(entry.Key, entry.Value.Device)));
+        devices.Check(modules.Tree);
+        return LayerDevices.Of(devices, modules, question.Items);
+    }
+
+    private static void RequireDevice(string name, string device, PlacementQuestion question)
+    {
+        MemoryLimits limits = question.Limits;
+        bool there = device == DeviceName.Disk || (DeviceName.GpuIndex(device) is { } gpu ? limits.Gpus.ContainsKey(gpu) : limits.Host is not null);
+        if (!there) throw new InvalidOptionException($"device map: '{name}' is on {LayerDevices.Label(device)}, and the plan may use {string.Join(", ", Names(limits))}");
+        if (device == DeviceName.Host && question.Offload == OffloadMode.Disk)
+            throw new InvalidOptionException($"device map: '{name}' is on {device}, and layers beyond the GPUs stay on disk (offload disk)");
+    }
+
+    private static IEnumerable<string> Names(MemoryLimits limits) =>
+        [.. limits.Gpus.Keys.Select(gpu => LayerDevices.Label(DeviceName.Gpu(gpu))), .. limits.Host is null ? Array.Empty<string>() : [DeviceName.Host], DeviceName.Disk];
+
+    // accelerate counts weights alone. Where that leaves no room for what else a plan needs, it is asked again with all of it counted.
+    private static MappedPlacement Infer(DeviceMapStrategy strategy, PlacementQuestion question)
+    {
+        MemoryLimits limits = question.Offload == OffloadMode.Disk ? question.Limits with { Host = null } : question.Limits;
+        MappedPlacement weightsOnly = Infer(strategy, limits, ModelModules.Of(question.Model), question);
+        if (weightsOnly.Overfull is not { } device) return weightsOnly;
+        IReadOnlyList<Item> items = weightsOnly.Target is null ? question.Items : question.StreamedItems;
+        MemoryLimits besideInput = limits with { Host = limits.Host is { } host ? Math.Max(0, host - items[0].WeightBytes) : null };
+        ModelModules withCache = ModelModules.WithCache(question.Model, items);
+        MappedPlacement placed = Infer(strategy, besideInput, withCache, question);
+        if (placed.Overfull is not null && placed.Target is { } target) placed = Infer(strategy, Less(besideInput, target, question.RingBytes), withCache, question);
+        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache and the ring as well";
+        return Require(placed with { Notes = [.. placed.Notes, note] });
+    }
+
+    private static MappedPlacement Infer(DeviceMapStrategy strategy, MemoryLimits limits, ModelModules modules, PlacementQuestion question)
+    {
+        MemoryLimits caps = strategy == DeviceMapStrategy.Sequential
+            ? limits
+            : BalancedMemory.Of(modules.Tree, new(modules.Tree), limits, question.LimitsGiven, s_wholeLayers.Whole, strategy == DeviceMapStrategy.BalancedLowZero);
+        InferredDevices inferred = DeviceInference.Infer(modules.Tree, caps, s_wholeLayers);
+        MappedPlacement placed = MappedPlacement.Of(LayerDevices.Of(inferred.Devices, modules, question.Items), question);
+        return placed with { Notes = [.. placed.Notes, .. inferred.Shortages.Select(shortage => $"accelerate leaves {LayerDevices.Label(shortage.Device)} empty: {shortage.Bytes} bytes would be needed to begin on it")] };
+    }
+
+    private static MemoryLimits Less(MemoryLimits limits, string device, long bytes) => DeviceName.GpuIndex(device) is { } gpu
+        ? limits with { Gpus = limits.Gpus.SetItem(gpu, Math.Max(0, limits.Gpus[gpu] - bytes)) }
+        : limits with { Host = limits.Host is { } host ? Math.Max(0, host - bytes) : null };
+
+    private static MappedPlacement Require(MappedPlacement placed) => placed.Overfull is { } device
+        ? throw new DoesNotFitException(device.Name, device.TotalBytes, device.LimitBytes!.Value, "the device map puts that much there: move layers, allow more, or plan without a map")
+        : placed;
+}

@@ -1,0 +1,66 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>Whether a plan is one for a given model, with every number what the model's shape makes it.</summary>
+internal static class PlanCheck
+{
+    /// <exception cref="InvalidOptionException">It is not; the message has the two numbers or names that disagree.</exception>
+    /// <exception cref="DoesNotFitException">A device would hold more than its limit.</exception>
+    public static void Require(Plan plan, ModelShape model)
+    {
+        foreach (Enum value in (Enum[])[plan.WeightType, plan.KvType])
+        {
+            if (!Enum.IsDefined(value.GetType(), value)) throw new InvalidOptionException($"plan: {value.GetType().Name} {value} is none");
+        }
+        var options = new PlanOptions
+        {
+            WeightType = plan.WeightType, ContextLength = plan.ContextLength, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
+            RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots,
+        };
+        List<Item> items = Planner.Items(model, options);
+        bool split = plan.Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+        if (split) items = Planner.Parts(model, items);
+        Same("model", "weight bytes", plan.WeightBytes, model.WeightBytes);
+        Same("model", "items", plan.Layers.Length, items.Count);
+        foreach ((LayerPlacement layer, Item item) in plan.Layers.Zip(items)) RequireLayer(layer, item);
+        // A feed-forward part may be computed elsewhere; the layer is where its attention is.
+        LayerPlacement[] layers = [.. plan.Layers.Skip(1).Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
+        if (ConsecutiveLayers.FirstGap([.. layers.Select(layer => layer.ComputeDevice)]) is { } gap)
+            throw new InvalidOptionException($"plan: {layers[gap].Name} is computed by {layers[gap].ComputeDevice}, and {layers[gap - 1].Name} before it is not, though earlier layers are");
+        string[] targets = split ? [layers[^1].ComputeDevice] : [.. plan.Layers.Where(layer => layer.Streamed).Select(layer => layer.ComputeDevice).Distinct()];
+        if (split && plan.Layers.FirstOrDefault(layer => layer.Streamed && layer.ComputeDevice != targets[0]) is { } stray)
+            throw new InvalidOptionException($"plan: {stray.Name} is streamed to {stray.ComputeDevice}, and the rest to {targets[0]}; one device computes all of them");
+        if (targets.Length > 1) throw new InvalidOptionException($"plan: layers are streamed to {targets[0]} and to {targets[1]}; one device computes all of them");
+        long ring = split ? HybridPlacement.RingBytes(plan.Layers, items, plan.RingSlots) : plan.Streams ? Planner.RingBytes(items, plan.RingSlots) : 0;
+        foreach (string used in plan.Layers.SelectMany(layer => (string[])[layer.Device, layer.ComputeDevice]).Distinct())
+            Same(used, "entries among the devices", plan.Devices.Count(device => device.Name == used), 1);
+        foreach (DevicePlan device in plan.Devices)
+        {
+            Same(device.Name, "weight bytes", device.WeightBytes, plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes));
+            Same(device.Name, "KV bytes", device.KvBytes, plan.Layers.Where(layer => layer.ComputeDevice == device.Name).Sum(layer => layer.KvBytes));
+            Same(device.Name, "ring bytes", device.RingBytes, targets.Contains(device.Name) ? ring : 0);
+            if (device.TotalBytes > device.LimitBytes) throw new DoesNotFitException(device.Name, device.TotalBytes, device.LimitBytes.Value, "the plan puts that much there");
+        }
+    }
+
+    private static void RequireLayer(LayerPlacement layer, Item item)
+    {
+        if (layer.Name != item.Name) throw new InvalidOptionException($"plan: '{layer.Name}' stands where this model has {item.Name}");
+        foreach (string device in (string[])[layer.Device, layer.ComputeDevice])
+        {
+            if (device is not (DeviceName.Host or DeviceName.Disk) && DeviceName.GpuIndex(device) is null) throw new InvalidOptionException($"plan: {layer.Name}: '{device}' is no device");
+        }
+        if (layer.ComputeDevice == DeviceName.Disk) throw new InvalidOptionException($"plan: {layer.Name}: the disk computes nothing");
+        if (layer.Name == Item.Input && (layer.Device, layer.ComputeDevice) != (DeviceName.Host, DeviceName.Host))
+            throw new InvalidOptionException($"plan: {layer.Name} is on {layer.Device}, and llama.cpp keeps it in host memory");
+        // What is streamed rests in memory or on disk, and the CPU may stream from its own memory.
+        if (layer.Streamed ? DeviceName.GpuIndex(layer.Device) is not null : layer.Device != layer.ComputeDevice)
+            throw new InvalidOptionException($"plan: {layer.Name} rests on {layer.Device} and is computed by {layer.ComputeDevice}, and streamed is {layer.Streamed}");
+        Same(layer.Name, "weight bytes", layer.WeightBytes, item.WeightBytes + (DeviceName.GpuIndex(layer.Device) is null ? 0 : item.SharedBytes));
+        Same(layer.Name, "KV bytes", layer.KvBytes, item.KvBytes);
+    }
+
+    private static void Same(string place, string what, long planned, long actual)
+    {
+        if (planned != actual) throw new InvalidOptionException($"plan: {place}: {what} are {planned}, and this model makes them {actual}");
+    }
+}

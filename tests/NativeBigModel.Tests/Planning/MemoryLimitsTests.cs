@@ -1,0 +1,51 @@
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Tests.Planning;
+
+/// <summary>Limits at their edges: what is too small is refused with what is needed, and what is larger than any machine is only a limit.</summary>
+public class MemoryLimitsTests
+{
+    private static readonly ModelShape s_shape = Checkpoint.Open(TestFolders.Capitals).Describe();
+
+    private static readonly long s_embedding = s_shape.Tensors.Single(tensor => tensor.Name == "token_embd.weight").Bytes;
+
+    private static readonly long s_layer = s_shape.Tensors.Where(tensor => tensor.Layer == 0).Sum(tensor => tensor.Bytes);
+
+    [Theory]
+    [InlineData("cpu=0")]
+    [InlineData("cpu=1")]
+    [InlineData("0=1GiB,cpu=0")]
+    public void Host_memory_that_cannot_hold_the_embedding_is_refused_with_both_numbers(string limits)
+    {
+        DoesNotFitException error = Refused(limits, OffloadMode.Cpu);
+        Assert.Equal(("cpu", MemoryLimits.Parse(limits).Host), (error.Device, error.LimitBytes));
+        Assert.True(error.NeededBytes >= s_embedding);
+        Assert.Contains($"{error.NeededBytes} bytes are needed and {error.LimitBytes} are allowed", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("0=1KiB,cpu=1GiB", OffloadMode.Stream)]
+    [InlineData("0=1KiB,cpu=1GiB", OffloadMode.Disk)]
+    [InlineData("0=0,cpu=1GiB", OffloadMode.Stream)]
+    public void A_GPU_that_cannot_hold_a_ring_of_the_largest_layer_is_refused_with_both_numbers(string limits, OffloadMode offload)
+    {
+        DoesNotFitException error = Refused(limits, offload);
+        Assert.Equal(("0", MemoryLimits.Parse(limits).Gpus[0]), (error.Device, error.LimitBytes));
+        Assert.InRange(error.NeededBytes, 3 * s_layer, 3 * s_layer + 3 * 128 * 20);
+    }
+
+    [Theory]
+    [InlineData("0=0,cpu=1GiB")]
+    [InlineData("0=1,cpu=1gb")]
+    public void A_GPU_that_cannot_hold_a_layer_is_left_empty_where_the_CPU_computes(string limits) =>
+        Assert.All(Plan(limits, OffloadMode.Cpu).Layers, layer => Assert.Equal(DeviceName.Host, layer.Device));
+
+    // A plan may be made for a machine that is not here; what is not there is refused when it is carried out.
+    [Fact]
+    public void Limits_beyond_any_machine_are_only_limits() => Assert.False(Plan("0=1000TiB,1=1000TiB,cpu=9223372036854775807", OffloadMode.Cpu).Streams);
+
+    private static DoesNotFitException Refused(string limits, OffloadMode offload) => Assert.Throws<DoesNotFitException>(() => Plan(limits, offload));
+
+    private static Plan Plan(string limits, OffloadMode offload) =>
+        Planner.Plan(s_shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse(limits), Offload = offload });
+}
