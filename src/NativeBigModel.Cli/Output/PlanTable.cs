@@ -6,6 +6,7 @@ namespace NativeBigModel.Cli;
 /// <summary>A plan as a person reads it: what each device holds, and which layers are there.</summary>
 internal static class PlanTable
 {
+    private const string FeedForwardSuffix = ".ffn";
     private const int BarWidth = 12;
     private const int WidthForBars = 90;
 
@@ -31,6 +32,8 @@ internal static class PlanTable
                 Runs(plan, layer => layer.Device == device.Name));
         }
         console.Write(table);
+        string onCpu = Runs(plan, layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed && Number(layer, FeedForwardSuffix) is not null);
+        if (onCpu.Length > 0) console.MarkupLineInterpolated($"{onCpu} computed by the CPU while the rest streams; prompts of {PlanOptions.SharedBatchSize} tokens and more stream them too");
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
         {
             DevicePlan ring = plan.Devices.First(device => device.Name == streamed.Key.ComputeDevice);
@@ -50,23 +53,35 @@ internal static class PlanTable
         return (bar ? $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] " : "") + $"{share * 100,3:0}%";
     }
 
+    // 3-7 are whole layers, or in a hybrid plan layers without their feed-forward networks, which stand apart as "ffn 3-7".
     private static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
-        var parts = new List<string>();
-        for (int i = 0; i < plan.Layers.Length; i++)
-        {
-            if (!belongs(plan.Layers[i])) continue;
-            int last = i;
-            while (last + 1 < plan.Layers.Length && belongs(plan.Layers[last + 1]) && IsBlock(plan.Layers[i]) == IsBlock(plan.Layers[last + 1])) last++;
-            parts.Add(!IsBlock(plan.Layers[i]) ? plan.Layers[i].Name : last == i ? Number(plan.Layers[i]) : $"{Number(plan.Layers[i])}-{Number(plan.Layers[last])}");
-            i = last;
-        }
-        return string.Join(", ", parts);
+        LayerPlacement[] here = [.. plan.Layers.Where(belongs)];
+        string[] whole = [.. Ranges(here.Where(layer => Number(layer, "") is not null).Select(layer => Number(layer, "")!.Value))];
+        string[] parts = [.. Ranges(here.Where(layer => Number(layer, FeedForwardSuffix) is not null).Select(layer => Number(layer, FeedForwardSuffix)!.Value))];
+        return string.Join(", ", [.. here.Where(layer => layer.Name == "input").Select(layer => layer.Name), .. whole, .. parts.Select(range => $"ffn {range}"), .. here.Where(layer => layer.Name == "output").Select(layer => layer.Name)]);
     }
 
-    private static bool IsBlock(LayerPlacement layer) => layer.Name.StartsWith("blk.", StringComparison.Ordinal);
+    private static IEnumerable<string> Ranges(IEnumerable<int> ordered)
+    {
+        (int First, int Last)? run = null;
+        foreach (int number in ordered)
+        {
+            if (run is { } open && number == open.Last + 1) run = (open.First, number);
+            else
+            {
+                if (run is { } closed) yield return Text(closed);
+                run = (number, number);
+            }
+        }
+        if (run is { } last) yield return Text(last);
 
-    private static string Number(LayerPlacement layer) => layer.Name["blk.".Length..];
+        static string Text((int First, int Last) range) => range.First == range.Last ? $"{range.First}" : $"{range.First}-{range.Last}";
+    }
+
+    private static int? Number(LayerPlacement layer, string suffix) =>
+        layer.Name.StartsWith("blk.", StringComparison.Ordinal) && layer.Name.EndsWith(suffix, StringComparison.Ordinal)
+        && int.TryParse(layer.Name.AsSpan("blk.".Length, layer.Name.Length - "blk.".Length - suffix.Length), out int number) ? number : null;
 
     private static string Count(long parameters) => parameters switch
     {

@@ -17,6 +17,7 @@ internal static class StreamingTable
             Row("ring", $"{ByteSize.Format(stats.RingBytes)} for {stats.Groups} groups");
             if (stats.BytesFromHost > 0) Row("from memory", $"{ByteSize.Format(stats.BytesFromHost)}{(stats.Pinned ? ", pinned" : "")}");
             if (stats.BytesFromFile > 0) Row("from disk", $"{ByteSize.Format(stats.BytesFromFile)} at {stats.BytesFromFile / 1e9 / Math.Max(1e-9, stats.LoadTime.TotalSeconds):0.00} GB/s while reading");
+            if (stats.Carried > 0) Row("activations", $"{stats.Carried} brought from the CPU beside the copies");
             Row("waited", $"{stats.WaitTime.TotalSeconds:0.000} s for layers to come");
         }
         else Row("streamed", "nothing: every layer is where it is computed");

@@ -29,7 +29,7 @@ public sealed record PlanOptions
     internal const int MaxThreads = 512;
 
     /// <summary>Tokens from which a hybrid plan's GPU computes everything and the CPU nothing.</summary>
-    internal const int SharedBatchSize = 32;
+    public const int SharedBatchSize = 32;
 
     /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
     public const int StreamingBatchSize = 2048;

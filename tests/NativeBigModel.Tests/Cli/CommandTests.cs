@@ -56,6 +56,32 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_hybrid_plan_shows_what_the_CPU_computes_between_streamed_layers_and_runs_from_a_file()
+    {
+        Tool.Result table = await Tool.Run("plan", s_model, "--max-memory", "0=6MiB,cpu=1GiB", "--context", "256", "--offload", "hybrid");
+        Assert.Equal(0, table.ExitCode);
+        Assert.Contains("computed by the CPU while the rest streams", table.Output, StringComparison.Ordinal);
+        Assert.Contains("ffn 0", table.Output, StringComparison.Ordinal);
+        using var folder = new TempFolder();
+        await Object("plan", s_model, "--context", "256", "--offload", "hybrid", "--cpu-share", "0.3", "--out", folder["plan.json"]);
+        Tool.Result run = await Tool.Run("run", s_model, "--plan", folder["plan.json"], "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        Assert.Contains("Washington, D.C.", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Bench_times_every_prompt_in_every_round()
+    {
+        JsonElement bench = await Object("bench", s_model, "--prompt", "4,40", "--tokens", "3", "--rounds", "2", "--context", "64", "--offload", "stream");
+        JsonElement[] rounds = [.. bench.GetProperty("rounds").EnumerateArray()];
+        Assert.Equal([4, 40, 4, 40], rounds.Select(round => round.GetProperty("prompt").GetInt32()));
+        Assert.All(rounds, round => Assert.True(round.GetProperty("prefill_s").GetDouble() > 0 && round.GetProperty("decode_s_per_token").GetDouble() > 0));
+        // Every token brings every layer; what was brought ahead before the first one is not counted again.
+        Assert.All(rounds, round => Assert.InRange(round.GetProperty("streamed_bytes_per_token").GetDouble(), 3e6, 9e6));
+        foreach (string[] wrong in (string[][])[["--prompt", "0"], ["--tokens", "1"], ["--rounds", "0"], ["--cpu-share", "2"], ["--threads", "0"]])
+            Assert.Equal(2, (await Tool.Run(["bench", s_model, .. wrong])).ExitCode);
+    }
+
+    [Fact]
     public async Task A_device_map_is_planned_and_run()
     {
         using var folder = new TempFolder();
