@@ -42,7 +42,9 @@ internal sealed class QuantizationMix
         tensor.Dimensions.Length >= 2
         && tensor.Name.EndsWith("weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("_norm.weight", StringComparison.Ordinal)
-        && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal);
+        && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal)
+        && !tensor.Name.Contains("ssm_conv1d", StringComparison.Ordinal)
+        && tensor.Name != "position_embd.weight";
 
     private TensorType Choose(TensorSpec tensor)
     {

@@ -58,7 +58,7 @@ public static class Planner
         }
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
-        if (options.ContextLength is not { } asked) return Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
+        if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");
         if (asked < 1 || asked > model.ContextLength) throw new InvalidOptionException($"context {asked}: this model is defined for 1 to {model.ContextLength} tokens");
         return asked;

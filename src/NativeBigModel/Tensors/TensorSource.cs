@@ -1,3 +1,4 @@
+using System.Buffers;
 using NativeBigModel.Checkpoints;
 
 namespace NativeBigModel.Tensors;
@@ -16,11 +17,33 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 
     public long RowBytes => Type.RowBytes(Columns);
 
+    /// <summary>The type that the checkpoint keeps the values in, where they are computed from it in another.</summary>
+    public virtual TensorType StoredType => Type;
+
+    /// <summary>Rows that cost little more to read together than one alone.</summary>
+    public virtual long RowsTogether => 1;
+
     /// <summary>The files that the rows come from.</summary>
     public virtual IEnumerable<string> Files => [];
 
     /// <summary>Reads whole rows, beginning with <paramref name="firstRow"/>, until <paramref name="destination"/> is full. Safe to call from several threads.</summary>
     public abstract void Read(CheckpointFiles files, long firstRow, Span<byte> destination);
+
+    /// <summary>Reads elements of one row, beginning with <paramref name="firstColumn"/>; not of a quantised type.</summary>
+    public virtual void ReadPart(CheckpointFiles files, long row, long firstColumn, Span<byte> destination)
+    {
+        int bytes = checked((int)RowBytes);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(bytes);
+        try
+        {
+            Read(files, row, buffer.AsSpan(0, bytes));
+            buffer.AsSpan(checked((int)Type.RowBytes(firstColumn)), destination.Length).CopyTo(destination);
+        }
+        finally { ArrayPool<byte>.Shared.Return(buffer); }
+    }
+
+    /// <summary>The same elements, one a row; not of a quantised type.</summary>
+    public virtual TensorSource AsColumn() => Columns == 1 ? this : new ColumnSource(this);
 }
 
 /// <summary>Rows as they stand in a file.</summary>
@@ -33,6 +56,11 @@ internal sealed class StoredSource(StoredTensor tensor, TensorType type, long ro
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
+
+    public override void ReadPart(CheckpointFiles files, long row, long firstColumn, Span<byte> destination) =>
+        files.Read(Tensor.File, Tensor.Offset + row * RowBytes + Type.RowBytes(firstColumn), destination);
+
+    public override TensorSource AsColumn() => new StoredSource(Tensor, Type, Rows * Columns, 1);
 }
 
 /// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>
@@ -40,6 +68,13 @@ internal sealed class ConstantSource(float[] values) : TensorSource(TensorType.F
 {
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()).CopyTo(destination);
+}
+
+/// <summary>One value everywhere: a bias that the checkpoint has not and the graph wants.</summary>
+internal sealed class UniformSource(float value, long rows, long columns) : TensorSource(TensorType.F32, rows, columns)
+{
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(destination).Fill(value);
 }
 
 /// <summary>A tensor of which only the shape is known, because the checkpoint's data is not there.</summary>

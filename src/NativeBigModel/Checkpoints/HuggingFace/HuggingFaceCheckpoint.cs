@@ -34,14 +34,12 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
-        if (config.Has("quantization_config"))
-            throw new UnsupportedModelException($"config.json: quantization_config: quantised checkpoints ('{config.OptionalObject("quantization_config")!.OptionalString("quant_method") ?? "unnamed"}') are not read yet");
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         FolderTensors tensors = FolderTensors.Read(folder);
-        List<MappedTensor> mapped = [.. architecture.Tensors.Expand(reading.Shape, config)];
-        TensorType configType = StoredType(config);
-        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, tensors, configType)))];
-        RejectUnmapped(tensors, mapped, config);
+        var weights = new WeightReader(StoredWeights.Of(tensors, config), architecture.BasePrefix, StoredType(config));
+        List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
+            .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
+        RejectUnread(weights, architecture, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
         return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
@@ -49,9 +47,9 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
-            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.Type), tensor.Source))];
-        if (_reading.RotaryFactors is { } factors)
-            stored.Add((new TensorSpec("rope_freqs.weight", [factors.Length], TensorType.F32), new ConstantSource(factors)));
+            [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.StoredType), tensor.Source))];
+        foreach ((string name, float[] values) in _reading.Constants)
+            stored.Add((new TensorSpec(name, [values.Length], TensorType.F32), new ConstantSource(values)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
         List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
@@ -93,41 +91,14 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         _ => TensorType.BF16,
     };
 
-    private static TensorSource Source(MappedTensor tensor, FolderTensors files, TensorType configType)
-    {
-        bool vector = tensor.Dimensions.Length == 1;
-        // The rows of a reordered vector are its elements.
-        bool byElement = vector && tensor.Rule.Order != RowOrder.AsStored;
-        long columns = byElement ? 1 : tensor.Dimensions[0];
-        long rows = byElement ? tensor.Dimensions[0] : tensor.Dimensions.Skip(1).Aggregate(1L, (product, extent) => product * extent);
-        if (!files.HasData)
-        {
-            if (!files.Names(tensor.HuggingFace)) throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-            return new AbsentSource(files.IndexName, vector ? TensorType.F32 : configType, rows, columns);
-        }
-        StoredTensor stored = files.Find(tensor.HuggingFace) ?? throw new CheckpointException(files.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-        string file = System.IO.Path.GetFileName(stored.File);
-        if (!stored.Shape.AsSpan().SequenceEqual([.. tensor.Dimensions.Reverse()]))
-            throw new CheckpointException(file, tensor.HuggingFace, $"has shape [{string.Join(", ", stored.Shape)}], and config.json says [{string.Join(", ", tensor.Dimensions.Reverse())}]");
-        TensorType type = Safetensors.SafetensorsTypes.AsTensorType(stored.DataType)
-            ?? throw new UnsupportedModelException($"{file}: {tensor.HuggingFace}: element type {stored.DataType} is not read yet; F32, F16 and BF16 are");
-        var source = new StoredSource(stored, type, rows, columns);
-        return tensor.Rule.Order switch
-        {
-            RowOrder.AsStored => source,
-            _ => new RotaryPairs(source, tensor.Layer.KeyLength),
-        };
-    }
-
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
-    private static void RejectUnmapped(FolderTensors files, List<MappedTensor> mapped, ConfigReader config)
+    private static void RejectUnread(WeightReader weights, Architecture architecture, ConfigReader config)
     {
-        HashSet<string> known = [.. mapped.Select(tensor => tensor.HuggingFace)];
-        if (!DecoderTensors.Untied(config)) known.Add("lm_head.weight");
-        foreach (StoredTensor tensor in files.Stored)
+        HashSet<string> tied = [.. architecture.Tensors.Rules.Where(rule => rule.Gguf == "output.weight").SelectMany(rule => rule.HuggingFace.Patterns)];
+        foreach (string name in weights.Unread())
         {
-            if (known.Contains(tensor.Name) || tensor.Name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
-            throw new UnsupportedModelException($"{System.IO.Path.GetFileName(tensor.File)}: {tensor.Name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
+            if (tied.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || architecture.IsNoWeight(name, config)) continue;
+            throw new UnsupportedModelException($"{weights.FileOf(name)}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
         }
     }
 }
