@@ -50,8 +50,14 @@ internal sealed record GraphTraits
     /// <summary>Whether rotary positions turn whole heads.</summary>
     public bool WholeHeads { get; init; } = true;
 
+    /// <summary>Whether the query heads together are as wide as the model.</summary>
+    public bool AsWideAsModel { get; init; }
+
     /// <summary>Whether the graph has sliding windows.</summary>
     public bool Windows { get; init; }
+
+    /// <summary>Where a file does not say which layers have a window, every layer but each of this number has one; 0 where files always say.</summary>
+    public int WindowPeriod { get; init; }
 }
 
 /// <summary>A configuration in llama.cpp's terms.</summary>

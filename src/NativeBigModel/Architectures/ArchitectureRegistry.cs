@@ -44,6 +44,7 @@ internal static class ArchitectureRegistry
         new Ernie45(),
         new Mpt(),
         new Opt(),
+        new InternLm2(),
         new WindowedLlama(),
     ];
 

@@ -28,7 +28,7 @@ internal sealed class Bloom : Architecture
 
     public override string BasePrefix => "transformer.";
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

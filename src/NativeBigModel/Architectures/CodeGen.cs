@@ -24,6 +24,8 @@ internal sealed class CodeGen : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override string BasePrefix => "transformer.";
 
     public override bool IsNoWeight(string name, ConfigReader config) => GptJTensors.IsMask(name);

@@ -23,6 +23,8 @@ internal sealed class Cohere : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
         if (DecoderTensors.AttentionBias(config)) throw new UnsupportedModelException("config.json: attention_bias: llama.cpp's command-r graph has no bias on the output projection");
@@ -31,7 +33,6 @@ internal sealed class Cohere : Architecture
         int layers = reading.Shape.Layers.Length;
         if (HasHeadNorms(config) != layers >= LayersWithHeadNorms)
             throw new UnsupportedModelException($"config.json: use_qk_norm: is {HasHeadNorms(config)} with {layers} layers, and llama.cpp's command-r graph has norms on queries and keys from {LayersWithHeadNorms} layers on");
-        Qwen2.RequireWidth(reading);
         return reading.With("logit_scale", config.OptionalFloat("logit_scale", 0, 1e6f) ?? 0.0625f);
     }
 

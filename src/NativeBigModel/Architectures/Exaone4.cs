@@ -1,4 +1,6 @@
 using NativeBigModel.Checkpoints;
+using NativeBigModel.Checkpoints.Gguf;
+using NativeBigModel.Planning;
 
 namespace NativeBigModel.Architectures;
 
@@ -24,7 +26,9 @@ internal sealed class Exaone4 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { Windows = true };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, Windows = true, WindowPeriod = 4 };
+
+    public override LayerShape Complete(LayerShape layer, int index, GgufKeys keys) => keys.Long($"{Name}.block_count") == LayersOfWindowed ? layer : layer with { SlidingWindow = null };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
@@ -34,13 +38,11 @@ internal sealed class Exaone4 : Architecture
         bool[] windowed = window is null ? new bool[layers] : DecoderConfig.WindowedLayers(config, config.OptionalInt("sliding_window_pattern") ?? 4);
         if (window is null == (layers == LayersOfWindowed))
             throw new UnsupportedModelException($"config.json: sliding_window: {(window is null ? "none" : $"{window} tokens")} with {layers} layers, and llama.cpp's exaone4 graph has a window in a model of {LayersOfWindowed} layers and in no other");
-        ArchitectureReading reading = new DecoderConfig(config, Name, modelName)
+        return new DecoderConfig(config, Name, modelName)
         {
             Epsilon = ("rms_norm_eps", 1e-5f),
             ReadsRotaryFactors = true,
             Windows = window is { } tokens ? (tokens, windowed) : null,
         }.Read();
-        Qwen2.RequireWidth(reading);
-        return reading;
     }
 }

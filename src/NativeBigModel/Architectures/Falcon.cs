@@ -25,6 +25,8 @@ internal sealed class Falcon : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override string BasePrefix => "transformer.";
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)

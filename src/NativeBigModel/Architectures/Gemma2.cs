@@ -20,7 +20,7 @@ internal sealed class Gemma2 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { Windows = true };
+    public override GraphTraits Graph => new() { Windows = true, WindowPeriod = 2 };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

@@ -21,7 +21,7 @@ internal sealed class Gemma3 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { Windows = true };
+    public override GraphTraits Graph => new() { Windows = true, WindowPeriod = 6 };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

@@ -27,7 +27,7 @@ internal sealed class Gpt2 : Architecture
 
     public override string BasePrefix => "transformer.";
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override bool IsNoWeight(string name, ConfigReader config) => GptJTensors.IsMask(name);
 

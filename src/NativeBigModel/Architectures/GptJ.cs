@@ -19,6 +19,8 @@ internal sealed class GptJ : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override string BasePrefix => "transformer.";
 
     public override bool IsNoWeight(string name, ConfigReader config) => GptJTensors.IsMask(name);

@@ -28,7 +28,7 @@ internal sealed class GptNeoX : Architecture
 
     public override string BasePrefix => "gpt_neox.";
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override bool IsNoWeight(string name, ConfigReader config) =>
         name.EndsWith(".attention.bias", StringComparison.Ordinal) || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal);

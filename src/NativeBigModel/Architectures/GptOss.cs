@@ -33,7 +33,7 @@ internal sealed class GptOss : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { Windows = true };
+    public override GraphTraits Graph => new() { Windows = true, WindowPeriod = 2 };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

@@ -26,7 +26,7 @@ internal sealed class Mpt : Architecture
 
     public override string BasePrefix => "transformer.";
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

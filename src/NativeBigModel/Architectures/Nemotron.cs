@@ -27,11 +27,11 @@ internal sealed class Nemotron : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
-        ArchitectureReading reading = new DecoderConfig(config, Name, modelName)
+        return new DecoderConfig(config, Name, modelName)
         {
             Epsilon = ("norm_eps", 1e-5f),
             LayerNorm = true,
@@ -40,8 +40,6 @@ internal sealed class Nemotron : Architecture
             PartialRotary = true,
             RotaryShare = 0.5f,
         }.Read();
-        Qwen2.RequireWidth(reading);
-        return reading;
     }
 
     private static IEnumerable<TensorRule> Norm(string gguf, string huggingFace) =>

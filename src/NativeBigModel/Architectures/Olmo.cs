@@ -19,6 +19,8 @@ internal sealed class Olmo : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
         if (DecoderTensors.AttentionBias(config)) throw new UnsupportedModelException("config.json: attention_bias: llama.cpp's olmo graph has no bias on the output projection");

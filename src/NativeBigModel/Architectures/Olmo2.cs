@@ -24,13 +24,11 @@ internal sealed class Olmo2 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { Windows = true };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, Windows = true, WindowPeriod = 4 };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
         if (DecoderTensors.AttentionBias(config)) throw new UnsupportedModelException("config.json: attention_bias: llama.cpp's olmo2 graph has no bias on the output projection");
-        ArchitectureReading reading = new DecoderConfig(config, Name, modelName) { Epsilon = ("rms_norm_eps", 1e-5f) }.Read();
-        Qwen2.RequireWidth(reading);
-        return reading;
+        return new DecoderConfig(config, Name, modelName) { Epsilon = ("rms_norm_eps", 1e-5f) }.Read();
     }
 }

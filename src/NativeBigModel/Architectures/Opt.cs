@@ -37,7 +37,7 @@ internal sealed class Opt : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

@@ -25,7 +25,7 @@ internal sealed class Phi : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {

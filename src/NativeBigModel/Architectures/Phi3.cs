@@ -35,7 +35,7 @@ internal sealed class Phi3 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override GraphTraits Graph => new() { WholeHeads = false };
+    public override GraphTraits Graph => new() { AsWideAsModel = true, WholeHeads = false };
 
     public override Architecture For(ConfigReader config)
     {

@@ -1,5 +1,4 @@
 using NativeBigModel.Checkpoints;
-using NativeBigModel.Planning;
 
 namespace NativeBigModel.Architectures;
 
@@ -20,20 +19,9 @@ internal sealed class Qwen2 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override ArchitectureReading Read(ConfigReader config, string modelName)
-    {
-        ArchitectureReading reading = new DecoderConfig(config, Name, modelName) { MissingWindow = Window(config) }.Read();
-        RequireWidth(reading);
-        return reading;
-    }
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
 
-    /// <summary>The graphs of Qwen 2 take the heads together to be as wide as the model.</summary>
-    public static void RequireWidth(ArchitectureReading reading)
-    {
-        LayerShape layer = reading.Shape.Layers[0];
-        if ((long)layer.HeadCount * layer.KeyLength != reading.Shape.EmbeddingLength)
-            throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {reading.Shape.EmbeddingLength}, as llama.cpp's {reading.Shape.Architecture} graph needs");
-    }
+    public override ArchitectureReading Read(ConfigReader config, string modelName) => new DecoderConfig(config, Name, modelName) { MissingWindow = Window(config) }.Read();
 
     /// <summary>The sliding window of Qwen 2 and 3, which <c>use_sliding_window</c> turns on for the layers from <c>max_window_layers</c>.</summary>
     public static int? Window(ConfigReader config)

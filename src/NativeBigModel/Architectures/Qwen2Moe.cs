@@ -24,6 +24,8 @@ internal sealed class Qwen2Moe : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
         if (config.OptionalBool("norm_topk_prob") ?? false) throw new UnsupportedModelException("config.json: norm_topk_prob: true is not what llama.cpp's qwen2moe graph computes, false is");
@@ -37,7 +39,6 @@ internal sealed class Qwen2Moe : Architecture
             Experts = ExpertTensors.Count(config, ("num_experts", 60), ("num_experts_per_tok", 4)),
             Layer = (layer, _) => layer with { ExpertLength = expert, SharedExpertLength = shared },
         }.Read();
-        Qwen2.RequireWidth(reading);
         return reading.With("expert_feed_forward_length", (uint)expert).With("expert_shared_feed_forward_length", (uint)shared);
     }
 

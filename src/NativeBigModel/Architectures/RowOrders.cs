@@ -56,4 +56,16 @@ internal static class RowOrders
             return row / head * group + (perGroup + part) * head + row % head;
         };
     }
+
+    /// <summary>The queries of a tensor that is stored by group.</summary>
+    public static WeightRecipe QueryOfGroups(WeightRecipe fused) => OfGroups(fused, _ => 0);
+
+    /// <summary>Its keys.</summary>
+    public static WeightRecipe KeyOfGroups(WeightRecipe fused) => OfGroups(fused, layer => (long)layer.HeadCount * layer.KeyLength);
+
+    /// <summary>Its values.</summary>
+    public static WeightRecipe ValueOfGroups(WeightRecipe fused) => OfGroups(fused, layer => ((long)layer.HeadCount + layer.KvHeadCount) * layer.KeyLength);
+
+    private static WeightRecipe OfGroups(WeightRecipe fused, Func<LayerShape, long> first) =>
+        fused.Rows(place => From(first(place.Layer)).After(GroupedToFused(place)), place => FusedRows(place.Layer));
 }

@@ -26,6 +26,8 @@ internal sealed class Starcoder2 : Architecture
 
     public override TensorMap Tensors => s_map;
 
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
     public override ArchitectureReading Read(ConfigReader config, string modelName) => new DecoderConfig(config, Name, modelName)
     {
         Epsilon = ("norm_epsilon", 1e-5f),

@@ -41,7 +41,7 @@ public partial class GoldenFamilyTests
     public async Task Logits_greedy_tokens_and_cache_bytes_are_right_from_folder_and_file(string name, bool oldConfig)
     {
         if (name == TestFolders.NoFolders) return;
-        using TempFolder folder = WithoutTokenizer(name, oldConfig), output = new();
+        using TempFolder folder = TestFolders.WithoutTokenizer(name, oldConfig), output = new();
         using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(folder["reference.json"]));
         float[] expected = Nmse.ReadFloats(folder["logits.f32"]);
         double bound = s_exact.Contains(name) ? Exact : Table;
@@ -67,17 +67,8 @@ public partial class GoldenFamilyTests
     public void What_no_graph_computes_is_refused_by_name(string name, string key)
     {
         if (TestFolders.Golden is null) return;
-        using TempFolder folder = WithoutTokenizer(name, oldConfig: false);
+        using TempFolder folder = TestFolders.WithoutTokenizer(name);
         Assert.Contains(key, Assert.Throws<UnsupportedModelException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
-    }
-
-    private static TempFolder WithoutTokenizer(string name, bool oldConfig)
-    {
-        string golden = Path.Combine(TestFolders.Golden!, name);
-        string[] tokenizer = [.. Directory.EnumerateFiles(golden).Select(Path.GetFileName).OfType<string>().Where(file => file.Contains("token", StringComparison.Ordinal) || file is "vocab.json" or "merges.txt")];
-        TempFolder folder = new TempFolder().CopyOf(golden, tokenizer);
-        if (oldConfig) File.Copy(folder["config.v4.json"], folder["config.json"], overwrite: true);
-        return folder;
     }
 
     [GeneratedRegex(@"(?:KV|RS) buffer size = +([0-9.]+) MiB")]

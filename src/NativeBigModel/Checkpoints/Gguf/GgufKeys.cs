@@ -53,6 +53,9 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
         _ => null,
     };
 
+    /// <summary>A count in place of an array of flags.</summary>
+    public int? Period(string key) => metadata.Find(key) is uint count and <= int.MaxValue ? (int)count : null;
+
     private int InRange(string key, long number, int min, int max) =>
         number >= min && number <= max ? (int)number : throw Error(key, $"is {number}, and must lie in [{min}, {max}]");
 

@@ -24,10 +24,10 @@ internal static class GgufShape
         int[] kvHeads = keys.PerLayer(Key("attention.head_count_kv"), layers) ?? heads;
         int[] feedForward = keys.PerLayer(Key("feed_forward_length"), layers) ?? new int[layers];
         int? window = keys.Int(Key("attention.sliding_window"), 0, int.MaxValue) is { } tokens and > 0 ? tokens : null;
-        bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers);
         // A graph of ours without windows attends to everything: right as far as the window reaches. Elsewhere, which layers have it stands in the pattern.
         Architecture? family = ArchitectureRegistry.ForGguf(architecture);
         bool graphHasWindow = family is null || family.Graph.Windows;
+        bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers) ?? Periodic(keys.Period(Key("attention.sliding_window_pattern")) ?? family?.Graph.WindowPeriod ?? 0, layers);
         LayerShape Layer(int i)
         {
             if (heads[i] > 0 && kvHeads[i] > 0 && heads[i] % kvHeads[i] != 0) throw keys.Error(Key("attention.head_count_kv"), $"is {kvHeads[i]} in layer {i} and must divide the head count, {heads[i]}");
@@ -58,6 +58,9 @@ internal static class GgufShape
         GgufVocabulary.Check(keys, shape.VocabularySize);
         return shape;
     }
+
+    // llama-hparams.cpp, set_swa_pattern.
+    private static bool[]? Periodic(int period, int layers) => period == 0 ? null : [.. Enumerable.Range(0, layers).Select(layer => (layer + 1) % period != 0)];
 
     // llama-model.cpp, load_hparams: for every architecture.
     private static void CheckExperts(GgufKeys keys, ModelShape shape)
@@ -90,6 +93,8 @@ internal static class GgufShape
             throw keys.Error($"{shape.Architecture}.{(layer.RotaryLength == layer.KeyLength ? "attention.key_length" : "rope.dimension_count")}", $"is {layer.RotaryLength}, and rotary positions need an even one");
         if (graph.WholeHeads && layer.RotaryLength != layer.KeyLength) throw keys.Error($"{shape.Architecture}.rope.dimension_count", $"is {layer.RotaryLength}, and the graph needs the key length, {layer.KeyLength}");
         if (layer.RotaryLength > layer.KeyLength) throw keys.Error($"{shape.Architecture}.rope.dimension_count", $"is {layer.RotaryLength}, and a head has {layer.KeyLength}");
+        if (graph.AsWideAsModel && (long)layer.HeadCount * layer.KeyLength != shape.EmbeddingLength)
+            throw keys.Error($"{shape.Architecture}.attention.key_length", $"is {layer.KeyLength}, and {layer.HeadCount} heads must be as wide as the model, {shape.EmbeddingLength}");
         string[] epsilons = [$"{shape.Architecture}.attention.layer_norm_rms_epsilon", $"{shape.Architecture}.attention.layer_norm_epsilon"];
         if (!epsilons.Any(keys.Names.Contains)) throw keys.Error(epsilons[0], "is missing");
         string type = keys.String($"{shape.Architecture}.rope.scaling.type") ?? "none";

@@ -35,6 +35,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
+        RequireWidth(architecture, reading.Shape);
         FolderTensors tensors = FolderTensors.Read(folder);
         var weights = new WeightReader(StoredWeights.Of(tensors, config), architecture.BasePrefix, StoredType(config));
         List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
@@ -90,6 +91,13 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         "float32" => TensorType.F32,
         _ => TensorType.BF16,
     };
+
+    private static void RequireWidth(Architecture architecture, ModelShape shape)
+    {
+        LayerShape layer = shape.Layers[0];
+        if (architecture.Graph.AsWideAsModel && (long)layer.HeadCount * layer.KeyLength != shape.EmbeddingLength)
+            throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {shape.EmbeddingLength}, as llama.cpp's {shape.Architecture} graph needs");
+    }
 
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
     private static void RejectUnread(WeightReader weights, Architecture architecture, ConfigReader config)
