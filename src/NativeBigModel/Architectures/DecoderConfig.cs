@@ -47,7 +47,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
     /// <summary>Whether the graph can turn a part of the heads.</summary>
     public bool PartialRotary { get; init; }
 
-    /// <summary>Whether a graph that turns whole heads, in pairs, shall turn a part of them: by frequencies told in divisors, which are zero for the rest.</summary>
+    /// <summary>Whether a graph that turns whole heads, in pairs, shall turn a part of them: the frequencies are told in divisors that leave the rest standing.</summary>
     public bool SpreadsRotary { get; init; }
 
     /// <summary>Whether the graph multiplies in <c>rope_freqs.weight</c>.</summary>
@@ -132,7 +132,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
         int kvHeads = Config.OptionalInt("num_key_value_heads", 1, heads) ?? Math.Min(heads, KvHeads ?? heads);
         if (heads % kvHeads != 0) throw Config.Error("num_key_value_heads", $"is {kvHeads} and must divide {headsKey}, {heads}");
         int? given = Config.OptionalInt("head_dim", 2, MaxExtent) ?? HeadLength;
-        if (given is null && embedding % heads != 0) throw Config.Error(headsKey, $"is {heads} and must divide the width, {embedding}");
+        if (given is null && embedding % heads != 0) throw Config.Error(headsKey, $"is {heads} and must divide hidden_size, {embedding}");
         int headLength = given ?? embedding / heads;
         string widthKey = Config.FirstOf("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner");
         int width = FeedForwardFactor == 0 ? Config.Int(widthKey, 1, MaxExtent) : Config.OptionalInt(widthKey, 1, MaxExtent) ?? checked(FeedForwardFactor * embedding);
@@ -163,7 +163,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
             .With("attention.head_count_kv", (uint)layer.KvHeadCount)
             .With("attention.key_length", (uint)layer.KeyLength)
             .With("attention.value_length", (uint)layer.ValueLength)
-            .With(LayerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", Config.OptionalFloat(Epsilon.Key, 0, 1) ?? Epsilon.Default)
+            .With(LayerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", Config.OptionalFloat(Epsilon.Key, 1e-30f, 1) ?? Epsilon.Default)
             .With("vocab_size", (uint)shape.VocabularySize);
         if (Experts is { } experts) reading.With("expert_count", (uint)experts.Count).With("expert_used_count", (uint)experts.Used);
         if (Windows is { } windows) reading.With("attention.sliding_window", (uint)windows.Tokens).With("attention.sliding_window_pattern", windows.Layers);

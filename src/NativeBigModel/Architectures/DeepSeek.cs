@@ -45,9 +45,9 @@ internal abstract class DeepSeek : Architecture
     protected ArchitectureReading Read(ConfigReader config, string modelName, (int Experts, int Used, int QueryRank, int Dense, float Scale) defaults)
     {
         int Length(string key, int byDefault) => config.OptionalInt(key, 1, DecoderConfig.MaxExtent) ?? byDefault;
-        foreach ((string key, bool unwanted) in ((string, bool)[])[("attention_bias", DecoderTensors.AttentionBias(config)), ("mlp_bias", DecoderTensors.MlpBias(config)), ("rope_interleave", !(config.OptionalBool("rope_interleave") ?? true))])
+        foreach ((string key, bool wanted) in ((string, bool)[])[("attention_bias", false), ("mlp_bias", false), ("rope_interleave", true)])
         {
-            if (unwanted) throw new UnsupportedModelException($"config.json: {key}: is not what llama.cpp's deepseek2 graph computes");
+            if ((config.OptionalBool(key) ?? wanted) != wanted) throw new UnsupportedModelException($"config.json: {key}: {!wanted} is not what llama.cpp's deepseek2 graph computes, {wanted} is");
         }
         if ((config.OptionalInt("moe_layer_freq") ?? 1) != 1) throw new UnsupportedModelException("config.json: moe_layer_freq: llama.cpp's deepseek2 graph has experts in every layer after the dense ones");
         int rank = Length("kv_lora_rank", 512), turned = Length("qk_rope_head_dim", 64), plain = Length("qk_nope_head_dim", 128), value = Length("v_head_dim", 128);

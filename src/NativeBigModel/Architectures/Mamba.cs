@@ -60,7 +60,7 @@ internal sealed class Mamba : Architecture
         return new ArchitectureReading(shape, [])
             .With("block_count", (uint)layers).With("context_length", (uint)Context).With("embedding_length", (uint)width).With("feed_forward_length", 0u)
             .With("attention.head_count", 0u).With("vocab_size", (uint)shape.VocabularySize)
-            .With("attention.layer_norm_rms_epsilon", config.OptionalFloat("layer_norm_epsilon", 0, 1) ?? 1e-5f)
+            .With("attention.layer_norm_rms_epsilon", config.OptionalFloat("layer_norm_epsilon", 1e-30f, 1) ?? 1e-5f)
             .With("ssm.conv_kernel", (uint)state.Kernel).With("ssm.inner_size", (uint)inner).With("ssm.state_size", (uint)state.StateLength).With("ssm.time_step_rank", (uint)rank);
     }
 

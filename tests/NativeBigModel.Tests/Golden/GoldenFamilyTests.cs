@@ -1,7 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using NativeBigModel.Conversion;
 using NativeBigModel.Planning;
+using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Golden;
 
@@ -69,6 +71,28 @@ public partial class GoldenFamilyTests
         if (TestFolders.Golden is null) return;
         using TempFolder folder = TestFolders.WithoutTokenizer(name);
         Assert.Contains(key, Assert.Throws<UnsupportedModelException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("gemma2", "rope.dimension_count", 16u)]
+    [InlineData("gemma3", "attention.value_length", 16u)]
+    [InlineData("gpt2", "attention.key_length", 8u)]
+    [InlineData("phi", "rope.dimension_count", 64u)]
+    [InlineData("deepseek_v3", "attention.key_length_mla", 8u)]
+    [InlineData("deepseek_v3", "attention.head_count_kv", 4u)]
+    [InlineData("deepseek_v3", "attention.kv_lora_rank", 16u)]
+    [InlineData("deepseek_v3", "leading_dense_block_count", 0u)]
+    [InlineData("mamba", "ssm.inner_size", 64u)]
+    [InlineData("mixtral", "expert_used_count", 9u)]
+    [InlineData("qwen2_moe", "expert_shared_feed_forward_length", 96u)]
+    public void A_file_that_would_break_its_graph_is_refused(string name, string key, uint value)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder folder = TestFolders.WithoutTokenizer(name), output = new();
+        ModelDefinition definition = Checkpoint.Open(folder.Path).Define(WeightType.F32);
+        definition.Metadata[$"{definition.Shape.Architecture}.{key}"] = value;
+        GgufFile.Write(output["spoilt.gguf"], definition.Metadata, definition.Tensors, null, CancellationToken.None);
+        Assert.ThrowsAny<BigModelException>(() => Checkpoint.Open(output["spoilt.gguf"]));
     }
 
     [GeneratedRegex(@"(?:KV|RS) buffer size = +([0-9.]+) MiB")]
