@@ -45,9 +45,9 @@ internal static class DecoderTensors
     /// <summary>A gated network whose gate and up projection lie together, for a graph that has them apart.</summary>
     public static readonly TensorRule[] SplitGateUp =
     [
-        new("blk.{}.ffn_gate.weight", HalfOfGateUp(0), FeedForwardIn),
-        new("blk.{}.ffn_up.weight", HalfOfGateUp(1), FeedForwardIn),
-        new("blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", FeedForwardOut),
+        new("blk.{}.ffn_gate.weight", HalfOfGateUp(0), FeedForwardIn) { Where = HasNoExperts },
+        new("blk.{}.ffn_up.weight", HalfOfGateUp(1), FeedForwardIn) { Where = HasNoExperts },
+        new("blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", FeedForwardOut) { Where = HasNoExperts },
     ];
 
     private static WeightRecipe HalfOfGateUp(int half) => ((WeightRecipe)"model.layers.{}.mlp.gate_up_proj.weight")

@@ -9,14 +9,16 @@ namespace NativeBigModel.Architectures;
 /// <param name="absentType">The type that matrices would have if their data were there.</param>
 internal sealed class WeightReader(StoredWeights weights, string prefix, TensorType absentType)
 {
+    private const int MaxRank = 4;
+
     private readonly HashSet<string> _read = new(StringComparer.Ordinal);
-    private readonly bool _bare = prefix.Length > 0 && weights.HasData && !weights.All.Any(name => name.StartsWith(prefix, StringComparison.Ordinal));
+    private readonly HashSet<string> _bare = weights.All.Any(name => name.StartsWith(prefix, StringComparison.Ordinal)) ? [] : [.. weights.All];
 
     /// <summary>The rows of a weight, whose extents must be these, innermost first.</summary>
     /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
     public TensorSource Read(string name, long[] dimensions)
     {
-        if (_bare && name.StartsWith(prefix, StringComparison.Ordinal)) name = name[prefix.Length..];
+        if (name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..])) name = name[prefix.Length..];
         _read.Add(name);
         if (!weights.HasData)
         {
@@ -38,6 +40,7 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
     // Extents of 1 say nothing, and a stack of matrices may be stored as one.
     private static bool Fits(ReadOnlySpan<long> shape, long[] dimensions)
     {
+        if (shape.Length > MaxRank) return false;
         long[] stored = [.. shape.ToArray().Where(extent => extent != 1)], wanted = [.. dimensions.Reverse().Where(extent => extent != 1)];
         return stored.AsSpan().SequenceEqual(wanted)
             || (wanted.Length == 3 && stored.Length == 2 && stored[0] == wanted[0] * wanted[1] && stored[1] == wanted[2]);

@@ -52,8 +52,8 @@ internal static class GgufShape
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             Tensors = [.. tensors],
         };
-        GgufTensors.Check(keys, shape);
         CheckExperts(keys, shape);
+        GgufTensors.Check(keys, shape);
         if (family is not null) CheckHeads(keys, shape, family.Graph);
         GgufVocabulary.Check(keys, shape.VocabularySize);
         return shape;

@@ -34,15 +34,14 @@ internal static class GgufTensors
 
     private static Dictionary<string, (long[] Dimensions, bool Required)> Expected(Architecture family, ModelShape shape)
     {
-        // A tensor is always there if every family that the graph serves has it in every configuration; of several recipes each configuration has one.
-        List<Dictionary<string, (long[], bool)>> maps =
-        [
-            .. ArchitectureRegistry.All.Where(other => other.Name == family.Name).Select(other => other.Tensors.ExpandAll(shape).GroupBy(tensor => tensor.Gguf, StringComparer.Ordinal)
-                .ToDictionary(recipes => recipes.Key, recipes => (recipes.First().Dimensions, recipes.Count() > 1 || recipes.First().Rule.When is null), StringComparer.Ordinal)),
-        ];
         Dictionary<string, (long[] Dimensions, bool Required)> expected = new(StringComparer.Ordinal);
-        foreach ((string name, (long[] dimensions, _)) in maps.SelectMany(map => map))
-            expected[name] = (dimensions, maps.TrueForAll(map => map.TryGetValue(name, out (long[], bool Always) tensor) && tensor.Always));
+        foreach (Architecture other in ArchitectureRegistry.All.Where(other => other.Name == family.Name && other != family))
+        {
+            foreach (MappedTensor tensor in other.Tensors.ExpandAll(shape)) expected[tensor.Gguf] = (tensor.Dimensions, false);
+        }
+        // What the graph must have is what its own family always has; of several recipes for a tensor each configuration has one.
+        foreach (IGrouping<string, MappedTensor> recipes in family.Tensors.ExpandAll(shape).GroupBy(tensor => tensor.Gguf, StringComparer.Ordinal))
+            expected[recipes.Key] = (recipes.First().Dimensions, recipes.Count() > 1 || recipes.First().Rule.When is null);
         foreach (string name in (string[])["rope_freqs", "rope_factors_long", "rope_factors_short"]) expected[$"{name}.weight"] = ([shape.Layers[0].RotaryLength / 2], false);
         foreach (TensorSpec fused in shape.Tensors.Where(tensor => tensor.Name.Contains(".attn_qkv.", StringComparison.Ordinal))) ReplaceByFused(expected, shape, fused);
         return expected;
