@@ -8,12 +8,13 @@
 
 namespace {
 
-// --- buffer: addresses without memory, until the commit points the tensors to their slots
+// --- buffer: addresses without memory, until the commit points the tensors to their slots or into the arena
 
 struct reservation {
     nbm_device * device;
     void       * base;
     size_t       size;
+    bool         shared;
 };
 
 reservation & reserved(ggml_backend_buffer_t buffer) { return *(reservation *) buffer->context; }
@@ -39,6 +40,7 @@ ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tenso
         streamed.tensor = tensor;
         streamed.bytes  = ggml_nbytes(tensor);
         streamed.size   = ggml_backend_buft_get_alloc_size(ggml_backend_dev_buffer_type(device.inner), tensor);
+        streamed.shared = reserved(buffer).shared;
         device.tensors.push_back(streamed);
     }
     return GGML_STATUS_SUCCESS;
@@ -57,7 +59,11 @@ void buffer_clear(ggml_backend_buffer_t, uint8_t) {}
 
 nbm_device & device_of(ggml_backend_buffer_type_t buft) { return *(nbm_device *) buft->context; }
 
-const char * buft_name(ggml_backend_buffer_type_t buft) { return device_of(buft).name.c_str(); }
+// llama.cpp tells buffer types apart by their names.
+const char * buft_name(ggml_backend_buffer_type_t buft) {
+    const nbm_device & device = device_of(buft);
+    return (buft == &device.shared_buft ? device.shared_name : device.name).c_str();
+}
 
 ggml_backend_buffer_t buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
     void * base = (void *) nbm::files::alignment; // of an empty buffer, as a load without allocation makes: aligned, not null, never read
@@ -76,7 +82,7 @@ ggml_backend_buffer_t buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
     table.set_tensor    = buffer_set;
     table.get_tensor    = buffer_get;
     table.clear         = buffer_clear;
-    return ggml_backend_buffer_init(buft, table, new reservation{&device_of(buft), base, size}, size);
+    return ggml_backend_buffer_init(buft, table, new reservation{&device_of(buft), base, size, buft == &device_of(buft).shared_buft}, size);
 }
 
 size_t buft_alignment(ggml_backend_buffer_type_t buft) { return ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device_of(buft).inner)); }
@@ -85,7 +91,7 @@ size_t buft_alloc_size(ggml_backend_buffer_type_t buft, const ggml_tensor * tens
     return ggml_backend_buft_get_alloc_size(ggml_backend_dev_buffer_type(device_of(buft).inner), tensor);
 }
 
-bool buft_is_host(ggml_backend_buffer_type_t) { return false; }
+bool buft_is_host(ggml_backend_buffer_type_t buft) { return buft == &device_of(buft).shared_buft; }
 
 // --- stream
 
@@ -117,6 +123,10 @@ void backend_get_async(ggml_backend_t backend, const ggml_tensor * tensor, void 
 
 bool backend_copy_async(ggml_backend_t source, ggml_backend_t target, const ggml_tensor * from, ggml_tensor * to) {
     ggml_backend_t inner = inner_of(target);
+    if (ggml_backend_buffer_is_host(from->buffer)) {
+        nbm::courier * courier = target->guid == &s_guid ? wrapped(target).device->courier.get() : nullptr;
+        return courier != nullptr && courier->bring(from->data, to, inner);
+    }
     return inner->iface.cpy_tensor_async != nullptr && inner->iface.cpy_tensor_async(inner_of(source), inner, from, to);
 }
 
@@ -183,11 +193,12 @@ ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_
 ggml_backend_buffer_type_t device_host_buft(ggml_backend_dev_t device) { return ggml_backend_dev_host_buffer_type(device_of(device).inner); }
 
 bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor * op) {
-    return device_of(device).options.computes != 0 && ggml_backend_dev_supports_op(device_of(device).inner, op);
+    const nbm_device & of = device_of(device);
+    return of.options.computes != 0 && of.takes(op) && ggml_backend_dev_supports_op(of.inner, op);
 }
 
 bool device_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft) {
-    return buft == &device_of(device).stream_buft || ggml_backend_dev_supports_buft(device_of(device).inner, buft);
+    return buft == &device_of(device).stream_buft || buft == &device_of(device).shared_buft || ggml_backend_dev_supports_buft(device_of(device).inner, buft);
 }
 
 bool device_offload_op(ggml_backend_dev_t device, const ggml_tensor * op) { return ggml_backend_dev_offload_op(device_of(device).inner, op); }
@@ -254,7 +265,7 @@ ggml_backend_device nbm::make_handle(nbm_device * device) {
     return {table, &s_reg, device};
 }
 
-ggml_backend_buffer_type nbm::make_stream_buft(nbm_device * device) {
+static ggml_backend_buffer_type make_buft(nbm_device * device) {
     ggml_backend_buffer_type_i table = {};
     table.get_name       = buft_name;
     table.alloc_buffer   = buft_alloc;
@@ -263,3 +274,6 @@ ggml_backend_buffer_type nbm::make_stream_buft(nbm_device * device) {
     table.is_host        = buft_is_host;
     return {table, &device->handle, device};
 }
+
+ggml_backend_buffer_type nbm::make_stream_buft(nbm_device * device) { return make_buft(device); }
+ggml_backend_buffer_type nbm::make_shared_buft(nbm_device * device) { return make_buft(device); }

@@ -29,15 +29,20 @@ struct nbm_device {
     // Computes a graph with `compute`, an instance of the wrapped device, streaming what it needs. Throws nbm::failure.
     ggml_status run(ggml_backend_t compute, ggml_cgraph * graph);
 
+    // Whether the device, and not the CPU, computes an operation: one with shared weights only for a large batch.
+    bool takes(const ggml_tensor * op) const;
+
     void fail(const std::string & text);
 
     const ggml_backend_dev_t inner;
     const nbm_options        options;
     const std::string        name;
+    const std::string        shared_name;
     ggml_backend_device      handle;
     ggml_backend_buffer_type stream_buft;
+    ggml_backend_buffer_type shared_buft;
 
-    std::vector<nbm::streamed_tensor> tensors; // of the stream buffer type, until commit
+    std::vector<nbm::streamed_tensor> tensors; // of both buffer types, until commit
     mutable std::mutex                error_lock;
     std::string                       last_error;
 
@@ -47,24 +52,41 @@ struct nbm_device {
     std::vector<nbm::slot>          slots;
     std::unique_ptr<nbm::arena>     ram;
     std::unique_ptr<nbm::transport> transport;
+    std::unique_ptr<nbm::courier>   courier; // null where the device has none
     uint64_t                        file_bytes = 0;
     size_t                          slot_bytes = 0;
 
 private:
-    int  group_of(const ggml_tensor * node) const;
-    void allocate_slots(size_t size);
-    void prime();
+    // How many graphs of one pass use a group: known once another group was needed after it.
+    struct usage {
+        int graphs = 0;
+        int known  = 0;
+    };
 
-    nbm::files                                   files;
-    ggml_context                               * views = nullptr;
-    std::unordered_map<const ggml_tensor *, int> group_by_tensor;
-    std::unordered_set<ggml_backend_buffer_t>    slot_buffers;
-    std::mutex                                   computing; // contexts of one model take turns
-    bool                                         primed = false;
+    int         group_of(const ggml_tensor * node) const;
+    void        place_tensors();
+    void        allocate_slots();
+    void        prime();
+    void        leave(bool with_shared);
+    void        hold(int group, ggml_backend_t compute);
+    ggml_status compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const;
+
+    nbm::files                                                   files;
+    ggml_context                                               * views         = nullptr;
+    ggml_backend_buffer_t                                        shared_buffer = nullptr; // the arena, as the CPU sees it
+    std::unordered_map<const ggml_tensor *, std::pair<int, int>> place_by_tensor;         // its group, and its number in it
+    std::unordered_set<ggml_backend_buffer_t>                    our_buffers;
+    std::mutex                                                   computing; // contexts of one model take turns
+    bool                                                         primed = false;
+    std::vector<usage>                                           usages;
+    int                                                          held   = -1;      // the group that computing has awaited and not left
+    int                                                          left   = -1;      // the last one that it left
+    ggml_backend_t                                               holder = nullptr; // for whose computing it is held
 };
 
 namespace nbm {
 // The tables that make an nbm_device a ggml device, in backend.cpp.
 ggml_backend_device      make_handle(nbm_device * device);
 ggml_backend_buffer_type make_stream_buft(nbm_device * device);
+ggml_backend_buffer_type make_shared_buft(nbm_device * device);
 } // namespace nbm

@@ -31,11 +31,30 @@ public:
     // Returns when work given to `compute` from now on finds the group in its slot. Throws the failure of its load.
     virtual void await(int group, ggml_backend_t compute) = 0;
 
-    // Work given to `compute` so far is the last that reads the group before another may take its slot.
-    virtual void release(int group, ggml_backend_t compute) = 0;
+    // Work given to `compute` so far reads the group: until it is done no other may take the slot. Meant again with every graph that uses it.
+    virtual void mark(int group, ggml_backend_t compute) = 0;
+
+    // Nothing given after the last mark reads the group.
+    virtual void release(int group) = 0;
 
     virtual void add_stats(nbm_stats & stats) const = 0;
 };
+
+// Brings the small tensors that layers computed on the CPU leave behind. A copy engine would have them wait behind the layers that stream.
+class courier {
+public:
+    virtual ~courier() = default;
+
+    // Copies host memory into a tensor on the device, after the work given to `compute` and before what will be given. The memory may be changed as soon as
+    // this returns. False, and nothing done, where it cannot.
+    virtual bool bring(const void * from, ggml_tensor * to, ggml_backend_t compute) = 0;
+
+    // Tensors brought so far.
+    virtual uint64_t carried() const = 0;
+};
+
+// Null where the device has none: then the device's own copies serve.
+std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner);
 
 std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,
                                                   const uint8_t * arena, const files & files, bool allow_unpinned);

@@ -102,15 +102,19 @@ public:
         }
     }
 
-    void release(int index, ggml_backend_t compute) override {
+    void mark(int index, ggml_backend_t compute) override {
         state & of = states[groups[index].slot];
         if (asynchronous) {
             ggml_backend_event_record(of.done, compute);
+            std::lock_guard<std::mutex> lock(mutex);
+            of.recorded = true;
         }
+    }
+
+    void release(int index) override {
         {
             std::lock_guard<std::mutex> lock(mutex);
-            of.in_use   = false;
-            of.recorded = asynchronous;
+            states[groups[index].slot].in_use = false;
         }
         changed.notify_all();
     }

@@ -45,6 +45,7 @@ nbm_status nbm_device_create(ggml_backend_device * inner, const nbm_options * op
 
 ggml_backend_device      * nbm_device_handle(nbm_device * device) { return &device->handle; }
 ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device) { return &device->stream_buft; }
+ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * device) { return &device->shared_buft; }
 
 nbm_status nbm_device_bind_file(nbm_device * device, const ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size) {
     return guarded(error, error_size, [&] { device->bind_file(tensor, path, offset); });
@@ -75,6 +76,9 @@ void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
     stats->pinned     = device->ram && device->ram->pinned();
     if (device->transport) {
         device->transport->add_stats(*stats);
+    }
+    if (device->courier) {
+        stats->carried = device->courier->carried();
     }
 }
 

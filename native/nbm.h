@@ -1,10 +1,12 @@
 // The C ABI of the streaming plug-in: the only header that anything outside native/ knows.
 //
-// An nbm_device wraps one ggml device (CPU, CUDA, Vulkan, ...) for one model. llama.cpp is given the wrapping device in place of the real one and the
-// "stream" buffer type for the weights that shall not stay on it. Those weights keep their bytes in a store, pinned memory or ranges of files, and pass
-// through a small ring of slots on the device while the graph is computed. Order of calls:
+// An nbm_device wraps one ggml device (CPU, CUDA, Vulkan, ...) for one model. llama.cpp is given the wrapping device in place of the real one and two
+// buffer types for the weights that shall not stay on it. Weights of the "stream" type keep their bytes in a store, pinned memory or ranges of files, and
+// pass through a small ring of slots on the device while the graph is computed. Weights of the "shared" type rest in the same pinned memory: the CPU
+// computes with them there, and batches of nbm_options.shared_batch tokens or more are computed by the device, to which they are streamed like the others.
+// Order of calls:
 //
-//     nbm_device_create -> build the model on nbm_device_handle and nbm_device_stream_buft -> nbm_device_bind_file for what stays on disk
+//     nbm_device_create -> build the model on nbm_device_handle and the two buffer types -> nbm_device_bind_file for what stays on disk
 //     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest -> nbm_device_start -> contexts, any number -> free contexts and model
 //     -> nbm_device_destroy
 //
@@ -41,6 +43,7 @@ typedef struct nbm_options {
     uint32_t ring;           // slots; at least 2, so that one is filled while another is used
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
+    uint32_t shared_batch;   // tokens from which the device computes with shared weights; 0 for never
 } nbm_options;
 
 // Since the start. Times are of the host's clock.
@@ -56,15 +59,17 @@ typedef struct nbm_stats {
     uint64_t bytes_from_file;
     uint64_t load_ns;         // time that the loader spent reading and enqueueing
     uint64_t wait_ns;         // time that computing waited for a group
+    uint64_t carried;         // activations brought from host memory without the device's copy engine
 } nbm_stats;
 
 NBM_API nbm_status nbm_device_create(struct ggml_backend_device * inner, const nbm_options * options, nbm_device ** device, char * error, size_t error_size);
 
-// What llama.cpp gets. Both belong to the nbm_device.
+// What llama.cpp gets. All belong to the nbm_device.
 NBM_API struct ggml_backend_device      * nbm_device_handle(nbm_device * device);
 NBM_API struct ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device);
+NBM_API struct ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * device);
 
-// The bytes of a tensor in the stream buffer type stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
+// The bytes of a tensor in the stream buffer type (not the shared one) stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
 NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size);
 
 // Groups the tensors by layer, allocates the ring and the host store, and points every tensor to its slot.

@@ -1,8 +1,10 @@
 #include "ring.h"
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 namespace nbm {
 
@@ -13,15 +15,34 @@ static std::pair<int, std::string> order_of(const char * name) {
         return {layer, "blk." + std::to_string(layer)};
     }
     std::string text = name;
-    return text.rfind("output", 0) == 0 ? std::make_pair(INT32_MAX, std::string("output")) : std::make_pair(-1, text);
+    return text.rfind("output", 0) == 0 ? std::make_pair(INT_MAX, std::string("output")) : std::make_pair(-1, text);
+}
+
+// The next group after `from`, round the ring, that passes through the same slot.
+static int successor(const std::vector<group> & groups, int from, bool with_shared) {
+    const int count = (int) groups.size();
+    for (int step = 1; step <= count; step++) {
+        const int candidate = (from + step) % count;
+        if (groups[candidate].slot == groups[from].slot && (with_shared || !groups[candidate].shared)) {
+            return candidate;
+        }
+    }
+    return -1;
 }
 
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int slots, size_t alignment) {
-    std::map<std::pair<int, std::string>, group> ordered;
+    // The parts of a layer stand in the order of their first tensors.
+    std::map<std::tuple<int, std::string, bool>, size_t> first;
+    for (size_t i = 0; i < tensors.size(); i++) {
+        auto [layer, name] = order_of(tensors[i].tensor->name);
+        first.emplace(std::make_tuple(layer, name, tensors[i].shared), i);
+    }
+    std::map<std::tuple<int, std::string, size_t>, group> ordered;
     for (const streamed_tensor & tensor : tensors) {
-        auto    key = order_of(tensor.tensor->name);
-        group & to  = ordered[key];
-        to.name     = key.second;
+        auto [layer, name] = order_of(tensor.tensor->name);
+        group & to = ordered[std::make_tuple(layer, name, first.at(std::make_tuple(layer, name, tensor.shared)))];
+        to.name    = name;
+        to.shared  = tensor.shared;
         to.tensors.push_back(tensor);
     }
     std::vector<group> groups;
@@ -32,10 +53,16 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int
         }
         groups.push_back(std::move(item));
     }
-    const int count = (int) groups.size();
-    for (int i = 0; i < count; i++) {
-        groups[i].slot = i % slots;
-        groups[i].next = i + slots < count ? i + slots : i % slots;
+    slots = std::min(slots, (int) groups.size());
+    // Streamed groups take the slots in turn. A shared one takes the slot that was left longest ago, which the streamed groups around it do not need yet.
+    int streamed = 0, before = 0;
+    for (group & one : groups) {
+        one.slot = one.shared ? (before + slots - 1) % slots : streamed++ % slots;
+        before   = one.slot;
+    }
+    for (int i = 0; i < (int) groups.size(); i++) {
+        groups[i].next             = groups[i].shared ? -1 : successor(groups, i, false);
+        groups[i].next_with_shared = successor(groups, i, true);
     }
     return groups;
 }

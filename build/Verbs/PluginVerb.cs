@@ -42,8 +42,8 @@ internal static class PluginVerb
         string engine = new EngineFetcher(pins, Path.Combine(root, Platform.Rid), new Npm(), Console.Out).Fetch(Platform.Rid, "cpu");
         string headers = GgmlHeaders.Fetch(pins, Path.Combine(root, "any"));
         string build = Path.Combine(output, "build");
-        Command.Run("cmake", Purpose, "-S", Path.Combine(Repository.Root, "native"), "-B", build,
-            $"-DNBM_GGML_SOURCE={headers}", $"-DNBM_ENGINE={engine}", $"-DNBM_SANITIZE={(sanitize ? "ON" : "OFF")}");
+        Command.Run("cmake", Purpose, ["-S", Path.Combine(Repository.Root, "native"), "-B", build,
+            $"-DNBM_GGML_SOURCE={headers}", $"-DNBM_ENGINE={engine}", $"-DNBM_SANITIZE={(sanitize ? "ON" : "OFF")}", .. CudaToolkit.Options(Repository.Artifacts)]);
         Command.Run("cmake", Purpose, "--build", build, "--target", target, "--parallel");
         return (build, engine);
     }

@@ -45,32 +45,42 @@ std::vector<float> values(int seed, size_t count) {
 // Two matrices and a bias a layer, and an output outside the layers.
 struct chain {
     ggml_context              * weights = nullptr;
+    ggml_context              * shared  = nullptr; // of every second layer, where there is a type for them
     std::vector<ggml_tensor *>  tensors;
-    ggml_backend_buffer_t       buffer = nullptr;
+    ggml_backend_buffer_t       buffer = nullptr, shared_buffer = nullptr;
 
-    explicit chain(ggml_backend_buffer_type_t buft) {
+    explicit chain(ggml_backend_buffer_type_t buft, ggml_backend_buffer_type_t shared_buft = nullptr) {
         weights = ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
+        shared  = shared_buft == nullptr ? weights : ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
         for (int layer = 0; layer < layers; layer++) {
-            add("blk." + std::to_string(layer) + ".up.weight", width);
-            add("blk." + std::to_string(layer) + ".down.weight", width);
-            add("blk." + std::to_string(layer) + ".bias", 0);
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".up.weight", width);
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".down.weight", width);
+            add(weights, "blk." + std::to_string(layer) + ".bias", 0);
         }
-        add("output.weight", width);
+        add(weights, "output.weight", width);
         buffer = ggml_backend_alloc_ctx_tensors_from_buft(weights, buft);
         require(buffer != nullptr, "the weights could not be allocated");
         ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+        if (shared_buft != nullptr) {
+            shared_buffer = ggml_backend_alloc_ctx_tensors_from_buft(shared, shared_buft);
+            require(shared_buffer != nullptr, "the shared weights could not be allocated");
+        }
     }
 
     ~chain() {
         ggml_backend_buffer_free(buffer);
+        ggml_backend_buffer_free(shared_buffer);
+        if (shared != weights) {
+            ggml_free(shared);
+        }
         ggml_free(weights);
     }
 
     chain(const chain &) = delete;
     chain & operator=(const chain &) = delete;
 
-    void add(const std::string & name, int second) {
-        ggml_tensor * tensor = second > 0 ? ggml_new_tensor_2d(weights, GGML_TYPE_F32, width, second) : ggml_new_tensor_1d(weights, GGML_TYPE_F32, width);
+    void add(ggml_context * context, const std::string & name, int second) {
+        ggml_tensor * tensor = second > 0 ? ggml_new_tensor_2d(context, GGML_TYPE_F32, width, second) : ggml_new_tensor_1d(context, GGML_TYPE_F32, width);
         ggml_set_name(tensor, name.c_str());
         tensors.push_back(tensor);
     }
@@ -155,8 +165,8 @@ struct streamed {
     nbm_device * device = nullptr;
     char         error[512] = "";
 
-    explicit streamed(uint32_t ring) {
-        nbm_options options = {ring, 1, 1};
+    explicit streamed(uint32_t ring, uint32_t shared_batch = 0) {
+        nbm_options options = {ring, 1, 1, shared_batch};
         require(nbm_device_create(cpu(), &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }
@@ -201,6 +211,37 @@ void placement(uint32_t ring, const std::function<bool(size_t)> & on_disk) {
     }
 }
 
+// Weights that the CPU reads where they rest, and the device streams for a batch that is large enough.
+void shared_weights(uint32_t ring) {
+    const auto expected = resident();
+    streamed   stream(ring, rows);
+    chain      model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+    require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+    for (size_t i = 0; i < model.tensors.size(); i++) {
+        void * memory = nbm_device_tensor_bytes(stream.device, model.tensors[i]);
+        require(memory != nullptr, "everything rests in memory");
+        auto bytes = model.bytes_of(i);
+        std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
+    }
+    require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+    for (size_t i = 0; i < model.tensors.size(); i++) {
+        const bool resting = model.tensors[i]->data == nbm_device_tensor_bytes(stream.device, model.tensors[i]);
+        require(resting == (i < layers * 3 && i / 3 % 2 == 1 && i % 3 != 2), std::string(model.tensors[i]->name) + ": only shared weights are computed with where they rest");
+    }
+    ggml_context * context = ggml_init({ggml_tensor_overhead() * 8, nullptr, true});
+    for (int batch : {1, rows - 1, rows}) {
+        ggml_tensor * product = ggml_mul_mat(context, model.tensors[3], ggml_new_tensor_2d(context, GGML_TYPE_F32, width, batch));
+        require(ggml_backend_dev_supports_op(nbm_device_handle(stream.device), product) == (batch >= rows), "the device takes batches of " + std::to_string(rows));
+        require(ggml_backend_dev_supports_op(cpu(), product), "the CPU takes every batch");
+    }
+    ggml_free(context);
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    for (int pass = 0; pass < 3; pass++) {
+        require(compute(model, backend) == expected, "pass " + std::to_string(pass) + " differs from the resident chain");
+    }
+    ggml_backend_free(backend);
+}
+
 void truncated_file() {
     const auto  expected = resident();
     streamed    stream(2);
@@ -227,7 +268,7 @@ void missing_file() {
 }
 
 void wrong_order() {
-    nbm_options  options = {1, 1, 1};
+    nbm_options  options = {1, 1, 1, 0};
     nbm_device * device  = nullptr;
     char         error[256];
     require(nbm_device_create(cpu(), &options, &device, error, sizeof error) == NBM_INVALID, "a ring of one slot");
@@ -317,6 +358,7 @@ int main(int count, char ** arguments) {
         tests.push_back({"all in memory" + with, [ring] { placement(ring, [](size_t) { return false; }); }});
         tests.push_back({"all in a file" + with, [ring] { placement(ring, [](size_t) { return true; }); }});
         tests.push_back({"tensors in turn" + with, [ring] { placement(ring, [](size_t i) { return i % 2 == 0; }); }});
+        tests.push_back({"shared weights" + with, [ring] { shared_weights(ring); }});
         tests.push_back({"layers in turn" + with, [ring] { placement(ring, [](size_t i) { return i / 3 % 2 == 0; }); }});
     }
     tests.push_back({"a file cut short fails and recovers", truncated_file});

@@ -16,12 +16,16 @@ internal sealed class PlacementOptions
 
     private readonly Option<string> _offload = new("--offload")
     {
-        Description = "Layers beyond the GPUs: cpu computes them, stream brings them from memory as they are needed, disk from disk. stream and disk without --max-memory stream every layer",
-        HelpName = "cpu|stream|disk",
+        Description = "Layers beyond the GPUs: cpu computes them, stream brings them from memory as they are needed, hybrid does both at once, disk streams from disk. stream and disk without --max-memory stream every layer",
+        HelpName = "cpu|stream|hybrid|disk",
         DefaultValueFactory = _ => "cpu",
     };
 
     private readonly Option<int> _ring = new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
+
+    private readonly Option<double> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes", HelpName = "0..1", DefaultValueFactory = _ => new PlanOptions().CpuShare };
+
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU; every core unless given", HelpName = "N" };
 
     private readonly Option<string?> _offloadFolder = new("--offload-folder") { Description = "Where tensors that stay on disk are written if the checkpoint has them in another layout or type", HelpName = "DIR" };
 
@@ -42,6 +46,8 @@ internal sealed class PlacementOptions
         }
         command.Add(_offload);
         command.Add(_ring);
+        command.Add(_cpuShare);
+        command.Add(_threads);
         command.Add(_offloadFolder);
     }
 
@@ -54,6 +60,8 @@ internal sealed class PlacementOptions
             MaxMemory = parsed.GetValue(_maxMemory) is { } limits ? MemoryLimits.Parse(limits) : null,
             Offload = OneOf("--offload", parsed.GetRequiredValue(_offload), Enum.GetValues<OffloadMode>()),
             RingSlots = parsed.GetValue(_ring),
+            CpuShare = parsed.GetValue(_cpuShare),
+            Threads = parsed.GetValue(_threads),
             OffloadFolder = parsed.GetValue(_offloadFolder),
         };
         return _choosesCache

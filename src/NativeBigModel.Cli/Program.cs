@@ -15,6 +15,7 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
     PlanCommand.Create(),
     ConvertCommand.Create(),
     RunCommand.Create(),
+    BenchCommand.Create(),
     TokenizeCommand.Create(),
     DetokenizeCommand.Create(),
     LogitsCommand.Create(),

@@ -42,6 +42,7 @@ internal static class InspectCommand
             shape.VocabularySize,
             shape.ContextLength,
             checkpoint.HasWeights,
+            checkpoint.Quantization,
             Files = Files(checkpoint),
             Types = Types(shape).ToDictionary(type => type.Name, type => new { type.Tensors, type.Bytes }),
             checkpoint.Notes,
@@ -57,6 +58,7 @@ internal static class InspectCommand
         Row("format", $"{checkpoint.Format}, {Files(checkpoint).Count()} file(s){(checkpoint.HasWeights ? "" : ", no weights here")}");
         Row("architecture", shape.Architecture);
         Row("parameters", $"{shape.ParameterCount:N0} in {shape.Tensors.Length} tensors, {ByteSize.Format(shape.WeightBytes)}");
+        if (checkpoint.Quantization is { } quantization) Row("stored", $"{quantization}; in the types below unless --type names another");
         Row("types", string.Join(", ", Types(shape).Select(type => $"{type.Name} {ByteSize.Format(type.Bytes)}")));
         Row("layers", $"{shape.Layers.Length}, width {shape.EmbeddingLength}, feed-forward {layer.FeedForwardLength}");
         Row("attention", $"{layer.HeadCount} heads of {layer.KeyLength}, {layer.KvHeadCount} key/value heads");

@@ -18,12 +18,12 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
     /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
     public TensorSource Read(string name, long[] dimensions)
     {
-        if (name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..])) name = name[prefix.Length..];
+        name = Stored(name);
         _read.Add(name);
         if (!weights.HasData)
         {
             if (!weights.Names(name)) throw new CheckpointException(weights.IndexName, name, "is missing, and the configuration needs it");
-            return new AbsentSource(weights.IndexName, dimensions.Length == 1 ? TensorType.F32 : absentType, Product(dimensions.AsSpan()[1..]), dimensions[0]);
+            return new AbsentSource(weights.IndexName, dimensions.Length == 1 ? TensorType.F32 : weights.AbsentType(name, dimensions[0]) ?? absentType, Product(dimensions.AsSpan()[1..]), dimensions[0]);
         }
         StoredWeight stored = weights.Find(name) ?? throw new CheckpointException(weights.IndexName, name, "is missing, and the configuration needs it");
         if (!Fits(stored.Shape.AsSpan(), dimensions))
@@ -31,11 +31,16 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
         return stored.Source;
     }
 
+    /// <summary>Whether the rows of each of a weight's matrices are the other way round than in transformers' parameter.</summary>
+    public bool StandsTransposed(string name) => weights.Find(Stored(name)) is { Transposed: true };
+
     /// <summary>The weights that nothing asked for.</summary>
     public IEnumerable<string> Unread() => weights.All.Where(name => !_read.Contains(name));
 
     /// <summary>The file that holds a weight.</summary>
     public string FileOf(string name) => weights.FileOf(name);
+
+    private string Stored(string name) => name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
 
     // Extents of 1 say nothing, and a stack of matrices may be stored as one.
     private static bool Fits(ReadOnlySpan<long> shape, long[] dimensions)

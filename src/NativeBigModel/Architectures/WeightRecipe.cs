@@ -108,8 +108,10 @@ internal abstract record WeightRecipe
     {
         public override IEnumerable<string> Patterns => Inner.Patterns;
 
-        public override TensorSource Open(WeightReader weights, Place place, long[] dimensions) =>
-            new TransposedSource(Inner.Open(weights, place, [dimensions[1], dimensions[0], .. dimensions.Skip(2)]), dimensions[0]);
+        // A quantised weight may stand this way already.
+        public override TensorSource Open(WeightReader weights, Place place, long[] dimensions) => Inner is NamedWeight named && weights.StandsTransposed(place.Fill(named.Name))
+            ? named.Open(weights, place, dimensions)
+            : new TransposedSource(Inner.Open(weights, place, [dimensions[1], dimensions[0], .. dimensions.Skip(2)]), dimensions[0]);
     }
 
     private sealed record Experts(WeightRecipe Inner) : WeightRecipe

@@ -8,7 +8,7 @@ namespace NativeBigModel;
 /// <summary>The file formats a checkpoint may have.</summary>
 public enum CheckpointFormat
 {
-    /// <summary>A folder with config.json, safetensors files and tokenizer files.</summary>
+    /// <summary>A folder with config.json, weights in safetensors or PyTorch files, and tokenizer files.</summary>
     HuggingFace,
     /// <summary>A GGUF file, or the parts of a split one.</summary>
     Gguf,
@@ -34,6 +34,9 @@ public abstract class Checkpoint
 
     /// <summary>What a user should know about how the checkpoint was read, one sentence each.</summary>
     public IReadOnlyList<string> Notes { get; }
+
+    /// <summary>How the files hold quantised weights, such as <c>GPTQ, 4 bits, groups of 128</c>; null where ggml has the files' own types.</summary>
+    public virtual string? Quantization => null;
 
     /// <summary>Whether the weights are there, and not only the configuration that describes them.</summary>
     public bool HasWeights => StoredTensors.Count > 0;

@@ -9,4 +9,8 @@ namespace NativeBigModel;
 /// <param name="File">Full path of the file.</param>
 /// <param name="Offset">Where the data begins in it, in bytes.</param>
 /// <param name="Bytes">Length of the data.</param>
-public sealed record StoredTensor(string Name, string DataType, ImmutableArray<long> Shape, string File, long Offset, long Bytes);
+public sealed record StoredTensor(string Name, string DataType, ImmutableArray<long> Shape, string File, long Offset, long Bytes)
+{
+    /// <summary>Whether a matrix lies column by column, as the transposed views in PyTorch's files do.</summary>
+    public bool ColumnMajor { get; init; }
+}

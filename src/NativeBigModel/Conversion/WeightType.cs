@@ -92,4 +92,12 @@ public static class WeightTypes
         WeightType.BF16 => 32,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
     };
+
+    /// <summary>The value of <c>general.file_type</c> for a model whose tensors keep types of their own: that of the type which holds most elements.</summary>
+    internal static uint FileTypeOf(IEnumerable<TensorSpec> tensors)
+    {
+        TensorType most = tensors.GroupBy(tensor => tensor.Type, tensor => tensor.Elements).MaxBy(group => group.Sum())!.Key;
+        // llama.h, LLAMA_FTYPE_MOSTLY_MXFP4_MOE: a type that no WeightType is made of.
+        return most == TensorType.MXFP4 ? 38 : Enum.GetValues<WeightType>().First(type => type.BaseType() == most).FileType();
+    }
 }

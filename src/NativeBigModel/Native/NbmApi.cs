@@ -12,6 +12,7 @@ internal struct NbmOptions
     public uint Ring;
     public uint AllowUnpinned;
     public uint Computes;
+    public uint SharedBatch;
 }
 
 /// <summary>nbm_stats.</summary>
@@ -29,6 +30,7 @@ internal struct NbmStats
     public ulong BytesFromFile;
     public ulong LoadNs;
     public ulong WaitNs;
+    public ulong Carried;
 }
 
 /// <summary>native/nbm.h: the streaming plug-in.</summary>
@@ -44,6 +46,9 @@ internal static unsafe partial class NbmApi
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_stream_buft")]
     internal static partial GgmlBackendBufferType* NbmDeviceStreamBuft(NbmDeviceHandle device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_shared_buft")]
+    internal static partial GgmlBackendBufferType* NbmDeviceSharedBuft(NbmDeviceHandle device);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_bind_file", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial NbmStatus NbmDeviceBindFile(NbmDeviceHandle device, GgmlTensor* tensor, string path, ulong offset, byte* error, nuint errorSize);

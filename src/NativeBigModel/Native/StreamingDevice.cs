@@ -28,6 +28,9 @@ internal sealed unsafe class StreamingDevice
     /// <summary>The buffer type of the weights that stream.</summary>
     public GgmlBackendBufferType* BufferType => NbmApi.NbmDeviceStreamBuft(Handle);
 
+    /// <summary>The buffer type of the weights that the CPU computes where they rest, and the device for large batches.</summary>
+    public GgmlBackendBufferType* SharedBufferType => NbmApi.NbmDeviceSharedBuft(Handle);
+
     public NbmStats Stats
     {
         get
@@ -41,11 +44,12 @@ internal sealed unsafe class StreamingDevice
     /// <param name="inner">A ggml_backend_dev_t.</param>
     /// <param name="ring">Slots, at least 2.</param>
     /// <param name="computes">Whether it computes, or is only a place for weights and caches.</param>
-    public static StreamingDevice Create(nint inner, int ring, bool computes = true)
+    /// <param name="sharedBatch">Tokens from which it computes with shared weights; 0 for never.</param>
+    public static StreamingDevice Create(nint inner, int ring, bool computes = true, int sharedBatch = 0)
     {
         StreamingLibrary.Load();
         NbmDeviceHandle? handle = null;
-        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1, Computes = computes ? 1u : 0 };
+        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch };
         Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
         return new StreamingDevice(handle!);
     }

@@ -33,6 +33,9 @@ internal sealed class DeviceLedger(MemoryLimits limits)
         return null;
     }
 
+    /// <summary>Whether a GPU has room for this much more.</summary>
+    public bool HasRoom(string device, long bytes) => Find(device).Total + bytes <= LimitOf(device);
+
     /// <summary>Host memory, if it has this much room besides <paramref name="reserved"/> bytes that must stay free for later.</summary>
     public string? TryHost(long bytes, long reserved) =>
         limits.Host is { } limit && Find(DeviceName.Host).Total + bytes + reserved <= limit ? DeviceName.Host : null;

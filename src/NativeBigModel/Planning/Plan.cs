@@ -38,6 +38,9 @@ public sealed record Plan
     /// <summary>Slots of the ring, where some layers are streamed.</summary>
     public int RingSlots { get; init; }
 
+    /// <summary>Threads of the CPU; null for as many as suit the machine.</summary>
+    public int? Threads { get; init; }
+
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them, or null.</summary>
     public string? OffloadFolder { get; init; }
 
@@ -47,8 +50,8 @@ public sealed record Plan
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder)
-            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder)
+        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
+            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan());
 
@@ -57,7 +60,10 @@ public sealed record Plan
 }
 
 /// <summary>Where one layer lives.</summary>
-/// <param name="Name"><c>input</c> (the token embedding), <c>blk.N</c>, or <c>output</c> (final norm and output projection).</param>
+/// <param name="Name">
+/// <c>input</c> (the token embedding), <c>blk.N</c>, or <c>output</c> (final norm and output projection). In a hybrid plan <c>blk.N.ffn</c> is the layer's
+/// feed-forward network (or its routed experts) and <c>blk.N</c> the rest of the layer.
+/// </param>
 /// <param name="Device">The <see cref="DeviceName"/> where its weights rest.</param>
 /// <param name="ComputeDevice">The <see cref="DeviceName"/> that computes it and holds its keys and values.</param>
 /// <param name="Streamed">Whether its weights pass through the ring of the computing device.</param>

@@ -9,6 +9,11 @@ public enum OffloadMode
     Stream,
     /// <summary>They stay on disk and are streamed from there.</summary>
     Disk,
+    /// <summary>
+    /// They rest in host memory; the CPU computes <see cref="PlanOptions.CpuShare"/> of them, feed-forward networks, while the rest is streamed to the last GPU.
+    /// Prompts stream all of them. What host memory cannot hold is streamed from disk.
+    /// </summary>
+    Hybrid,
 }
 
 /// <summary>What to plan for.</summary>
@@ -19,6 +24,12 @@ public sealed record PlanOptions
 
     /// <summary>Tokens of a prompt that are computed together.</summary>
     public const int DefaultBatchSize = 512;
+
+    // What ggml's thread pool takes (ggml.h, GGML_MAX_N_THREADS).
+    internal const int MaxThreads = 512;
+
+    /// <summary>Tokens from which a hybrid plan's GPU computes everything and the CPU nothing.</summary>
+    internal const int SharedBatchSize = 32;
 
     /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
     public const int StreamingBatchSize = 2048;
@@ -46,6 +57,15 @@ public sealed record PlanOptions
 
     /// <summary>Slots of the ring through which layers are streamed: one is computed from while the others are filled.</summary>
     public int RingSlots { get; init; } = 3;
+
+    /// <summary>
+    /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1: its speed at reading weights over that of
+    /// itself and the link together. Assumed, not measured.
+    /// </summary>
+    public double CpuShare { get; init; } = 0.5;
+
+    /// <summary>Threads of the CPU; null for every core, less one for the loader where layers are streamed and there are more than two.</summary>
+    public int? Threads { get; init; }
 
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them; null where none may be written.</summary>
     public string? OffloadFolder { get; init; }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>Decides where every layer lives. Pure: the same shape, machine and options give the same plan.</summary>
@@ -25,12 +27,16 @@ public static class Planner
         MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
         List<Item> items = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.DefaultBatchSize)];
         List<Item> streamedItems = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.StreamingBatchSize)];
-        bool streamAll = options.MaxMemory is null && options.Offload != OffloadMode.Cpu;
+        // Hybrid needs two that compute: with the CPU alone it is tried, like streaming, on every layer, and is plain CPU offload within limits.
+        OffloadMode mode = options.Offload == OffloadMode.Hybrid && limits.Gpus.IsEmpty && options.MaxMemory is not null ? OffloadMode.Cpu : options.Offload;
+        bool streamAll = options.MaxMemory is null && (mode is OffloadMode.Stream or OffloadMode.Disk || (mode == OffloadMode.Hybrid && limits.Gpus.IsEmpty));
 
         // A ring takes room that layers could have, so it is there only if some layer must stream.
-        Placement placement = Placement.Resident(limits, options.Offload, streamAll, items)
-            ?? Placement.Streaming(limits, options.Offload, streamAll, RingBytes(streamedItems, options.RingSlots), streamedItems);
-        bool streams = placement.Layers.Any(layer => layer.Streamed);
+        (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) =
+            Placement.Resident(limits, mode, streamAll, items) is { } resident ? (resident.Layers, resident.Devices)
+            : mode == OffloadMode.Hybrid ? HybridPlacement.Place(limits, streamAll, [.. streamedItems.Take(1), .. Parts(model, streamedItems), .. streamedItems.TakeLast(1)], options)
+            : Streaming(Placement.Streaming(limits, mode, streamAll, RingBytes(streamedItems, options.RingSlots), streamedItems));
+        bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
         return new Plan
         {
             Model = model.Name,
@@ -39,13 +45,19 @@ public static class Planner
             KvType = options.KvType,
             FlashAttention = options.FlashAttention,
             BatchSize = options.BatchSize ?? (streams ? PlanOptions.StreamingBatchSize : PlanOptions.DefaultBatchSize),
-            Layers = [.. placement.Layers],
-            Devices = placement.Devices,
+            Layers = [.. layers],
+            Devices = devices,
             WeightBytes = model.WeightBytes,
             RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
+            Threads = options.Threads,
         };
+
+        static (List<LayerPlacement>, ImmutableArray<DevicePlan>) Streaming(Placement placement) => (placement.Layers, placement.Devices);
     }
+
+    /// <summary>Bytes of a slot for tensors of this many, each already rounded up to the alignment.</summary>
+    internal static long SlotBytes(long bytes) => bytes == 0 ? 0 : bytes + Alignment;
 
     private static int ContextLength(ModelShape model, PlanOptions options)
     {
@@ -58,6 +70,8 @@ public static class Planner
         }
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
+        if (options.CpuShare is not (>= 0 and <= 1)) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
+        if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");
         if (asked < 1 || asked > model.ContextLength) throw new InvalidOptionException($"context {asked}: this model is defined for 1 to {model.ContextLength} tokens");
@@ -78,9 +92,22 @@ public static class Planner
         yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
     }
 
+    // Each layer without its feed-forward part, and that part.
+    private static IEnumerable<Item> Parts(ModelShape model, List<Item> items)
+    {
+        ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
+        for (int i = 0; i < model.Layers.Length; i++)
+        {
+            List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)];
+            Item layer = items[i + 1];
+            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), SlotBytes = layer.SlotBytes - SlotBytes(part) };
+            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, SlotBytes(part), 0);
+        }
+    }
+
     private static long Sum(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => tensor.Bytes);
 
     private static long SlotBytes(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment);
 
-    private static long RingBytes(List<Item> items, int slots) => checked(slots * (items.Max(item => item.SlotBytes) + Alignment));
+    private static long RingBytes(List<Item> items, int slots) => checked(slots * SlotBytes(items.Max(item => item.SlotBytes)));
 }

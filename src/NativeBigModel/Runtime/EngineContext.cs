@@ -48,8 +48,8 @@ internal sealed unsafe class EngineContext : IDisposable
         parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
-        parameters.NThreads = Environment.ProcessorCount;
-        parameters.NThreadsBatch = Environment.ProcessorCount;
+        parameters.NThreads = plan.Threads ?? DefaultThreads(plan);
+        parameters.NThreadsBatch = parameters.NThreads;
         var abort = (int*)NativeMemory.AllocZeroed(sizeof(int));
         parameters.AbortCallback = &ShouldAbort;
         parameters.AbortCallbackData = abort;
@@ -79,6 +79,9 @@ internal sealed unsafe class EngineContext : IDisposable
             tokens = tokens[count..];
         }
     }
+
+    /// <summary>Returns when what was appended has been computed; a GPU may still be at work until then.</summary>
+    public void Wait() => LlamaContextApi.LlamaSynchronize(_handle);
 
     /// <summary>Computes a few tokens and the logits of each: at most what one call may return. Gives the number of tokens taken.</summary>
     public int AppendWithLogits(ReadOnlySpan<int> tokens, CancellationToken cancel)
@@ -120,6 +123,9 @@ internal sealed unsafe class EngineContext : IDisposable
         }
         Used += tokens.Length;
     }
+
+    // ggml's threads wait for each other by spinning: one that shares its core with the loader holds up all of them.
+    private static int DefaultThreads(Plan plan) => plan.Streams && Environment.ProcessorCount > 2 ? Environment.ProcessorCount - 1 : Environment.ProcessorCount;
 
     // A layer that could not be streamed is the cause; what llama.cpp says of the failed graph is not.
     private EngineException Failure(string what, long since) =>

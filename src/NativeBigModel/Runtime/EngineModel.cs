@@ -71,13 +71,16 @@ internal sealed unsafe class EngineModel : IDisposable
     private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
-        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[2];
+        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[3];
         fixed (nint* devices = placement.Devices)
         fixed (float* split = placement.TensorSplit)
-        fixed (byte* pattern = placement.StreamedTensors)
+        fixed (byte* streamed = placement.StreamedTensors)
+        fixed (byte* shared = placement.SharedTensors)
         {
-            overrides[0] = new() { Pattern = pattern, Buft = placement.Streaming is { } streaming ? streaming.BufferType : null };
-            overrides[1] = default;
+            int count = 0;
+            if (streamed is not null) overrides[count++] = new() { Pattern = streamed, Buft = placement.Streaming!.BufferType };
+            if (shared is not null) overrides[count++] = new() { Pattern = shared, Buft = placement.Streaming!.SharedBufferType };
+            overrides[count] = default;
             parameters.Devices = (GgmlBackendDevice**)devices;
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
@@ -91,7 +94,8 @@ internal sealed unsafe class EngineModel : IDisposable
     private static List<Target> Commit(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
-        List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec)))];
+        bool split = plan.Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+        List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec, split)))];
         Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
         foreach (Target target in bound)
         {
@@ -102,8 +106,9 @@ internal sealed unsafe class EngineModel : IDisposable
         return [.. targets.Except(bound).Select(target => target with { Bytes = (nint)streaming.Bytes(target.Address) })];
     }
 
-    private static string LayerName(TensorSpec tensor) =>
-        tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
+    private static string LayerName(TensorSpec tensor, bool split) =>
+        split && FeedForwardPart.Holds(tensor) ? FeedForwardPart.Of(tensor.Layer)
+        : tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
     {

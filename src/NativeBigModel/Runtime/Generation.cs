@@ -12,6 +12,7 @@ internal sealed class Generation(EngineContext context, Tokenizer tokenizer, Gen
         context.Clear();
         long started = Stopwatch.GetTimestamp();
         context.Append(prompt, cancel);
+        context.Wait();
         TimeSpan prefill = Stopwatch.GetElapsedTime(started);
         long decoding = Stopwatch.GetTimestamp();
         using var sampler = new TokenSampler(options, tokenizer.TokenCount, context.Length);

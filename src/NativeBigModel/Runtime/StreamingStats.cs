@@ -14,12 +14,13 @@ namespace NativeBigModel;
 /// <param name="BytesFromFile">Bytes brought from disk.</param>
 /// <param name="LoadTime">Time that the loader spent reading and handing copies to the device.</param>
 /// <param name="WaitTime">Time that computing waited for a group.</param>
+/// <param name="Carried">Activations that went from the CPU to the device beside its copy engine.</param>
 public sealed record StreamingStats(
-    int Groups, long RingBytes, long HostBytes, bool Pinned, long FileBytes, long StagingBytes, long Loads, long BytesFromHost, long BytesFromFile, TimeSpan LoadTime, TimeSpan WaitTime)
+    int Groups, long RingBytes, long HostBytes, bool Pinned, long FileBytes, long StagingBytes, long Loads, long BytesFromHost, long BytesFromFile, TimeSpan LoadTime, TimeSpan WaitTime, long Carried)
 {
     private const long NanosecondsPerTick = 100;
 
     internal static StreamingStats Of(NbmStats stats) => new(
         (int)stats.Groups, (long)stats.RingBytes, (long)stats.RamBytes, stats.Pinned != 0, (long)stats.FileBytes, (long)stats.StagingBytes, (long)stats.Loads,
-        (long)stats.BytesFromRam, (long)stats.BytesFromFile, TimeSpan.FromTicks((long)stats.LoadNs / NanosecondsPerTick), TimeSpan.FromTicks((long)stats.WaitNs / NanosecondsPerTick));
+        (long)stats.BytesFromRam, (long)stats.BytesFromFile, TimeSpan.FromTicks((long)stats.LoadNs / NanosecondsPerTick), TimeSpan.FromTicks((long)stats.WaitNs / NanosecondsPerTick), (long)stats.Carried);
 }

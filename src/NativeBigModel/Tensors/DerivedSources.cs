@@ -14,7 +14,8 @@ internal abstract class DerivedSource(TensorSource inner, TensorType type, long 
 {
     protected TensorSource Inner { get; } = inner;
 
-    public override TensorType StoredType => Inner.StoredType;
+    // Rows that are not whole blocks stay floats.
+    public override TensorType StoredType => Columns % Inner.StoredType.BlockSize() == 0 ? Inner.StoredType : TensorType.F16;
 
     public override IEnumerable<string> Files => Inner.Files;
 }
@@ -26,6 +27,8 @@ internal sealed class PickedRows(TensorSource inner, long rows, RowMap from) : D
     private const int ReadAhead = 64 * 1024;
 
     public override long RowsTogether => Inner.RowsTogether;
+
+    public override TensorSource As(TensorType type) => Inner.As(type) is var same && same == Inner ? this : new PickedRows(same, Rows, from);
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
     {
@@ -59,9 +62,21 @@ internal sealed class PickedRows(TensorSource inner, long rows, RowMap from) : D
 internal sealed class StackedSource(IReadOnlyList<TensorSource> parts)
     : DerivedSource(parts[0], parts[0].Type, parts[0].Rows * parts.Count, parts[0].Columns)
 {
+    // Elements that are whole blocks of every type.
+    private const int WholeBlocks = 256;
+
     public override long RowsTogether => Inner.RowsTogether;
 
+    // The widest of those that the parts have, so that none loses more than alone.
+    public override TensorType StoredType { get; } = parts.Select(part => part.StoredType).MaxBy(type => type.RowBytes(WholeBlocks));
+
     public override IEnumerable<string> Files => parts.SelectMany(part => part.Files);
+
+    public override TensorSource As(TensorType type)
+    {
+        TensorSource[] same = [.. parts.Select(part => part.As(type))];
+        return same.SequenceEqual(parts) || same.Any(part => part.Type != same[0].Type) ? this : new StackedSource(same);
+    }
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
     {

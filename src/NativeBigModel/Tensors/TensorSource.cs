@@ -17,8 +17,11 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
 
     public long RowBytes => Type.RowBytes(Columns);
 
-    /// <summary>The type that the checkpoint keeps the values in, where they are computed from it in another.</summary>
+    /// <summary>The type that the tensor has in a model kept as it is stored: its own, or where ggml has no such type, the one that loses least for its size.</summary>
     public virtual TensorType StoredType => Type;
+
+    /// <summary>The tensor for a model in which it has this type: itself, or rows that are of the type already where the file's need only be laid out anew.</summary>
+    public virtual TensorSource As(TensorType type) => this;
 
     /// <summary>Rows that cost little more to read together than one alone.</summary>
     public virtual long RowsTogether => 1;
@@ -78,8 +81,14 @@ internal sealed class UniformSource(float value, long rows, long columns) : Tens
 }
 
 /// <summary>A tensor of which only the shape is known, because the checkpoint's data is not there.</summary>
-internal sealed class AbsentSource(string name, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
+/// <param name="name">The file that names it.</param>
+/// <param name="type">The type that it would have in a model kept as it is stored.</param>
+/// <param name="rows">Its rows.</param>
+/// <param name="columns">Its columns.</param>
+internal sealed class AbsentSource(string name, TensorType type, long rows, long columns) : TensorSource(type.IsQuantized() ? TensorType.F32 : type, rows, columns)
 {
+    public override TensorType StoredType => type;
+
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         throw new CheckpointException(name, "data", "the checkpoint holds no weight files, only a configuration");
 }

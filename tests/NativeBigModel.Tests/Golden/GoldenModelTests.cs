@@ -10,7 +10,11 @@ public class GoldenModelTests
     private const double LeastMargin = 0.01;
 
     private static readonly string[] s_cases =
-        ["llama2", "llama3", "llama_tied", "llama_q256", "llama_sharded", "llama_bf16", "llama_fp16", "llama_yarn", "llama_linear", "mistral", "qwen2", "qwen3"];
+    [
+        "llama2", "llama3", "llama_tied", "llama_q256", "llama_sharded", "llama_bf16", "llama_fp16", "llama_yarn", "llama_linear", "mistral", "qwen2", "qwen3",
+        "llama_bin", "llama_bin1", "llama_bin_legacy",
+        "llama_fp8", "llama_fp8_tensor", "llama_bnb4", "llama_bnb8", "llama_gptq4", "llama_gptq4_actorder", "llama_awq4",
+    ];
 
     public static TheoryData<string, bool> Cases
     {

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using NativeBigModel.Tests.Quantization;
 
 namespace NativeBigModel.Tests.Hostile;
 
@@ -14,6 +15,18 @@ public class FuzzTests
 
     private static readonly string[] s_texts =
         ["NaN", "-1", "1e400", "-0", "1e999999", "99999999999999999999", "\\ud800", "null", "[]", "{}", "\"", "[[[[[[[[", "true", "0.5", "..", "/", "\\u0000", "\u001b[2J", "\n"];
+
+    private static readonly Dictionary<string, (QuantizedSamples Sample, TensorType Kept)> s_quantized = new()
+    {
+        ["GPTQ"] = (QuantizedSamples.Gptq(), TensorType.Q4_1),
+        ["GPTQ in the order of activations"] = (QuantizedSamples.Gptq(anyOrder: true), TensorType.F32),
+        ["AWQ"] = (QuantizedSamples.Awq(), TensorType.Q4_1),
+        ["NF4"] = (QuantizedSamples.Nf4(), TensorType.F32),
+        ["int8"] = (QuantizedSamples.Int8(), TensorType.F32),
+        ["FP8"] = (QuantizedSamples.Fp8(), TensorType.F32),
+        ["MXFP4"] = (QuantizedSamples.MxFp4(), TensorType.MXFP4),
+        ["packed integers"] = (QuantizedSamples.Packed(zeros: true), TensorType.Q4_1),
+    };
 
     [Theory]
     [InlineData("config.json", 600)]
@@ -44,6 +57,36 @@ public class FuzzTests
         byte[] file = sentencePiece ? TinyCheckpoint.SentencePieceGguf : TinyCheckpoint.Gguf;
         using var folder = new HostileFolder(new Dictionary<string, byte[]> { ["model.gguf"] = file });
         Damage("model.gguf", file, folder.In("model.gguf"), folder.In("model.gguf"), count);
+    }
+
+    [Theory]
+    [InlineData(false, 400)]
+    [InlineData(true, 400)]
+    public void Damage_to_a_PyTorch_file(bool legacy, int count)
+    {
+        byte[] file = legacy ? TorchFiles.Legacy(TorchSamples.Tensors()) : TorchFiles.Zip(TorchSamples.Tensors());
+        using var folder = new HostileFolder(TorchSamples.Files(new() { ["pytorch_model.bin"] = file }));
+        Damage("pytorch_model.bin", file, folder.In("pytorch_model.bin"), folder.Path, count);
+    }
+
+    public static TheoryData<string> Quantized() => [.. s_quantized.Keys];
+
+    [Theory]
+    [MemberData(nameof(Quantized))]
+    public void Damage_to_a_quantised_weight(string name)
+    {
+        (QuantizedSamples sample, TensorType kept) = s_quantized[name];
+        using var folder = new TempFolder();
+        sample.Write(folder);
+        string file = folder["model.safetensors"];
+        byte[] valid = File.ReadAllBytes(file);
+        for (int seed = 1; seed <= 250; seed++)
+        {
+            File.WriteAllBytes(file, Spoil(valid, new Random(seed)));
+            Exception? error = Record.Exception(() => sample.ReadWritten(folder, kept, out _));
+            Assert.True(error is null or CheckpointException or UnsupportedModelException, $"{name}, seed {seed}: {error}");
+            if (error is not null) Refusal.Line(error.Message);
+        }
     }
 
     private static void Damage(string name, byte[] valid, string file, string checkpoint, int count)

@@ -10,6 +10,8 @@ public class StreamingTests(Capitals capitals)
 
     private static readonly string[] s_models = ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"];
 
+    private static readonly GenerateOptions s_few = Capitals.Greedy with { MaxNewTokens = 8 };
+
     public static TheoryData<string, OffloadMode, int> Placements
     {
         get
@@ -29,6 +31,40 @@ public class StreamingTests(Capitals capitals)
         using TempFolder folder = Write(model, layers: 7);
         float[] expected = await Logits(folder, Exact());
         Assert.Equal(expected, await Logits(folder, Exact() with { MaxMemory = null, Offload = mode, RingSlots = ring, OffloadFolder = folder["offload"] }));
+    }
+
+    [Theory]
+    [MemberData(nameof(Hybrids))]
+    public async Task Hybrid_logits_are_those_of_the_same_device_without_streaming_bit_for_bit(string model, double share, int ring)
+    {
+        using TempFolder folder = Write(model, layers: 7);
+        int[] prompt = [.. s_ids, .. s_ids, .. s_ids]; // long enough that shared layers stream
+        await using BigModel resident = await BigModel.LoadAsync(folder.Path, Exact());
+        await using BigModel hybrid = await BigModel.LoadAsync(folder.Path, Exact() with { MaxMemory = null, Offload = OffloadMode.Hybrid, CpuShare = share, RingSlots = ring });
+        int onCpu = hybrid.Plan.Layers.Count(layer => layer is { Streamed: false, ComputeDevice: DeviceName.Host } && layer.Name.EndsWith(".ffn", StringComparison.Ordinal));
+        Assert.InRange(onCpu, share < 0.5 ? 1 : 3, share < 0.5 ? 3 : 7);
+        // One call for the prompt, then a token at a time; and again, after the ring has been left in the other order.
+        for (int round = 0; round < 2; round++)
+        {
+            foreach (int[] ids in (int[][])[s_ids, prompt])
+                Assert.Equal((await Capitals.Run(resident, ids, s_few)).Ids, (await Capitals.Run(hybrid, ids, s_few)).Ids);
+            Assert.Equal(await Capitals.Logits(resident, prompt), await Capitals.Logits(hybrid, prompt));
+        }
+        // A token brings what streams and not what the CPU computes.
+        long before = hybrid.Streaming!.BytesFromHost, streamed = hybrid.Plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+        await Capitals.Run(hybrid, s_ids[..1], Capitals.Greedy with { MaxNewTokens = 40 });
+        Assert.InRange(hybrid.Streaming.BytesFromHost - before, 1, 42 * streamed);
+    }
+
+    public static TheoryData<string, double, int> Hybrids
+    {
+        get
+        {
+            var data = new TheoryData<string, double, int>();
+            foreach (string model in s_models)
+                foreach ((double share, int ring) in ((double, int)[])[(0.25, 2), (0.5, 3), (1, 5)]) data.Add(model, share, ring);
+            return data;
+        }
     }
 
     [Theory]

@@ -19,11 +19,13 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly Vocabulary? _vocabulary;
     private readonly Lazy<TextPreparation?> _preparation;
 
-    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, Architecture architecture, ArchitectureReading reading,
+    private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
-        (_architecture, _reading, _sources, _vocabulary, _preparation) =
-        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
+        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+
+    public override string? Quantization { get; }
 
     internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
 
@@ -37,12 +39,13 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         RequireWidth(architecture, reading.Shape);
         FolderTensors tensors = FolderTensors.Read(folder);
-        var weights = new WeightReader(StoredWeights.Of(tensors, config), architecture.BasePrefix, StoredType(config));
+        StoredWeights stored = StoredWeights.Of(tensors, config);
+        var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
         List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
             .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
         RejectUnread(weights, architecture, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
-        return new(folder, tensors, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
+        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
@@ -52,26 +55,20 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         foreach ((string name, float[] values) in _reading.Constants)
             stored.Add((new TensorSpec(name, [values.Length], TensorType.F32), new ConstantSource(values)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
-        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
+        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
         Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, stored[0].Stored.Type, vocabulary), tensors);
+        return new(shape, Metadata(type, shape, vocabulary), tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, TensorType embeddingType, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, ModelShape shape, Vocabulary? vocabulary)
     {
-        WeightType named = type != WeightType.AsStored ? type : embeddingType switch
-        {
-            TensorType.F16 => WeightType.F16,
-            TensorType.BF16 => WeightType.BF16,
-            _ => WeightType.F32,
-        };
         var metadata = new GgufMetadata
         {
             ["general.architecture"] = _architecture.Name,
             ["general.type"] = "model",
             ["general.name"] = _reading.Shape.Name,
-            ["general.file_type"] = named.FileType(),
+            ["general.file_type"] = type == WeightType.AsStored ? WeightTypes.FileTypeOf(shape.Tensors) : type.FileType(),
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;

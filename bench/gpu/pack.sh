@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Makes artifacts/gpu: everything that bench/gpu/run.sh needs on a machine with an NVIDIA GPU, the CUDA toolkit, CMake and Python with torch, and no .NET.
+#   bench/gpu/pack.sh [LIBGGML_CUDA.xz]      a ggml-cuda built for the GPU at hand, in place of the packaged one
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=artifacts/gpu
+rm -rf "$out" && mkdir -p "$out/engine"
+dotnet publish src/NativeBigModel.Cli -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
+dotnet run --project build -- engine --kind cuda --rid linux-x64 >/dev/null
+cp artifacts/engine/linux-x64/cuda-*/*.so "$out/engine/" 2>/dev/null || true
+cp -rL artifacts/engine/any/headers-*/ggml "$out/ggml"
+if [ $# -gt 0 ]; then
+  xz -dc "$1" > "$out/engine/libggml-cuda.so"
+fi
+rm -f "$out"/engine/libllama-common.so "$out"/engine/libggml-cpu-{x64,sse42,sandybridge,ivybridge,piledriver,cannonlake,cascadelake,cooperlake,alderlake}.so # what no server needs
+tar -C "$out" -cf - nbm engine ggml | xz -T0 -9 > "$out.tar.xz"
+rm -rf "$out" && mkdir "$out" && mv "$out.tar.xz" "$out/gpu.tar.xz"
+ls -l "$out"

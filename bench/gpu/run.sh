@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Figures from a GPU. Wants artifacts/gpu/gpu.tar.xz (bench/gpu/pack.sh); builds the plug-in with the machine's own nvcc.
+#   bench/gpu/run.sh SET...      the sets are the functions below; each line printed is one measurement
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+export LD_LIBRARY_PATH=/usr/local/cuda/targets/x86_64-linux/lib
+work=${NBM_WORK:-/dev/shm/nbm}
+mkdir -p "$work"
+
+if [ ! -e "$work/engine/libnbm.so" ]; then
+  tar -C "$work" -xf artifacts/gpu/gpu.tar.xz
+  cmake -S native -B "$work/build" -DNBM_GGML_SOURCE="$work" -DNBM_ENGINE="$work/engine" -DCMAKE_CUDA_ARCHITECTURES=90 >"$work/build.log" 2>&1 &&
+    cmake --build "$work/build" --target nbm --parallel >>"$work/build.log" 2>&1 && cp "$work/build/libnbm.so" "$work/engine/" || { tail -30 "$work/build.log"; exit 1; }
+fi
+export NBM_ENGINE_PATH=$work/engine
+nbm=$work/nbm/nbm
+
+model() { # NAME LAYERS WIDTH FFN HEADS KV VOCAB TYPE
+  [ -e "$work/$1.gguf" ] || python3 bench/gpu/make_model.py "$work/$1.gguf" "${@:2}" >/dev/null
+}
+model_7b() { model 7b 32 4096 11008 32 32 32000 f16; }
+model_moe() { model moe 32 4096 14336 32 8 32000 q4_0 8 2; } # Mixtral-8x7B's shape
+model_70b() { model 70b 80 8192 28672 64 8 32000 q4_0; }
+
+bench() { # FILE LABEL OPTIONS...
+  local file=$1 label=$2; shift 2
+  timeout 200 "$nbm" bench "$file" --json "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label $*" || head -c 400 "$work/err"
+}
+
+link() { python3 bench/gpu/link.py; }
+
+hybrid_70b() {
+  model_70b
+  local file=$work/70b.gguf
+  for share in 0.40 0.48 0.56; do bench "$file" 70b --max-memory 0=3GiB,cpu=60GiB --offload hybrid --cpu-share $share --context 1024 --rounds 2; done
+  bench "$file" 70b --max-memory 0=3GiB,cpu=60GiB --offload hybrid --cpu-share 0.48 --context 1024 --rounds 1 --threads 12
+  bench "$file" 70b --max-memory 0=3GiB,cpu=60GiB --offload hybrid --cpu-share 0.48 --context 1024 --rounds 1 --ring 4
+  bench "$file" 70b --max-memory 0=3GiB,cpu=60GiB --offload hybrid --cpu-share 1 --context 1024 --rounds 1
+}
+
+hybrid_7b() {
+  model_7b
+  local file=$work/7b.gguf
+  for share in 0.45 0.55 0.65; do bench "$file" 7b --max-memory 0=2GiB,cpu=30GiB --offload hybrid --cpu-share $share --context 1024 --rounds 2; done
+}
+
+stream() {
+  model_7b
+  model_70b
+  bench "$work/7b.gguf" 7b --max-memory 0=6GiB,cpu=30GiB --offload stream --context 4096 --prompt 512,2048 --rounds 2 --ring 3
+  bench "$work/70b.gguf" 70b --max-memory 0=6GiB,cpu=60GiB --offload stream --context 4096 --prompt 512,2048 --rounds 1
+}
+
+moe() {
+  model_moe
+  local file=$work/moe.gguf
+  bench "$file" moe --max-memory 0=40GiB,cpu=60GiB --context 1024 --rounds 1
+  bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload stream --context 1024 --rounds 1
+  for share in 0.8 1; do bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload hybrid --cpu-share $share --context 1024 --rounds 1; done
+  bench "$file" moe --max-memory 0=6GiB,cpu=60GiB --offload cpu --context 1024 --rounds 1
+  rm "$file"
+}
+
+# What the link and the CPU reach at the same time: stock CPU decoding while pinned copies run.
+together() {
+  model_70b
+  python3 bench/gpu/link.py 45 &
+  sleep 4
+  bench "$work/70b.gguf" "70b beside pinned copies" --max-memory cpu=60GiB --context 1024 --prompt 8 --tokens 8 --rounds 2 --threads 15
+  wait
+  bench "$work/70b.gguf" 70b --max-memory cpu=60GiB --context 1024 --prompt 8 --tokens 8 --rounds 1
+}
+
+resident() {
+  model_7b
+  model_70b
+  bench "$work/7b.gguf" 7b --max-memory 0=60GiB --context 4096 --prompt 512,2048 --rounds 2
+  bench "$work/70b.gguf" 70b --max-memory 0=60GiB --context 4096 --prompt 512,2048 --rounds 1
+}
+
+bits() {
+  model_7b
+  local ids; ids=$(seq -s, 1 64)
+  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/a" --max-memory 0=60GiB
+  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/b" --max-memory 0=6GiB,cpu=60GiB --offload stream
+  cmp "$work/a" "$work/b" && echo "7b: streamed logits are the resident ones, bit for bit"
+}
+
+sanitizer() {
+  for tool in memcheck racecheck; do
+    compute-sanitizer --tool $tool "$nbm" run samples/capitals-llama --prompt "The capital of France is" --max-new-tokens 6 --temperature 0 --max-memory 0=6MiB,cpu=1GiB --offload hybrid --context 256 2>&1 | tail -3
+  done
+}
+
+for set in "$@"; do "$set"; done

@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Spectre.Console;
+
+namespace NativeBigModel.Cli.Commands;
+
+/// <summary>Loads once and times prompts and tokens, again and again, as they go with the placement at hand.</summary>
+internal static class BenchCommand
+{
+    private sealed record Round(int Prompt, double PrefillS, double DecodeSPerToken, double StreamedBytesPerToken);
+
+    public static Command Create()
+    {
+        Argument<string> path = CommonOptions.Path();
+        var prompt = new Option<string>("--prompt") { Description = "Lengths of prompts, in tokens", HelpName = "512,2048", DefaultValueFactory = _ => "512" };
+        var tokens = new Option<int>("--tokens") { Description = "Tokens to generate after each prompt", HelpName = "N", DefaultValueFactory = _ => 16 };
+        var rounds = new Option<int>("--rounds") { Description = "Times that each is measured, after one that is not", HelpName = "N", DefaultValueFactory = _ => 3 };
+        var placement = new PlacementOptions();
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("bench", "Load a model and time prompts and tokens") { path, prompt, tokens, rounds };
+        placement.AddTo(command);
+        command.Add(json);
+        command.SetGuardedAction(async (parsed, cancel) =>
+        {
+            int[] lengths = CommonOptions.ParseIds("--prompt", parsed.GetRequiredValue(prompt));
+            if (lengths.Length == 0 || lengths.Any(length => length < 1)) throw new InvalidOptionException("--prompt: a prompt has at least 1 token");
+            (int count, int times) = (parsed.GetValue(tokens), parsed.GetValue(rounds));
+            if (count < 2) throw new InvalidOptionException($"--tokens: {count}; at least 2 are needed to time one");
+            if (times < 1) throw new InvalidOptionException($"--rounds: {times}; at least 1 is needed");
+            long started = Stopwatch.GetTimestamp();
+            using var progress = new ProgressLine("loading");
+            await using BigModel model = await BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed), progress, cancel).ConfigureAwait(false);
+            progress.Dispose();
+            double load = Stopwatch.GetElapsedTime(started).TotalSeconds;
+            var measured = new List<Round>();
+            for (int round = 0; round <= times; round++)
+            {
+                foreach (int length in lengths)
+                {
+                    Round one = await MeasureAsync(model, length, count, cancel).ConfigureAwait(false);
+                    if (round > 0) measured.Add(one);
+                }
+            }
+            if (parsed.GetValue(json)) Json.Print(new { LoadS = load, Rounds = measured, model.Streaming, Plan = PlanJson.Of(model.Plan) });
+            else Print(load, lengths, measured);
+        });
+        return command;
+    }
+
+    private static async Task<Round> MeasureAsync(BigModel model, int length, int count, CancellationToken cancel)
+    {
+        int vocabulary = model.Tokenizer.TokenCount;
+        int[] prompt = [.. Enumerable.Range(0, length).Select(i => (int)(i * 7919L % vocabulary))];
+        var options = new GenerateOptions { Temperature = 0, MaxNewTokens = count, IgnoreEndOfGeneration = true };
+        GenerationStep? last = null;
+        long before = 0;
+        await foreach (GenerationStep step in model.GenerateAsync(prompt, options, cancel).ConfigureAwait(false))
+        {
+            if (last is null) before = Streamed(model);
+            last = step;
+        }
+        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(model) - before) / (count - 1));
+    }
+
+    private static long Streamed(BigModel model) => model.Streaming is { } stats ? stats.BytesFromHost + stats.BytesFromFile : 0;
+
+    private static void Print(double load, int[] lengths, List<Round> rounds)
+    {
+        Terminal.Console.MarkupLineInterpolated($"loaded in {load:0.00} s");
+        var table = new Table().Border(TableBorder.Rounded);
+        foreach (string name in (string[])["prompt", "s", "tokens/s", "s/token", "tokens/s", "streamed GB/s"]) table.AddColumn(new TableColumn(name).RightAligned());
+        foreach (int length in lengths)
+        {
+            List<Round> of = [.. rounds.Where(round => round.Prompt == length)];
+            double prefill = Median(of.Select(round => round.PrefillS)), decode = Median(of.Select(round => round.DecodeSPerToken)), bytes = Median(of.Select(round => round.StreamedBytesPerToken));
+            table.AddRow($"{length}", $"{prefill:0.000}", $"{length / prefill:0.0}", $"{decode:0.0000}", $"{1 / decode:0.00}", bytes > 0 ? $"{bytes / decode / 1e9:0.0}" : "-");
+        }
+        Terminal.Console.Write(table);
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[sorted.Length / 2] + sorted[(sorted.Length - 1) / 2]) / 2;
+    }
+}

@@ -1,0 +1,24 @@
+using System.Text.RegularExpressions;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// The part of a layer that a hybrid plan may give to the CPU: the products of its feed-forward network, or of its routed experts. It is most of a layer's
+/// bytes, needs no keys and values, and one vector goes in and one comes out.
+/// </summary>
+internal static partial class FeedForwardPart
+{
+    /// <summary>llama.cpp's names behind <c>blk.N.</c>, as a regular expression.</summary>
+    public const string Names = "ffn_(gate|up|down|gate_up)(_exps)?\\.";
+
+    /// <summary>The name of a layer's part in a plan.</summary>
+    public static string Of(int layer) => $"blk.{layer}.ffn";
+
+    /// <summary>The layer of such a name, or null where it names something else.</summary>
+    public static string? LayerOf(string name) => name.StartsWith("blk.", StringComparison.Ordinal) && name.EndsWith(".ffn", StringComparison.Ordinal) ? name[..^".ffn".Length] : null;
+
+    public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
+
+    [GeneratedRegex("^blk\\.[0-9]+\\." + Names)]
+    private static partial Regex Tensor();
+}

@@ -1,0 +1,106 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// The link and the CPU at once. The last GPU keeps what it has room for, attention before feed-forward networks; of what is left the CPU computes a share of
+/// the feed-forward networks where they rest, spread evenly, while everything between them streams. Prompts stream all of it.
+/// </summary>
+internal sealed class HybridPlacement
+{
+    private readonly MemoryLimits _limits;
+    private readonly bool _streamAll;
+    private readonly double _cpuShare;
+    private readonly int _ringSlots;
+    private readonly DeviceLedger _devices;
+    private readonly string _target;
+    private readonly Dictionary<string, string> _gpuOf = []; // of the items that stay on a GPU
+    private long _left; // bytes that did not find room on a GPU so far
+    private long _onCpu; // of these, what the CPU computes
+
+    private HybridPlacement(MemoryLimits limits, bool streamAll, PlanOptions options)
+    {
+        (_limits, _streamAll, _cpuShare, _ringSlots, _devices) = (limits, streamAll, options.CpuShare, options.RingSlots, new DeviceLedger(limits));
+        _target = limits.Gpus.IsEmpty ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
+    }
+
+    /// <summary>Places <paramref name="items"/>: input, for each layer the layer without its feed-forward part and that part, output.</summary>
+    /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
+    public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(MemoryLimits limits, bool streamAll, IReadOnlyList<Item> items, PlanOptions options)
+    {
+        var placement = new HybridPlacement(limits, streamAll, options);
+        return (placement.Run(items), placement._devices.ToPlan());
+    }
+
+    private List<LayerPlacement> Run(IReadOnlyList<Item> items)
+    {
+        _devices.TakeForInput(items[0].WeightBytes, 0);
+        List<Item> rest = [.. items.Skip(1)];
+        int onOthers = FillOtherGpus(rest);
+        List<Item> own = rest[onOthers..];
+        _devices.Take(_target, 0, own.Sum(item => item.KvBytes));
+        long ring = LargestGroup(own, _ => false);
+        _devices.AddRing(_target, checked(_ringSlots * ring));
+        if (!_streamAll && _target != DeviceName.Host) KeepOnTarget(own);
+        List<LayerPlacement> layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, items[0].WeightBytes, 0), .. rest.Select(Settle)];
+        // The largest group may have stayed on the GPU or been split, and then the ring is smaller than what was kept free for it.
+        HashSet<string> onCpu = [.. layers.Where(layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed).Select(layer => layer.Name)];
+        _devices.AddRing(_target, checked(_ringSlots * (LargestGroup([.. own.Where(item => !_gpuOf.ContainsKey(item.Name))], onCpu.Contains) - ring)));
+        return layers;
+    }
+
+    // Whole layers, in their order, for as long as the GPUs before the last have room.
+    private int FillOtherGpus(List<Item> items)
+    {
+        int taken = 0;
+        foreach (int gpu in _limits.Gpus.Keys.SkipLast(1))
+        {
+            while (taken < items.Count && items[taken].Name != Item.Output)
+            {
+                List<Item> layer = [.. items.Skip(taken).TakeWhile((item, i) => i == 0 || FeedForwardPart.LayerOf(item.Name) is not null)];
+                if (!_devices.HasRoom(DeviceName.Gpu(gpu), layer.Sum(item => item.WeightBytes + item.KvBytes))) break;
+                foreach (Item item in layer) Keep(item, DeviceName.Gpu(gpu), item.KvBytes);
+                taken += layer.Count;
+            }
+        }
+        return taken;
+    }
+
+    private void KeepOnTarget(List<Item> items)
+    {
+        bool IsFeedForward(Item item) => FeedForwardPart.LayerOf(item.Name) is not null;
+        // An embedding that is used twice is not streamed.
+        foreach (Item item in items.Where(item => item.SharedBytes > 0))
+        {
+            _devices.Take(_target, item.WeightBytes + item.SharedBytes, 0);
+            _gpuOf[item.Name] = _target;
+        }
+        foreach (Item item in items.Where(item => item.SharedBytes == 0).OrderBy(IsFeedForward))
+        {
+            if (_devices.HasRoom(_target, item.WeightBytes)) Keep(item, _target, 0);
+        }
+    }
+
+    private void Keep(Item item, string gpu, long kvBytes)
+    {
+        _devices.Add(gpu, item.WeightBytes, kvBytes);
+        _gpuOf[item.Name] = gpu;
+    }
+
+    private LayerPlacement Settle(Item item)
+    {
+        if (_gpuOf.TryGetValue(item.Name, out string? gpu)) return new(item.Name, gpu, gpu, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
+        if (item.WeightBytes == 0) return new(item.Name, _target, _target, false, 0, item.KvBytes);
+        _left += item.WeightBytes;
+        string device = _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk;
+        bool cpuComputes = device == DeviceName.Host && FeedForwardPart.LayerOf(item.Name) is not null && _onCpu + item.WeightBytes / 2 <= _cpuShare * _left;
+        if (cpuComputes) _onCpu += item.WeightBytes;
+        _devices.Add(device, item.WeightBytes, 0);
+        return new(item.Name, device, cpuComputes ? DeviceName.Host : _target, !cpuComputes, item.WeightBytes, item.KvBytes);
+    }
+
+    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
+    private static long LargestGroup(List<Item> items, Func<string, bool> travelsAlone) =>
+        items.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
+            .Select(group => Planner.SlotBytes(group.Sum(item => item.SlotBytes))).DefaultIfEmpty(0).Max();
+}
