@@ -14,6 +14,7 @@ internal static class HuggingFaceTokenizer
         using TokenizerFiles files = new(folder);
         TokenTable table = new(vocabularySize);
         if (ReadModel(files, table) is not { } vocabulary) return null;
+        TextNormalizer.Parse(TokenizerFiles.TokenizerJson, vocabulary.Text.Normalizer);
         SpecialTokens special = new(table, files, config);
         vocabulary = WithSpecialTokens(vocabulary, special, files, table);
         return vocabulary.EosId is null && vocabulary.NeverInText is null
@@ -62,8 +63,7 @@ internal static class HuggingFaceTokenizer
             EosId = eos,
             UnknownId = special.Unknown ?? FirstUnknown(vocabulary),
             PaddingId = special.Padding,
-            LeadingIds = before,
-            TrailingIds = after,
+            Text = vocabulary.Text with { Leading = before, Trailing = after },
             AddBos = before is [var one] && one == bos,
             AddEos = after is [var end] && end == eos,
         };

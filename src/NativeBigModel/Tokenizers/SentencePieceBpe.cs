@@ -5,6 +5,10 @@ namespace NativeBigModel.Tokenizers;
 /// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama".</summary>
 internal static class SentencePieceBpe
 {
+    private const string PrependsSpace = """
+        {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+        """;
+
     /// <summary>From tokenizer.model alone.</summary>
     public static Vocabulary Read(SentencePieceModel model, TokenizerFiles files, TokenTable table)
     {
@@ -15,11 +19,17 @@ internal static class SentencePieceBpe
             throw new UnsupportedModelException($"{file}: normalizer_spec: a character map, remove_extra_whitespaces, unescaped white space or white space as suffix");
         }
         AddPieces(model, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files);
+        TextRules added = AddedTokens.AddTo(table, files);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
         // "legacy": false is transformers' word for the rule that its conversion to tokenizer.json spells as Metaspace "first".
-        SpacePrefix rule = !prefix ? SpacePrefix.None : files.Config?.Find("legacy")?.Flag() is false ? SpacePrefix.FirstUnlessSpace : SpacePrefix.Always;
-        return Complete(file, table, Scores(model, table), new(rule, NormalizeNfc: false, SplitsAtSpaces: false), added);
+        bool first = files.Config?.Find("legacy")?.Flag() is false;
+        SpacePrefix space = prefix && first ? SpacePrefix.MetaspaceFirst : SpacePrefix.None;
+        return Complete(file, table, Scores(model, table), prefix, added with
+        {
+            Normalizer = prefix && !first ? PrependsSpace : null,
+            Space = space,
+            Join = prefix ? TextJoin.WithoutFirstSpace : TextJoin.Plain,
+        });
     }
 
     /// <summary>From tokenizer.json, with the scores of tokenizer.model where it lists the same pieces.</summary>
@@ -38,11 +48,16 @@ internal static class SentencePieceBpe
         }
         List<Merge> merges = Merges.Read(model, table);
         bool samePieces = pieces is { IsBpe: true } && Agrees(pieces, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files);
+        TextRules added = AddedTokens.AddTo(table, files);
         ShowSpaces(table);
         if (spaces.SplitsAtSpaces) RefuseInnerSpaces(model.File, table);
         float[] scores = samePieces ? Scores(pieces!, table) : MergeScores.From(model.File, table, merges);
-        return Complete(model.File, table, scores, spaces, added);
+        return Complete(model.File, table, scores, spaces.PutsSpaceBefore, added with
+        {
+            Normalizer = tokenizer.Find("normalizer")?.Element.GetRawText(),
+            Space = spaces.Space,
+            Join = Decoders.StripsFirstSpace(tokenizer) ? TextJoin.WithoutFirstSpace : TextJoin.Plain,
+        });
     }
 
     private static void RefuseUnlessBpe(SentencePieceModel model)
@@ -82,7 +97,7 @@ internal static class SentencePieceBpe
     {
         for (int id = 0; id < table.Size; id++)
         {
-            if (table[id] is { } text && table.KindOf(id) is TokenKind.UserDefined && text.Contains(SpaceRules.Space, StringComparison.Ordinal)) table.SetKind(id, TokenKind.Normal);
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.UserDefined && text.Contains(SpaceRules.Symbol, StringComparison.Ordinal)) table.SetKind(id, TokenKind.Normal);
         }
     }
 
@@ -90,7 +105,7 @@ internal static class SentencePieceBpe
     {
         for (int id = 0; id < table.Size; id++)
         {
-            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.IndexOf(SpaceRules.Space, 1, StringComparison.Ordinal) > 0)
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.IndexOf(SpaceRules.Symbol, 1, StringComparison.Ordinal) > 0)
             {
                 throw new UnsupportedModelException($"{file}: pre_tokenizer: Metaspace splits at spaces, but token {id}, \"{text}\", spans one; llama.cpp does not split");
             }
@@ -102,7 +117,7 @@ internal static class SentencePieceBpe
 
     private static string Name(byte value) => $"<0x{value:X2}>";
 
-    private static Vocabulary Complete(string file, TokenTable table, float[] scores, SpaceRules spaces, AddedTokenRules added)
+    private static Vocabulary Complete(string file, TokenTable table, float[] scores, bool addSpacePrefix, TextRules rules)
     {
         // llama.cpp throws out of llama_tokenize, through the C ABI, where a byte has no token.
         for (int value = 0; value < 256; value++)
@@ -112,11 +127,8 @@ internal static class SentencePieceBpe
         (string[] texts, TokenKind[] kinds) = table.Complete();
         return new("llama", PreTokenizer: null, texts, kinds, scores, Merges: null)
         {
-            AddSpacePrefix = spaces.Prefix is not SpacePrefix.None,
-            SpacePrefix = spaces.Prefix,
-            NormalizeNfc = spaces.NormalizeNfc,
-            TrimBefore = added.TrimBefore,
-            TrimAfter = added.TrimAfter,
+            AddSpacePrefix = addSpacePrefix,
+            Text = rules,
         };
     }
 }

@@ -21,15 +21,6 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     public int? UnknownId { get; init; }
     public int? PaddingId { get; init; }
 
-    /// <summary>
-    /// What stands before a text that is encoded with special tokens, in full. <see cref="AddBos"/> says as much where that is BOS alone or nothing;
-    /// llama.cpp has no words for more, so the caller puts these ids there itself.
-    /// </summary>
-    public IReadOnlyList<int> LeadingIds { get; init; } = [];
-
-    /// <summary>What stands after a text that is encoded with special tokens, in full; see <see cref="LeadingIds"/>.</summary>
-    public IReadOnlyList<int> TrailingIds { get; init; } = [];
-
     /// <summary>Whether encoding a text with special tokens begins with BOS and nothing else.</summary>
     public bool AddBos { get; init; }
 
@@ -39,17 +30,8 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     /// <summary>Whether "llama" puts a space before the text.</summary>
     public bool AddSpacePrefix { get; init; }
 
-    /// <summary>The tokenizer's own rule of which <see cref="AddSpacePrefix"/> is llama.cpp's nearest.</summary>
-    public SpacePrefix SpacePrefix { get; init; }
-
-    /// <summary>Whether a text is normalised to NFC before it is encoded; llama.cpp leaves that to its caller.</summary>
-    public bool NormalizeNfc { get; init; }
-
-    /// <summary>Added tokens that take the white space before them along ("lstrip"); llama.cpp does not know them.</summary>
-    public IReadOnlyList<int> TrimBefore { get; init; } = [];
-
-    /// <summary>Added tokens that take the white space after them along ("rstrip"); llama.cpp does not know them.</summary>
-    public IReadOnlyList<int> TrimAfter { get; init; } = [];
+    /// <summary>What the tokenizer does before and after its model, in full; the keys above are llama.cpp's nearest.</summary>
+    public TextRules Text { get; init; } = new();
 
     /// <summary>The Jinja chat template, verbatim.</summary>
     public string? ChatTemplate { get; init; }
@@ -71,6 +53,7 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
         metadata["tokenizer.ggml.add_eos_token"] = AddEos;
         metadata["tokenizer.ggml.add_space_prefix"] = AddSpacePrefix;
         if (ChatTemplate is not null) metadata["tokenizer.chat_template"] = ChatTemplate;
+        Text.WriteTo(metadata);
     }
 
     /// <summary>

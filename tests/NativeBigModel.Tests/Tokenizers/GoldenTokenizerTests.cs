@@ -8,6 +8,8 @@ public class GoldenTokenizerTests
 {
     private static readonly string[] s_refused = ["bert", "codegen_moss", "gpt2_base", "t5", "t5_gated"];
 
+    private static readonly (string Key, bool Special)[] s_kinds = [("ids", true), ("ids_no_special", false)];
+
     private const string NoFolders = TestFolders.NoFolders;
 
     public static TheoryData<string> Read() => [.. Cases().Where(name => !s_refused.Contains(name)).DefaultIfEmpty(NoFolders)];
@@ -43,8 +45,30 @@ public class GoldenTokenizerTests
         foreach (JsonElement prompt in reference.RootElement.GetProperty("prompts").EnumerateArray())
         {
             int[] bare = [.. prompt.GetProperty("ids_no_special").EnumerateArray().Select(id => id.GetInt32())];
-            Assert.Equal([.. vocabulary.LeadingIds, .. bare, .. vocabulary.TrailingIds], prompt.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+            Assert.Equal([.. vocabulary.Text.Leading, .. bare, .. vocabulary.Text.Trailing], prompt.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
         }
+    }
+
+    [Theory]
+    [MemberData(nameof(Read))]
+    public void Texts_become_the_ids_of_transformers_and_come_back(string name)
+    {
+        if (name is NoFolders) return;
+        using TokenizerCheckpoint folder = new(Path.Combine(TestFolders.Golden!, name));
+        using Tokenizer tokenizer = Tokenizer.Open(Checkpoint.Open(folder.Path));
+
+        Assert.Equal([], Differences(tokenizer, name));
+    }
+
+    [Theory]
+    [MemberData(nameof(Read))]
+    public async Task A_converted_file_gives_the_same_ids(string name)
+    {
+        if (name is NoFolders) return;
+        using TokenizerCheckpoint folder = new(Path.Combine(TestFolders.Golden!, name));
+        using Tokenizer tokenizer = Tokenizer.Open(Checkpoint.Open(await folder.ConvertAsync()));
+
+        Assert.Equal([], Differences(tokenizer, name));
     }
 
     [Theory]
@@ -52,6 +76,24 @@ public class GoldenTokenizerTests
     public void What_llama_cpp_cannot_express_is_refused(string name)
     {
         if (name is not NoFolders) Assert.Throws<UnsupportedModelException>(() => Read(name));
+    }
+
+    private static IEnumerable<string> Differences(Tokenizer tokenizer, string name)
+    {
+        using JsonDocument reference = Open(name, "reference.json");
+        foreach (JsonElement prompt in reference.RootElement.GetProperty("prompts").EnumerateArray())
+        {
+            string text = prompt.GetProperty("text").GetString()!;
+            foreach ((string key, bool special) in s_kinds)
+            {
+                string expected = string.Join(' ', Capitals.Ids(prompt.GetProperty(key))), actual = string.Join(' ', tokenizer.Encode(text, special));
+                if (expected != actual) yield return $"{key} of {JsonSerializer.Serialize(text)}: {expected}, and not {actual}";
+            }
+            string decoded = prompt.GetProperty("decoded").GetString()!, back = tokenizer.Decode(Capitals.Ids(prompt.GetProperty("ids")));
+            if (decoded != back) yield return $"decoded {JsonSerializer.Serialize(decoded)}, and not {JsonSerializer.Serialize(back)}";
+            string bare = prompt.GetProperty("decoded_skip").GetString()!, without = tokenizer.Decode(Capitals.Ids(prompt.GetProperty("ids")), skipSpecial: true);
+            if (bare != without) yield return $"decoded without special tokens {JsonSerializer.Serialize(bare)}, and not {JsonSerializer.Serialize(without)}";
+        }
     }
 
     private static IEnumerable<string> Cases() =>

@@ -48,14 +48,15 @@ public class SentencePieceBpeTests
     }
 
     [Theory]
-    [InlineData("{}", SpacePrefix.Always)]
-    [InlineData("""{"legacy": false}""", SpacePrefix.FirstUnlessSpace)]
-    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None)]
-    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix)
+    [InlineData("{}", SpacePrefix.None, true)]
+    [InlineData("""{"legacy": false}""", SpacePrefix.MetaspaceFirst, false)]
+    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None, false)]
+    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix, bool prepends)
     {
         using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", config);
 
-        Assert.Equal(prefix, folder.Read(Samples.SentencePieceSize).SpacePrefix);
+        TextRules rules = folder.Read(Samples.SentencePieceSize).Text;
+        Assert.Equal((prefix, prepends), ((object)rules.Space, rules.Normalizer is not null));
     }
 
     [Fact]
@@ -116,6 +117,6 @@ public class SentencePieceBpeTests
         Vocabulary vocabulary = folder.Read(Samples.SentencePieceSize + 2);
 
         Assert.Equal((TokenKind.Control, TokenKind.UserDefined), (vocabulary.Kinds[266], vocabulary.Kinds[267]));
-        Assert.Equal([266], vocabulary.TrimAfter);
+        Assert.Equal([266], vocabulary.Text.TrimAfter);
     }
 }

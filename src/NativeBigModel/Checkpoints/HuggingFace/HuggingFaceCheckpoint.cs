@@ -23,11 +23,9 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
         (_architecture, _reading, _sources, _vocabulary, _preparation) =
-        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text)));
 
-    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
-
-    internal override string PrepareText(string text) => _preparation.Value?.Apply(text, parseSpecial: true) ?? text;
+    internal override TextPreparation? Preparation => _preparation.Value;
 
     public static new HuggingFaceCheckpoint Open(string folder)
     {
@@ -55,11 +53,12 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
         List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
-        Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, stored[0].Stored.Type, vocabulary), tensors);
+        GgufMetadata metadata = Metadata(type, stored[0].Stored.Type);
+        if (preparedText) Preparation?.Adapt(metadata);
+        return new(shape, metadata, tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, TensorType embeddingType, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, TensorType embeddingType)
     {
         WeightType named = type != WeightType.AsStored ? type : embeddingType switch
         {
@@ -76,7 +75,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
-        if (vocabulary is not null) vocabulary.WriteTo(metadata);
+        if (_vocabulary is not null) _vocabulary.WriteTo(metadata);
         else metadata["tokenizer.ggml.model"] = "none";
         return metadata;
     }
