@@ -18,11 +18,15 @@ internal static class AddedTokens
         foreach ((string key, JsonField token) in files.Config?.Find("added_tokens_decoder")?.Entries() ?? [])
         {
             if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id)) throw token.Error($"\"{key}\" is not a token id");
-            if (files.Tokenizer is null || (table[id] is null && table.Find(token.Get("content").Text()) is null)) Add(table, rules, token, id);
+            if (!files.HasTokenizerJson || (table[id] is null && table.Find(token.Get("content").Text()) is null)) Add(table, rules, token, id);
         }
         foreach ((string text, JsonField id) in files.AddedTokens?.Entries() ?? [])
         {
             if (table.Find(text) is null) table.Add(id.File, id.Path, id.Integer(), text, TokenKind.UserDefined);
+        }
+        foreach (JsonField token in files.SpecialTokens())
+        {
+            if (TokenizerFiles.Spelling(token) is { } text && table.Find(text) is { } id && table.KindOf(id) is TokenKind.Normal or TokenKind.UserDefined) table.SetKind(id, TokenKind.Control);
         }
         return new() { TrimBefore = rules.TrimBefore, TrimAfter = rules.TrimAfter, WholeWord = rules.WholeWord, Normalized = rules.Normalized };
     }

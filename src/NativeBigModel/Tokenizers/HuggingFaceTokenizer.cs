@@ -33,10 +33,7 @@ internal static class HuggingFaceTokenizer
             if (model.Find("byte_fallback")?.Flag() is true) return SentencePieceBpe.Read(tokenizer, Pieces(files), files, table);
             throw new UnsupportedModelException($"{model.File}: model: BPE that is neither byte-level nor falls back to bytes");
         }
-        if (Pieces(files) is { } pieces) return SentencePieceBpe.Read(pieces, files, table);
-        return files.Has("vocab.json") || files.Has("vocab.txt")
-            ? throw new UnsupportedModelException($"{(files.Has("vocab.json") ? "vocab.json" : "vocab.txt")}: a vocabulary without {TokenizerFiles.TokenizerJson} or {TokenizerFiles.SentencePiece}, whose rules are known only to code")
-            : null;
+        return Pieces(files) is { } pieces ? SentencePieceBpe.Read(pieces, files, table) : null;
     }
 
     private static SentencePieceModel? Pieces(TokenizerFiles files) => files.ReadSentencePiece() is { } bytes ? SentencePieceModel.Parse(bytes) : null;

@@ -20,7 +20,7 @@ internal static class PreTokenizers
     private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private const string Word = @"|[^\r\n\p{L}\p{N}]?\p{L}+";
     private const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
-    private const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
+    public const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
     private const string Qwen35 = Contractions + @"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string Upper = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+";
     private const string Lower = @"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*";
