@@ -17,7 +17,7 @@ internal static class HuggingFaceTokenizer
         TextNormalizer.Parse(TokenizerFiles.TokenizerJson, vocabulary.Text.Normalizer);
         SpecialTokens special = new(table, files, config);
         vocabulary = WithSpecialTokens(vocabulary, special, files, table);
-        return vocabulary.EosId is null && vocabulary.NeverInText is null
+        return vocabulary is { EosId: null, NeverInText: null, Model: not "bert" }
             ? throw new UnsupportedModelException("tokenizer_config.json: eos_token: none, and no token for byte 0xFF to stand in for it")
             : vocabulary with { ChatTemplate = ChatTemplates.Read(files) };
     }
@@ -28,6 +28,8 @@ internal static class HuggingFaceTokenizer
         {
             JsonField model = tokenizer.Get("model");
             string type = model.Find("type")?.Text() ?? "BPE"; // old files leave it out
+            if (type is "Unigram") return Unigram.Read(tokenizer, files, table);
+            if (type is "WordPiece") return WordPiece.Read(tokenizer, files, table);
             if (type is not "BPE") throw new UnsupportedModelException($"{model.File}: model.type: {type}");
             if (SplittingRules.Read(tokenizer) is { } rules) return ByteLevelBpe.Read(tokenizer, rules, files, table);
             if (model.Find("byte_fallback")?.Flag() is true) return SentencePieceBpe.Read(tokenizer, Pieces(files), files, table);
@@ -50,7 +52,7 @@ internal static class HuggingFaceTokenizer
             if (bos is { } first && (files.Config?.Find("add_bos_token")?.Flag() ?? files.Tokenizer is null)) before.Add(first);
             if (eos is { } last && files.Config?.Find("add_eos_token")?.Flag() is true) after.Add(last);
         }
-        else if (before is [var only])
+        else if (before is [var only] && vocabulary.Model is not "bert")
         {
             bos = only;
         }
@@ -58,7 +60,7 @@ internal static class HuggingFaceTokenizer
         {
             BosId = bos,
             EosId = eos,
-            UnknownId = special.Unknown ?? FirstUnknown(vocabulary),
+            UnknownId = vocabulary.UnknownId ?? special.Unknown ?? FirstUnknown(vocabulary),
             PaddingId = special.Padding,
             Text = vocabulary.Text with { Leading = before, Trailing = after },
             AddBos = before is [var one] && one == bos,

@@ -19,10 +19,16 @@ internal sealed class PrecompiledMap
     private PrecompiledMap(uint[] units, byte[] replacements) => (_units, _replacements) = (units, replacements);
 
     /// <summary>Reads the Base64 of tokenizer.json.</summary>
-    public static PrecompiledMap Read(JsonField base64)
+    public static PrecompiledMap Read(JsonField base64) => Parse(Decode(base64), base64.Error);
+
+    /// <summary>The bytes of the map in a tokenizer.json's normalizer; null where there is none.</summary>
+    public static byte[]? Find(JsonField tokenizer)
     {
-        byte[] bytes = new byte[base64.Text().Length];
-        return Convert.TryFromBase64String(base64.Text(), bytes, out int length) ? Parse(bytes.AsSpan(0, length), base64.Error) : throw base64.Error("not Base64");
+        foreach (JsonField step in tokenizer.Find("normalizer") is { } root ? TextNormalizer.Flatten(root) : [])
+        {
+            if (step.Get("type").Text() is "Precompiled") return Decode(step.Get("precompiled_charsmap"));
+        }
+        return null;
     }
 
     /// <param name="bytes">The length of the units in bytes, the units, the replacements. All little endian.</param>
@@ -56,6 +62,12 @@ internal sealed class PrecompiledMap
             foreach (Rune rune in cluster.EnumerateRunes()) mapped.Append(Find(Encoding.UTF8.GetBytes(rune.ToString())) ?? rune.ToString());
         }
         return mapped.ToString();
+    }
+
+    private static byte[] Decode(JsonField base64)
+    {
+        byte[] bytes = new byte[base64.Text().Length];
+        return Convert.TryFromBase64String(base64.Text(), bytes, out int length) ? bytes[..length] : throw base64.Error("not Base64");
     }
 
     // The replacement of the shortest listed beginning.

@@ -50,7 +50,7 @@ internal static class SentencePieceBpe
         bool samePieces = pieces is { IsBpe: true } && Agrees(pieces, table);
         TextRules added = AddedTokens.AddTo(table, files);
         ShowSpaces(table);
-        if (spaces.SplitsAtSpaces) RefuseInnerSpaces(model.File, table);
+        if (spaces.SplitsAtSpaces) SpaceRules.RefuseTokensAcrossSpaces(model.File, table);
         float[] scores = samePieces ? Scores(pieces!, table) : MergeScores.From(model.File, table, merges);
         return Complete(model.File, table, scores, spaces.PutsSpaceBefore, added with
         {
@@ -98,17 +98,6 @@ internal static class SentencePieceBpe
         for (int id = 0; id < table.Size; id++)
         {
             if (table[id] is { } text && table.KindOf(id) is TokenKind.UserDefined && text.Contains(SpaceRules.Symbol, StringComparison.Ordinal)) table.SetKind(id, TokenKind.Normal);
-        }
-    }
-
-    private static void RefuseInnerSpaces(string file, TokenTable table)
-    {
-        for (int id = 0; id < table.Size; id++)
-        {
-            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.IndexOf(SpaceRules.Symbol, 1, StringComparison.Ordinal) > 0)
-            {
-                throw new UnsupportedModelException($"{file}: pre_tokenizer: Metaspace splits at spaces, but token {id}, \"{text}\", spans one; llama.cpp does not split");
-            }
         }
     }
 

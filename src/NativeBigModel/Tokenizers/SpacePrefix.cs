@@ -61,6 +61,18 @@ internal sealed record SpaceRules(SpacePrefix Space, bool Prepends, bool SplitsA
             : throw new UnsupportedModelException($"{tokenizer.File}: pre_tokenizer: WhitespaceSplit without Metaspace before every word");
     }
 
+    /// <summary>For a pre-tokenizer that splits at spaces, as llama.cpp does not.</summary>
+    public static void RefuseTokensAcrossSpaces(string file, TokenTable table)
+    {
+        for (int id = 0; id < table.Size; id++)
+        {
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.IndexOf(Symbol, 1, StringComparison.Ordinal) > 0)
+            {
+                throw new UnsupportedModelException($"{file}: pre_tokenizer: Metaspace splits at spaces, but token {id}, \"{text}\", spans one; llama.cpp does not split");
+            }
+        }
+    }
+
     private static SpacePrefix Scheme(JsonField step)
     {
         if (step.Find("prepend_scheme") is not { } scheme)

@@ -64,7 +64,7 @@ internal sealed class TextPreparation
     {
         if (_rules.Join is TextJoin.Words or TextJoin.CleanWords)
         {
-            return WordJoin.Join(tokens.Select(token => (IsSpecial(token.Token) ? " " : "") + Encoding.UTF8.GetString(token.Bytes)), clean: _rules.Join is TextJoin.CleanWords);
+            return WordJoin.Join(tokens.Select(token => (_kinds[token.Token] is TokenKind.Normal ? "" : " ") + Encoding.UTF8.GetString(token.Bytes)), clean: _rules.Join is TextJoin.CleanWords);
         }
         string text = Encoding.UTF8.GetString([.. tokens.SelectMany(token => token.Bytes)]);
         return _rules.Join is TextJoin.WithoutFirstSpace && text.StartsWith(' ') ? text[1..] : text;
@@ -76,7 +76,8 @@ internal sealed class TextPreparation
         metadata.Remove("tokenizer.ggml.precompiled_charsmap");
         foreach (string flag in (string[])["add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase", "normalizer.strip_accents"]) metadata[$"tokenizer.ggml.{flag}"] = false;
         // llama.cpp cuts user-defined tokens out of every text, and control tokens only where it is asked to.
-        metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(kind is TokenKind.UserDefined && _late.Contains(id) ? TokenKind.Control : kind)).ToArray();
+        // In a Unigram vocabulary it also looks for the rows that no token has.
+        metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(kind is TokenKind.Unused || (kind is TokenKind.UserDefined && _late.Contains(id)) ? TokenKind.Control : kind)).ToArray();
     }
 
     private IEnumerable<TextPiece> Words(string stretch, bool isFirst)

@@ -9,15 +9,16 @@ internal sealed class TokenizerCheckpoint : IDisposable
 
     private readonly TempFolder _folder = new();
 
-    /// <param name="source">A Hugging Face folder; of its config.json the vocabulary's size and the token ids are kept.</param>
-    public TokenizerCheckpoint(string source)
+    /// <param name="source">A Hugging Face folder; of its config.json the vocabulary's size, the token ids and the model's type are kept.</param>
+    /// <param name="without">Files to leave out.</param>
+    public TokenizerCheckpoint(string source, params string[] without)
     {
-        foreach (string file in Directory.EnumerateFiles(source).Where(IsTokenizerFile)) File.Copy(file, _folder[System.IO.Path.GetFileName(file)]);
+        foreach (string file in Directory.EnumerateFiles(source).Where(IsTokenizerFile).Where(file => !without.Contains(System.IO.Path.GetFileName(file)))) File.Copy(file, _folder[System.IO.Path.GetFileName(file)]);
         JsonObject given = JsonNode.Parse(File.ReadAllBytes(System.IO.Path.Combine(source, "config.json")))!.AsObject();
         TinyModel model = new("LlamaForCausalLM") { Vocabulary = given["vocab_size"]!.GetValue<int>(), Layers = 1, Hidden = 32, FeedForward = 32, Heads = 1, HeadLength = 32, Tied = true };
         model.Write(_folder.Path);
         JsonObject config = model.Config();
-        foreach (string id in (string[])["bos_token_id", "eos_token_id", "pad_token_id"]) config[id] = given[id]?.DeepClone();
+        foreach (string key in (string[])["bos_token_id", "eos_token_id", "pad_token_id", "model_type"]) config[key] = given[key]?.DeepClone();
         File.WriteAllText(_folder["config.json"], config.ToJsonString());
     }
 
