@@ -62,7 +62,4 @@ public abstract class Checkpoint
 
     /// <summary>What the checkpoint's tokenizer does around its model; null where llama.cpp does it all, or there is no tokenizer.</summary>
     internal abstract TextPreparation? Preparation { get; }
-
-    /// <summary>Where <see cref="Preparation"/> is null: what is known all the same to be done to a text first.</summary>
-    internal virtual TextNormalizer Normalizer => TextNormalizer.None;
 }

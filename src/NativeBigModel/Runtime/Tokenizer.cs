@@ -11,12 +11,11 @@ public sealed unsafe class Tokenizer : IDisposable
     private readonly EngineModel _model;
     private readonly LlamaVocab* _vocab;
     private readonly TextPreparation? _preparation;
-    private readonly TextNormalizer _normalizer;
     private readonly bool _ownsModel;
 
     internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
-        (_model, _preparation, _normalizer, _ownsModel) = (model, checkpoint.Preparation, checkpoint.Normalizer, ownsModel);
+        (_model, _preparation, _ownsModel) = (model, checkpoint.Preparation, ownsModel);
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -43,15 +42,16 @@ public sealed unsafe class Tokenizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(text);
         RequireText();
-        if (_preparation is null) return Tokenize(_normalizer.Apply(text), addSpecial, parseSpecial: true);
+        if (_preparation is null) return Tokenize(text, addSpecial, parseSpecial: true);
+        TextRules rules = _preparation.Rules;
         List<int> ids = [];
-        if (addSpecial) ids.AddRange(_preparation.Rules.Leading);
+        if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineLeading() : rules.Leading);
         foreach (TextPiece piece in _preparation.Split(text))
         {
             if (piece.Token is { } token) ids.Add(token);
             else ids.AddRange(Tokenize(piece.Text, addSpecial: false, parseSpecial: false));
         }
-        if (addSpecial) ids.AddRange(_preparation.Rules.Trailing);
+        if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineTrailing() : rules.Trailing);
         return [.. ids];
     }
 
@@ -105,10 +105,23 @@ public sealed unsafe class Tokenizer : IDisposable
         }
     }
 
+    private int[] EngineLeading()
+    {
+        using var lease = new HandleLease(_model.Handle);
+        return LlamaVocabApi.LlamaVocabGetAddBos(_vocab) ? [LlamaVocabApi.LlamaVocabBos(_vocab)] : [];
+    }
+
+    private int[] EngineTrailing()
+    {
+        using var lease = new HandleLease(_model.Handle);
+        return LlamaVocabApi.LlamaVocabGetAddEos(_vocab) ? [LlamaVocabApi.LlamaVocabEos(_vocab)] : [];
+    }
+
     private byte[] Piece(int token, bool special)
     {
-        byte[] buffer = new byte[64];
         using var lease = new HandleLease(_model.Handle);
+        if (_preparation?.Bytes(token) is { } known) return special ? known : [];
+        byte[] buffer = new byte[64];
         while (true)
         {
             fixed (byte* output = buffer)

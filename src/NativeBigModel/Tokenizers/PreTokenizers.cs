@@ -6,10 +6,11 @@ namespace NativeBigModel.Tokenizers;
 /// <param name="Name">The value of tokenizer.ggml.pre.</param>
 /// <param name="Rules">The splitting rules of the tokenizer.json that the name stands for, one per line.</param>
 /// <param name="IgnoreMerges">Whether a word that is a token is taken whole, without its merges.</param>
+/// <param name="AddsBos">Whether BOS stands before a text where a file says nothing of it.</param>
 /// <param name="CleanSpaces">Whether llama_detokenize removes spaces before punctuation.</param>
 /// <param name="Nfc">Whether the tokenizers that carry the name normalise to NFC, which llama.cpp leaves to its caller.</param>
 /// <param name="MissesDigitRuns">Whether llama.cpp leaves out the rule that cuts the byte alphabet's digits from other letters; merges across that border must go, which then has the same effect.</param>
-internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
+internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool AddsBos = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
 
 /// <summary>llama.cpp's pre-tokenizers by what they do; which model a tokenizer belongs to plays no part.</summary>
 internal static class PreTokenizers
@@ -56,7 +57,7 @@ internal static class PreTokenizers
         new("smollm", Digits),
         new("starcoder", Digits, CleanSpaces: true),
         new("command-r", Digits, Nfc: true),
-        new("llama-bpe", Llama3, IgnoreMerges: true, CleanSpaces: true),
+        new("llama-bpe", Llama3, IgnoreMerges: true, AddsBos: true, CleanSpaces: true),
         new("smaug-bpe", Llama3, CleanSpaces: true),
         new("qwen2", Qwen2, Nfc: true),
         new("grok-2", Qwen2),
@@ -64,7 +65,7 @@ internal static class PreTokenizers
         new("f2llmv2", Qwen2, Nfc: true),
         new("megrez", Qwen2, CleanSpaces: true, Nfc: true),
         new("qwen35", Qwen35, Nfc: true),
-        new("tekken", Tekken, IgnoreMerges: true),
+        new("tekken", Tekken, IgnoreMerges: true, AddsBos: true),
         new("gpt-4o", O200k),
         new("deepseek-v3", DeepSeek3),
         new("deepseek-coder", DeepSeekCoder),
@@ -80,8 +81,16 @@ internal static class PreTokenizers
         new("ufakzeka", @"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + Tail),
     ];
 
+    /// <summary>What the name stands for, spelt with "\n" between rules; null where it is not known here.</summary>
+    public static PreTokenizer? Find(string? pre)
+    {
+        if (Array.Find(s_known, known => known.Name == pre) is not { } found) return null;
+        IEnumerable<string> rules = found.Rules.ReplaceLineEndings("\n").Split('\n');
+        return found with { Rules = string.Join('\n', found.MissesDigitRuns ? rules.Where(rule => rule != SplittingRules.DigitRuns) : rules) };
+    }
+
     /// <summary>Whether texts for a tokenizer under this name are normalised to NFC first: for GGUF files, which say no more than the name.</summary>
-    public static bool ImpliesNfc(string pre) => s_known.Any(known => known.Name == pre && known.Nfc);
+    public static bool ImpliesNfc(string pre) => Find(pre) is { Nfc: true };
 
     /// <summary>The name under which llama.cpp splits by these rules; of several the one that agrees in NFC, then in clean-up.</summary>
     /// <param name="rules">From tokenizer.json.</param>

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace NativeBigModel.Tokenizers;
 
-/// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama".</summary>
+/// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama" by scores, or "gpt2" by merges.</summary>
 internal static class SentencePieceBpe
 {
     private const string PrependsSpace = """
@@ -20,6 +20,7 @@ internal static class SentencePieceBpe
         }
         AddPieces(model, table);
         TextRules added = AddedTokens.AddTo(table, files);
+        ShowSpaces(table);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
         // "legacy": false is transformers' word for the rule that its conversion to tokenizer.json spells as Metaspace "first".
         bool first = files.Config?.Find("legacy")?.Flag() is false;
@@ -51,13 +52,26 @@ internal static class SentencePieceBpe
         TextRules added = AddedTokens.AddTo(table, files);
         ShowSpaces(table);
         if (spaces.SplitsAtSpaces) SpaceRules.RefuseTokensAcrossSpaces(model.File, table);
-        float[] scores = samePieces ? Scores(pieces!, table) : MergeScores.From(model.File, table, merges);
-        return Complete(model.File, table, scores, spaces.PutsSpaceBefore, added with
+        if (!samePieces) RefuseLineEndsInside(model.File, table);
+        Vocabulary vocabulary = Complete(model.File, table, samePieces ? Scores(pieces!, table) : null, spaces.PutsSpaceBefore, added with
         {
             Normalizer = tokenizer.Find("normalizer")?.Element.GetRawText(),
             Space = spaces.Space,
             Join = Decoders.StripsFirstSpace(tokenizer) ? TextJoin.WithoutFirstSpace : TextJoin.Plain,
         });
+        return samePieces ? vocabulary : vocabulary with { Merges = [.. merges.Select(merge => $"{table[merge.Left]} {table[merge.Right]}")] };
+    }
+
+    // By its merge list llama.cpp joins within lines and within runs of line ends.
+    private static void RefuseLineEndsInside(string file, TokenTable table)
+    {
+        for (int id = 0; id < table.Size; id++)
+        {
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.Contains('\n', StringComparison.Ordinal) && text.AsSpan().ContainsAnyExcept('\n'))
+            {
+                throw new UnsupportedModelException($"{file}: token {id} has a line end beside other characters, and llama.cpp splits there");
+            }
+        }
     }
 
     private static void RefuseUnlessBpe(SentencePieceModel model)
@@ -106,7 +120,7 @@ internal static class SentencePieceBpe
 
     private static string Name(byte value) => $"<0x{value:X2}>";
 
-    private static Vocabulary Complete(string file, TokenTable table, float[] scores, bool addSpacePrefix, TextRules rules)
+    private static Vocabulary Complete(string file, TokenTable table, float[]? scores, bool addSpacePrefix, TextRules rules)
     {
         // llama.cpp throws out of llama_tokenize, through the C ABI, where a byte has no token.
         for (int value = 0; value < 256; value++)
@@ -114,7 +128,8 @@ internal static class SentencePieceBpe
             if (table.Find(Name((byte)value)) is null) throw new UnsupportedModelException($"{file}: the byte token {Name((byte)value)} is missing; llama.cpp needs all 256");
         }
         (string[] texts, TokenKind[] kinds) = table.Complete();
-        return new("llama", PreTokenizer: null, texts, kinds, scores, Merges: null)
+        // Without scores the merges decide, under the pre-tokenizer that leaves lines whole.
+        return new(scores is null ? "gpt2" : "llama", scores is null ? TextPreparation.Lines : null, texts, kinds, scores, Merges: null)
         {
             AddSpacePrefix = addSpacePrefix,
             Text = rules,

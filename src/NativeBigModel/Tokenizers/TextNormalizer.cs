@@ -14,9 +14,6 @@ internal sealed partial class TextNormalizer
 
     private TextNormalizer(List<Func<string, string>> steps) => _steps = steps;
 
-    /// <summary>The form C alone: for GGUF files, which say no more than a name.</summary>
-    public static TextNormalizer FormC { get; } = new([UnicodeNormalization.FormC]);
-
     public bool DoesNothing => _steps.Count == 0;
 
     /// <param name="file">The file whose content it is, for errors.</param>

@@ -7,8 +7,15 @@ namespace NativeBigModel.Tokenizers;
 /// Does to a text what its tokenizer does before the model: normalises it, cuts added tokens out, puts spaces before it. The stretches that remain, tokenized
 /// by an engine that was <see cref="Adapt">adapted</see>, get Hugging Face's ids.
 /// </summary>
+/// <remarks>
+/// For byte-level BPE the words are found here too and spelt in the <see cref="ByteAlphabet"/>, a line each: the engine splits at line ends and nowhere else, and
+/// has no token for them.
+/// </remarks>
 internal sealed class TextPreparation
 {
+    // llama.cpp's pre-tokenizer that neither splits lines nor spells bytes.
+    public const string Lines = "sarvam-moe";
+
     private const string Symbol = SpaceRules.Symbol;
 
     private readonly TextRules _rules;
@@ -18,14 +25,26 @@ internal sealed class TextPreparation
     private readonly HashSet<int> _late;
     private readonly TokenKind[] _kinds;
     private readonly int? _unknown;
+    private readonly string[] _tokens;
+    private readonly WordSplitter? _words;
+    private readonly bool _addsBos;
+    private readonly Dictionary<string, int>? _wholeWords;
+    private readonly bool _lineEndIsToken;
 
     /// <param name="file">Whose vocabulary it is, for errors.</param>
     /// <param name="tokens">Token texts by id.</param>
     /// <param name="kinds">One per token.</param>
     /// <param name="rules">What the tokenizer does.</param>
-    public TextPreparation(string file, string[] tokens, TokenKind[] kinds, TextRules rules)
+    /// <param name="words">The pre-tokenizer of byte-level BPE; null for other models.</param>
+    public TextPreparation(string file, string[] tokens, TokenKind[] kinds, TextRules rules, PreTokenizer? words = null)
     {
-        (_rules, _kinds) = (rules, kinds);
+        (_rules, _kinds, _tokens) = (rules, kinds, tokens);
+        if (words is not null)
+        {
+            (_words, _addsBos) = (new(words.Rules), words.AddsBos);
+            _lineEndIsToken = tokens.Any(token => token is "\n" or "<0x0A>");
+            if (words.IgnoreMerges) _wholeWords = tokens.Index().Where(token => kinds[token.Index] is TokenKind.Normal).ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
+        }
         _normalizer = TextNormalizer.Parse(file, rules.Normalizer);
         HashSet<int> normalized = _normalizer.DoesNothing ? [] : [.. rules.Normalized];
         List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
@@ -58,6 +77,14 @@ internal sealed class TextPreparation
         }
     }
 
+    /// <summary>The bytes that a token stands for where they are known here: where the engine knows them spelt.</summary>
+    public byte[]? Bytes(int token) => _words is null ? null : _kinds[token] switch
+    {
+        TokenKind.Normal => ByteAlphabet.Read(_tokens[token]),
+        TokenKind.Unused => [],
+        _ => Encoding.UTF8.GetBytes(_tokens[token]),
+    };
+
     /// <summary>The text of tokens.</summary>
     /// <param name="tokens">Ids, each with the bytes that llama.cpp has for it.</param>
     public string Join(IEnumerable<(int Token, byte[] Bytes)> tokens)
@@ -75,10 +102,16 @@ internal sealed class TextPreparation
     {
         metadata.Remove("tokenizer.ggml.precompiled_charsmap");
         foreach (string flag in (string[])["add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase", "normalizer.strip_accents"]) metadata[$"tokenizer.ggml.{flag}"] = false;
-        // llama.cpp cuts user-defined tokens out of every text, and control tokens only where it is asked to.
-        // In a Unigram vocabulary it also looks for the rows that no token has.
-        metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(kind is TokenKind.Unused || (kind is TokenKind.UserDefined && _late.Contains(id)) ? TokenKind.Control : kind)).ToArray();
+        if (_words is not null)
+        {
+            metadata["tokenizer.ggml.pre"] = Lines;
+            if (metadata.Find("tokenizer.ggml.add_bos_token") is null) metadata["tokenizer.ggml.add_bos_token"] = _addsBos;
+        }
+        metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(IsHidden(kind, id) ? TokenKind.Control : kind)).ToArray();
     }
+
+    // llama.cpp cuts user-defined tokens out of every text, and control tokens only where it is asked to. In a Unigram vocabulary it also looks for rows that no token has.
+    private bool IsHidden(TokenKind kind, int id) => kind is TokenKind.Unused || (kind is TokenKind.UserDefined && (_words is not null || _late.Contains(id)));
 
     private IEnumerable<TextPiece> Words(string stretch, bool isFirst)
     {
@@ -90,7 +123,26 @@ internal sealed class TextPreparation
             SpacePrefix.MetaspaceWords => string.Concat(stretch.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(Metaspace)),
             _ => stretch,
         };
+        if (_words is not null) return Spelt(_words.Split(text));
         return _rules.LongestWord > 0 ? WithoutLongWords(text) : text.Length > 0 ? [new(text)] : [];
+    }
+
+    private IEnumerable<TextPiece> Spelt(IEnumerable<string> words)
+    {
+        StringBuilder lines = new();
+        foreach (string word in words)
+        {
+            string spelt = ByteAlphabet.Spell(word);
+            int? whole = _wholeWords is not null && _wholeWords.TryGetValue(spelt, out int id) ? id : null;
+            if (lines.Length > 0 && (whole is not null || _lineEndIsToken))
+            {
+                yield return new(lines.ToString());
+                lines.Clear();
+            }
+            if (whole is not null) yield return new("", whole);
+            else lines.Append(lines.Length > 0 ? "\n" : "").Append(spelt);
+        }
+        if (lines.Length > 0) yield return new(lines.ToString());
     }
 
     private static string Metaspace(string text) => text[0] is ' ' or '\u2581' ? text : Symbol + text;

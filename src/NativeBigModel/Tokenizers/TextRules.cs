@@ -55,6 +55,13 @@ internal sealed record TextRules
 
     public TextJoin Join { get; init; }
 
+    /// <summary>Whether llama.cpp's own keys say what stands around a text, and not <see cref="Leading"/> and <see cref="Trailing"/>.</summary>
+    public bool EngineSurrounds { get; private init; }
+
+    /// <summary>For a file by another program: what the name of a pre-tokenizer says.</summary>
+    public static TextRules? ImpliedBy(PreTokenizer? words) =>
+        words is null ? null : new() { Normalizer = words.Nfc ? """{"type": "NFC"}""" : null, EngineSurrounds = true };
+
     public void WriteTo(GgufMetadata metadata)
     {
         metadata[Prefix + "space"] = Space.ToString();

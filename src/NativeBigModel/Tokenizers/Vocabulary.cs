@@ -91,5 +91,5 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     /// The token of byte 0xFF, which no UTF-8 text holds. It stands in for a missing EOS: without the key llama.cpp would stop generating at token 2 or 11,
     /// and there is no spelling of "none". The BOS that llama.cpp assumes in the same way, 1 or 11, has no effect while <see cref="AddBos"/> is false.
     /// </summary>
-    public int? NeverInText => Array.IndexOf(Tokens, Model is "gpt2" ? ByteAlphabet.OfByte(0xFF).ToString() : "<0xFF>") is >= 0 and var id ? id : null;
+    public int? NeverInText => Array.IndexOf(Tokens, Model is "gpt2" && PreTokenizer is not TextPreparation.Lines ? ByteAlphabet.OfByte(0xFF).ToString() : "<0xFF>") is >= 0 and var id ? id : null;
 }

@@ -22,8 +22,6 @@ internal sealed partial class GgufCheckpoint : Checkpoint
 
     internal override TextPreparation? Preparation => _preparation.Value;
 
-    internal override TextNormalizer Normalizer => _metadata.Find("tokenizer.ggml.pre") is string pre && PreTokenizers.ImpliesNfc(pre) ? TextNormalizer.FormC : TextNormalizer.None;
-
     public static new GgufCheckpoint Open(string path)
     {
         List<GgufHeader> parts = ReadParts(path);

@@ -39,12 +39,13 @@ internal static class GgufVocabulary
             throw keys.Error("tokenizer.ggml.token_type", $"is {ByteType} for token {at}, and a 'bert' tokenizer has no byte tokens");
     }
 
-    /// <summary>What our own converter wrote down of the tokenizer; null where another program made the file, or there is no tokenizer.</summary>
+    /// <summary>What our own converter wrote down of the tokenizer, or the names in the file say of it; null where that is nothing.</summary>
     public static TextPreparation? ReadPreparation(GgufKeys keys)
     {
-        if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens || TextRules.Read(keys, tokens.Length) is not { } rules) return null;
+        PreTokenizer? words = keys.String("tokenizer.ggml.model") is "gpt2" ? PreTokenizers.Find(keys.String("tokenizer.ggml.pre")) : null;
+        if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens || (TextRules.Read(keys, tokens.Length) ?? TextRules.ImpliedBy(words)) is not { } rules) return null;
         int[] kinds = keys.Integers("tokenizer.ggml.token_type") ?? [.. Enumerable.Repeat((int)TokenKind.Normal, tokens.Length)];
-        return new(keys.File, tokens, [.. kinds.Take(tokens.Length).Select(kind => (TokenKind)kind)], rules);
+        return new(keys.File, tokens, [.. kinds.Take(tokens.Length).Select(kind => (TokenKind)kind)], rules, words);
     }
 
     // llama.cpp throws through its C interface where a map leads out of itself.

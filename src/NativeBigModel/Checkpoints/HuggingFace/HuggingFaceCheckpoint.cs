@@ -23,7 +23,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
         (_architecture, _reading, _sources, _vocabulary, _preparation) =
-        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text)));
+        (architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
 
     internal override TextPreparation? Preparation => _preparation.Value;
 
