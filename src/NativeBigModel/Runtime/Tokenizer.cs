@@ -43,6 +43,7 @@ public sealed unsafe class Tokenizer : IDisposable
         ArgumentNullException.ThrowIfNull(text);
         RequireText();
         if (_preparation is null) return Tokenize(text, addSpecial, parseSpecial: true);
+        using var lease = new HandleLease(_model.Handle);
         TextRules rules = _preparation.Rules;
         List<int> ids = [];
         if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineLeading() : rules.Leading);

@@ -6,7 +6,7 @@ using NativeBigModel.Checkpoints;
 namespace NativeBigModel.Tokenizers;
 
 /// <summary>
-/// A folder without tokenizer.json, from before there was one: vocab.json with merges.txt, or vocab.txt. Their rules stand in transformers' code, by class;
+/// A folder without tokenizer.json, from before there was one: vocab.json with merges.txt, vocab.txt, or T5's spiece.model. Their rules stand in transformers' code, by class;
 /// this writes down the tokenizer.json that transformers converts them to (convert_slow_tokenizer.py), to be read as any other.
 /// </summary>
 internal static class LooseFiles
@@ -21,6 +21,7 @@ internal static class LooseFiles
     };
 
     private static readonly string[] s_surrounded = ["Roberta", "Bart", "roberta", "bart"];
+    private static readonly string[] s_unigram = ["T5", "t5", "mt5"];
     private static readonly string[] s_wordPiece = ["Bert", "bert", "DistilBert", "distilbert", "Electra", "electra", "MobileBert", "mobilebert"];
 
     /// <summary>The tokenizer.json of vocab.json and merges.txt; null where they are not there.</summary>
@@ -69,6 +70,38 @@ internal static class LooseFiles
             ["model"] = new JsonObject { ["type"] = "WordPiece", ["unk_token"] = files.SpecialText("unk_token") ?? "[UNK]", ["continuing_subword_prefix"] = "##", ["max_input_chars_per_word"] = 100 },
         };
         return Compose(tokenizer, new JsonObject([.. vocabulary.Select(token => KeyValuePair.Create(token.Key, (JsonNode?)token.Value))]).ToJsonString(), TokenizerFiles.VocabularyTxt);
+    }
+
+    /// <summary>The tokenizer.json of T5's spiece.model; null where it is not there.</summary>
+    /// <exception cref="UnsupportedModelException">The class that reads it is not known here.</exception>
+    public static JsonDocument? Unigram(TokenizerFiles files)
+    {
+        if (files.ReadSentencePiece(TokenizerFiles.SentencePieceT5) is not { } bytes) return null;
+        Class(files, s_unigram, TokenizerFiles.SentencePieceT5);
+        SentencePieceModel model = SentencePieceModel.Parse(bytes);
+        if (model.Algorithm != SentencePieceModel.Unigram) throw new UnsupportedModelException($"{TokenizerFiles.SentencePieceT5}: trainer_spec.model_type: {model.Algorithm}, and only {SentencePieceModel.Unigram} (Unigram) is read");
+        int Id(TokenKind kind, string text) => model.Pieces.FindIndex(piece => piece.Kind == kind && piece.Text == text) is >= 0 and var id ? id : throw new CheckpointException(TokenizerFiles.SentencePieceT5, text, "is missing");
+        string end = files.SpecialText("eos_token") ?? "</s>";
+        int extra = files.Config?.Find("extra_ids")?.Integer() ?? 100, first = model.Pieces.Count;
+        if (extra is < 0 or > 10_000) throw new CheckpointException("tokenizer_config.json", "extra_ids", $"{extra}, and 0 to 10000 are allowed");
+        JsonNode tokenizer = new JsonObject
+        {
+            ["added_tokens"] = files.Config?.Find("added_tokens_decoder") is null
+                ? new JsonArray([.. Enumerable.Range(0, extra).Select(i => new JsonObject { ["id"] = first + extra - 1 - i, ["content"] = $"<extra_id_{i}>", ["special"] = true })])
+                : null,
+            ["normalizer"] = model.CharacterMap is { } map ? new JsonObject { ["type"] = "Precompiled", ["precompiled_charsmap"] = Convert.ToBase64String(map) } : null,
+            ["pre_tokenizer"] = JsonNode.Parse("""{"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "prepend_scheme": "always", "split": true}]}"""),
+            ["post_processor"] = new JsonObject
+            {
+                ["type"] = "TemplateProcessing",
+                ["single"] = new JsonArray(new JsonObject { ["Sequence"] = new JsonObject { ["id"] = "A" } }, new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = end } }),
+                ["special_tokens"] = new JsonObject { [end] = new JsonObject { ["ids"] = new JsonArray(Id(TokenKind.Control, end)) } },
+            },
+            ["decoder"] = new JsonObject { ["type"] = "Metaspace" },
+            ["model"] = new JsonObject { ["type"] = "Unigram", ["unk_id"] = model.Pieces.FindIndex(piece => piece.Kind is TokenKind.Unknown) },
+        };
+        JsonArray pieces = [.. model.Pieces.Select(piece => new JsonArray(piece.Text, piece.Score))];
+        return Compose(tokenizer, pieces.ToJsonString(), TokenizerFiles.SentencePieceT5);
     }
 
     // tokenizer_config.json's class without its endings, else the model_type of config.json.

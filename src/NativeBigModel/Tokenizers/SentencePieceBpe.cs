@@ -14,7 +14,7 @@ internal static class SentencePieceBpe
     {
         const string file = TokenizerFiles.SentencePiece;
         RefuseUnlessBpe(model);
-        if (model.HasCharacterMap || model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
+        if (model.CharacterMap is not null || model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
         {
             throw new UnsupportedModelException($"{file}: normalizer_spec: a character map, remove_extra_whitespaces, unescaped white space or white space as suffix");
         }

@@ -9,6 +9,7 @@ internal sealed class TokenizerFiles : IDisposable
 {
     public const string TokenizerJson = "tokenizer.json";
     public const string SentencePiece = "tokenizer.model";
+    public const string SentencePieceT5 = "spiece.model";
     public const string ChatTemplate = "chat_template.jinja";
     public const string VocabularyJson = "vocab.json";
     public const string MergesTxt = "merges.txt";
@@ -34,7 +35,7 @@ internal sealed class TokenizerFiles : IDisposable
             GenerationConfig = Open("generation_config.json", LargestSetting);
             AddedTokens = Open("added_tokens.json", LargestSetting);
             HasTokenizerJson = Tokenizer is not null;
-            if (!HasTokenizerJson && !Has(SentencePiece)) Tokenizer = Keep(VocabularyJson, LooseFiles.Bpe(this)) ?? Keep(VocabularyTxt, LooseFiles.WordPiece(this));
+            if (!HasTokenizerJson && !Has(SentencePiece)) Tokenizer = Keep(VocabularyJson, LooseFiles.Bpe(this)) ?? Keep(VocabularyTxt, LooseFiles.WordPiece(this)) ?? Keep(SentencePieceT5, LooseFiles.Unigram(this));
         }
         catch
         {
@@ -63,7 +64,7 @@ internal sealed class TokenizerFiles : IDisposable
     public bool Has(string name) => File.Exists(Path.Combine(_folder, name));
 
     /// <summary>The file's bytes, or null where there is none.</summary>
-    public byte[]? ReadSentencePiece() => ReadBytes(SentencePiece, LargestVocabulary);
+    public byte[]? ReadSentencePiece(string name = SentencePiece) => ReadBytes(name, LargestVocabulary);
 
     /// <summary>The file's text, or null where there is none.</summary>
     public string? ReadChatTemplate() => ReadText(ChatTemplate, LargestSetting);
