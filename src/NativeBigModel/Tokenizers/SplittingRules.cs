@@ -15,6 +15,7 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc, SpacePr
     public const string EachDigit = @"\p{N}";
     public const string DigitRuns = @"\p{N}+";
     public const string PunctuationRuns = "Punctuation.Contiguous";
+    public const string EachPunctuation = "Punctuation.Isolated";
 
     private const string AnyCase = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private const string AnyCaseSpelledOut = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
@@ -45,6 +46,8 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc, SpacePr
                 return part.Find("individual_digits")?.Flag() is true ? EachDigit : DigitRuns;
             case "Punctuation" when part.Find("behavior")?.Text() is "Contiguous":
                 return PunctuationRuns;
+            case "Punctuation" when (part.Find("behavior")?.Text() ?? "Isolated") is "Isolated":
+                return EachPunctuation;
             case "Split" when part.Get("pattern").Find("Regex") is { } regex:
                 if (part.Get("behavior").Text() is not "Isolated" || part.Find("invert")?.Flag() is true)
                 {

@@ -14,6 +14,7 @@ internal sealed class WordSplitter(string rules)
     private static readonly (string There, string Here)[] s_spellings =
     [
         (SplittingRules.PunctuationRuns, @"[\p{P}$+<=>^`|~]+"),
+        (SplittingRules.EachPunctuation, @"[\p{P}$+<=>^`|~]"),
         (@"[^\r\n\p{L}\p{N}]?+\p{L}+", @"(?>[^\r\n\p{L}\p{N}]?)\p{L}+"),
         (@"[^\s\p{L}\p{N}]++", @"(?>[^\s\p{L}\p{N}]+)"),
         (@"|[.,!?…。，、।۔،])]+", @"|.,!?…。，、।۔،)]+"),
