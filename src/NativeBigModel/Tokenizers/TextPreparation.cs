@@ -43,11 +43,11 @@ internal sealed class TextPreparation
         {
             (_words, _addsBos) = (new(words.Rules), words.AddsBos);
             _lineEndIsToken = tokens.Any(token => token is "\n" or "<0x0A>");
-            if (words.IgnoreMerges) _wholeWords = tokens.Index().Where(token => kinds[token.Index] is TokenKind.Normal).ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
+            if (words.IgnoreMerges) _wholeWords = tokens.Index().Where(token => kinds[token.Index] is TokenKind.Normal).DistinctBy(token => token.Item).ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
         }
         _normalizer = TextNormalizer.Parse(file, rules.Normalizer);
         HashSet<int> normalized = _normalizer.DoesNothing ? [] : [.. rules.Normalized];
-        List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
+        List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => token.text.Length > 0 && kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
         _raw = new(added.Where(token => !normalized.Contains(token.Id)), rules);
         _normalized = new(added.Where(token => normalized.Contains(token.Id)).Select(token => (_normalizer.Apply(token.Text), token.Id)).Where(token => token.Item1.Length > 0), rules);
         _late = [.. normalized, .. rules.WholeWord];
@@ -101,6 +101,7 @@ internal sealed class TextPreparation
     public void Adapt(GgufMetadata metadata)
     {
         metadata.Remove("tokenizer.ggml.precompiled_charsmap");
+        metadata.Remove("general.name"); // from some names llama.cpp concludes flags of tokens, and refuses where these are not there
         foreach (string flag in (string[])["add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase", "normalizer.strip_accents"]) metadata[$"tokenizer.ggml.{flag}"] = false;
         if (_words is not null)
         {
@@ -124,7 +125,7 @@ internal sealed class TextPreparation
             _ => stretch,
         };
         if (_words is not null) return Spelt(_words.Split(text));
-        return _rules.LongestWord > 0 ? WithoutLongWords(text) : text.Length > 0 ? [new(text)] : [];
+        return _rules.LongestWord > 0 && _unknown is not null ? WithoutLongWords(text) : text.Length > 0 ? [new(text)] : [];
     }
 
     private IEnumerable<TextPiece> Spelt(IEnumerable<string> words)

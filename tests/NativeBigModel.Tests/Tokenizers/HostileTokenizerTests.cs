@@ -190,6 +190,10 @@ public class HostileTokenizerTests
         ["dropout"] = json => Do(json["model"]!["dropout"] = 0.1),
         ["suffix"] = json => Do(json["model"]!["end_of_word_suffix"] = "</w>"),
         ["pre-tokenizer without type"] = json => Do(json["pre_tokenizer"] = new JsonObject()),
+        ["pre-tokenizer with an invalid expression"] = json => Do(json["pre_tokenizer"] = JsonNode.Parse("""
+            {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]}
+            """)),
+        ["pre-tokenizers nested in pre-tokenizers"] = json => json.ToJsonString().Replace("\"pre_tokenizer\":{", "\"pre_tokenizer\":" + string.Concat(Enumerable.Repeat("{\"type\":\"Sequence\",\"pretokenizers\":[", 60)) + "{", StringComparison.Ordinal),
         ["pre-tokenizer unknown"] = json => Do(json["pre_tokenizer"]!["type"] = "Whitespace"),
         ["normalizer unknown"] = json => Do(json["normalizer"] = new JsonObject { ["type"] = "Sparkle" }),
         ["post-processor unknown"] = json => Do(json["post_processor"] = new JsonObject { ["type"] = "X" }),
