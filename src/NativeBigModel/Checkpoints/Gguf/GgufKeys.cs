@@ -26,6 +26,13 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
 
     public float[]? Floats(string key) => metadata.Find(key) as float[];
 
+    public byte[]? Bytes(string key) => metadata.Find(key) switch
+    {
+        byte[] bytes => bytes,
+        sbyte[] signed => Array.ConvertAll(signed, value => unchecked((byte)value)),
+        _ => null,
+    };
+
     public string[]? Strings(string key) => metadata.Find(key) as string[];
 
     public int? ArrayLength(string key) => metadata.Find(key) switch

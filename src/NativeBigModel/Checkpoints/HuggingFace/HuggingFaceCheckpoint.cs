@@ -23,13 +23,11 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
         (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
-        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
 
     public override string? Quantization { get; }
 
-    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
-
-    internal override string PrepareText(string text) => _preparation.Value?.Apply(text, parseSpecial: true) ?? text;
+    internal override TextPreparation? Preparation => _preparation.Value;
 
     public static new HuggingFaceCheckpoint Open(string folder)
     {
@@ -57,11 +55,12 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
         List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
-        Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, shape, vocabulary), tensors);
+        GgufMetadata metadata = Metadata(type, shape);
+        if (preparedText) Preparation?.Adapt(metadata);
+        return new(shape, metadata, tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, ModelShape shape, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, ModelShape shape)
     {
         var metadata = new GgufMetadata
         {
@@ -72,7 +71,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
-        if (vocabulary is not null) vocabulary.WriteTo(metadata);
+        if (_vocabulary is not null) _vocabulary.WriteTo(metadata);
         else metadata["tokenizer.ggml.model"] = "none";
         return metadata;
     }
