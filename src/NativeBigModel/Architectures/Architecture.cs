@@ -19,10 +19,45 @@ internal abstract class Architecture
     /// <summary>Every tensor, under both names, with its shape.</summary>
     public abstract TensorMap Tensors { get; }
 
+    /// <summary>What precedes the weights' names in a model with its output, and not in one that was saved without.</summary>
+    public virtual string BasePrefix => "model.";
+
+    /// <summary>Whether a stored tensor that no rule reads is none of the model's weights: a mask that the code makes again, a layer that it never computes.</summary>
+    public virtual bool IsNoWeight(string name, ConfigReader config) => false;
+
+    /// <summary>What llama.cpp's graph asserts about its hyperparameters.</summary>
+    public virtual GraphTraits Graph => new();
+
+    /// <summary>The family itself, or the one of another graph where this configuration needs that.</summary>
+    public virtual Architecture For(ConfigReader config) => this;
+
     /// <summary>Reads config.json.</summary>
     /// <exception cref="CheckpointException">A value is missing or out of range.</exception>
     /// <exception cref="UnsupportedModelException">The configuration asks for something llama.cpp's graph does not compute.</exception>
     public abstract ArchitectureReading Read(ConfigReader config, string modelName);
+
+    /// <summary>A layer as a GGUF file of this family describes it, completed by the keys that only this family has.</summary>
+    /// <exception cref="CheckpointException">A key is missing or out of range.</exception>
+    public virtual LayerShape Complete(LayerShape layer, int index, GgufKeys keys) => layer;
+}
+
+/// <summary>What llama.cpp's graph asserts about its hyperparameters, and which of them it uses.</summary>
+internal sealed record GraphTraits
+{
+    /// <summary>Whether keys and values have one length.</summary>
+    public bool EqualHeads { get; init; } = true;
+
+    /// <summary>Whether rotary positions turn whole heads.</summary>
+    public bool WholeHeads { get; init; } = true;
+
+    /// <summary>Whether the query heads together are as wide as the model.</summary>
+    public bool AsWideAsModel { get; init; }
+
+    /// <summary>Whether the graph has sliding windows.</summary>
+    public bool Windows { get; init; }
+
+    /// <summary>Where a file does not say which layers have a window, every layer but each of this number has one; 0 where files always say.</summary>
+    public int WindowPeriod { get; init; }
 }
 
 /// <summary>A configuration in llama.cpp's terms.</summary>
@@ -30,6 +65,13 @@ internal abstract class Architecture
 /// <param name="Metadata">GGUF keys of the architecture, without general and tokenizer keys.</param>
 internal sealed record ArchitectureReading(ModelShape Shape, GgufMetadata Metadata)
 {
-    /// <summary>Per-dimension divisors of the rotary frequencies (<c>rope_freqs.weight</c>), where the scaling needs them.</summary>
-    public float[]? RotaryFactors { get; init; }
+    /// <summary>Tensors made from the configuration alone, such as divisors of the rotary frequencies.</summary>
+    public IReadOnlyList<(string Name, float[] Values)> Constants { get; init; } = [];
+
+    /// <summary>The same with one more of the architecture's keys.</summary>
+    public ArchitectureReading With(string key, object value)
+    {
+        Metadata[$"{Shape.Architecture}.{key}"] = value;
+        return this;
+    }
 }

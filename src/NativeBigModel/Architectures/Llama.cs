@@ -1,21 +1,22 @@
 using NativeBigModel.Checkpoints;
+using NativeBigModel.Checkpoints.Gguf;
+using NativeBigModel.Planning;
 
 namespace NativeBigModel.Architectures;
 
 /// <summary>Llama 1, 2 and 3.x, and everything published under the same class.</summary>
 internal sealed class Llama : Architecture
 {
-    /// <summary>The map of llama.cpp's llama graph, which Mistral shares.</summary>
+    /// <summary>The map of llama.cpp's llama graph, which Mistral and Mixtral share.</summary>
     public static readonly TensorMap Map = new(
     [
         .. DecoderTensors.Ends,
-        .. DecoderTensors.Attention(RowOrder.QueryPairs, RowOrder.KeyPairs),
-        .. DecoderTensors.QkvBiases(RowOrder.QueryPairs, RowOrder.KeyPairs, AttentionBias),
-        new("blk.{}.attn_output.bias", "model.layers.{}.self_attn.o_proj.bias", DecoderTensors.Embedding) { When = AttentionBias },
+        .. DecoderTensors.Attention(RowOrders.HalvesToPairs),
+        .. DecoderTensors.QkvBiases(RowOrders.HalvesToPairs, DecoderTensors.AttentionBias),
+        new("blk.{}.attn_output.bias", "model.layers.{}.self_attn.o_proj.bias", DecoderTensors.Embedding) { When = DecoderTensors.AttentionBias },
         .. DecoderTensors.GatedFeedForward,
-        new("blk.{}.ffn_gate.bias", "model.layers.{}.mlp.gate_proj.bias", DecoderTensors.FeedForward) { When = MlpBias },
-        new("blk.{}.ffn_up.bias", "model.layers.{}.mlp.up_proj.bias", DecoderTensors.FeedForward) { When = MlpBias },
-        new("blk.{}.ffn_down.bias", "model.layers.{}.mlp.down_proj.bias", DecoderTensors.Embedding) { When = MlpBias },
+        .. DecoderTensors.GatedFeedForwardBiases,
+        .. ExpertTensors.Of("model.layers.{}.block_sparse_moe.", "gate.weight", "experts.{e}.", ("w1", "w3", "w2")),
     ]);
 
     public override string Name => "llama";
@@ -24,10 +25,7 @@ internal sealed class Llama : Architecture
 
     public override TensorMap Tensors => Map;
 
-    public override ArchitectureReading Read(ConfigReader config, string modelName) =>
-        DecoderConfig.Read(config, Name, modelName, window: null, graphReadsRotaryFactors: true);
+    public override ArchitectureReading Read(ConfigReader config, string modelName) => new DecoderConfig(config, Name, modelName) { ReadsRotaryFactors = true }.Read();
 
-    private static bool AttentionBias(ConfigReader config) => config.OptionalBool("attention_bias") ?? false;
-
-    private static bool MlpBias(ConfigReader config) => config.OptionalBool("mlp_bias") ?? false;
+    public override LayerShape Complete(LayerShape layer, int index, GgufKeys keys) => keys.Long("llama.expert_count") is > 0 ? layer with { ExpertLength = layer.FeedForwardLength } : layer;
 }

@@ -8,8 +8,8 @@ internal sealed class Qwen2 : Architecture
     private static readonly TensorMap s_map = new(
     [
         .. DecoderTensors.Ends,
-        .. DecoderTensors.Attention(RowOrder.AsStored, RowOrder.AsStored),
-        .. DecoderTensors.QkvBiases(RowOrder.AsStored, RowOrder.AsStored),
+        .. DecoderTensors.Attention(),
+        .. DecoderTensors.QkvBiases(),
         .. DecoderTensors.GatedFeedForward,
     ]);
 
@@ -19,14 +19,9 @@ internal sealed class Qwen2 : Architecture
 
     public override TensorMap Tensors => s_map;
 
-    public override ArchitectureReading Read(ConfigReader config, string modelName)
-    {
-        ArchitectureReading reading = DecoderConfig.Read(config, Name, modelName, Window(config), graphReadsRotaryFactors: false);
-        var layer = reading.Shape.Layers[0];
-        if ((long)layer.HeadCount * layer.KeyLength != reading.Shape.EmbeddingLength)
-            throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {reading.Shape.EmbeddingLength}, as llama.cpp's qwen2 graph needs");
-        return reading;
-    }
+    public override GraphTraits Graph => new() { AsWideAsModel = true };
+
+    public override ArchitectureReading Read(ConfigReader config, string modelName) => new DecoderConfig(config, Name, modelName) { MissingWindow = Window(config) }.Read();
 
     /// <summary>The sliding window of Qwen 2 and 3, which <c>use_sliding_window</c> turns on for the layers from <c>max_window_layers</c>.</summary>
     public static int? Window(ConfigReader config)

@@ -8,9 +8,8 @@ internal sealed class Qwen3 : Architecture
     private static readonly TensorMap s_map = new(
     [
         .. DecoderTensors.Ends,
-        .. DecoderTensors.Attention(RowOrder.AsStored, RowOrder.AsStored),
-        new("blk.{}.attn_q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", (_, layer) => [layer.KeyLength]),
-        new("blk.{}.attn_k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", (_, layer) => [layer.KeyLength]),
+        .. DecoderTensors.Attention(),
+        .. DecoderTensors.HeadNorms,
         .. DecoderTensors.GatedFeedForward,
     ]);
 
@@ -22,9 +21,7 @@ internal sealed class Qwen3 : Architecture
 
     public override ArchitectureReading Read(ConfigReader config, string modelName)
     {
-        if (AttentionBias(config)) throw new UnsupportedModelException("config.json: attention_bias: llama.cpp's qwen3 graph has no bias on the output projection");
-        return DecoderConfig.Read(config, Name, modelName, Qwen2.Window(config), graphReadsRotaryFactors: false);
+        if (DecoderTensors.AttentionBias(config)) throw new UnsupportedModelException("config.json: attention_bias: llama.cpp's qwen3 graph has no bias on the output projection");
+        return new DecoderConfig(config, Name, modelName) { MissingWindow = Qwen2.Window(config), HeadLength = 128 }.Read();
     }
-
-    private static bool AttentionBias(ConfigReader config) => config.OptionalBool("attention_bias") ?? false;
 }

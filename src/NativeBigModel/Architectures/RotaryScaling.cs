@@ -9,7 +9,7 @@ namespace NativeBigModel.Architectures;
 /// </summary>
 internal sealed class RotaryScaling
 {
-    private enum Kind { None, Linear, Llama3, Yarn }
+    private enum Kind { None, Linear, Llama3, Yarn, Long }
 
     private readonly Kind _kind;
     private readonly int _dimensions;
@@ -18,27 +18,32 @@ internal sealed class RotaryScaling
     private readonly int _originalContext;
     private readonly ConfigReader? _parameters;
 
-    private RotaryScaling(ConfigReader config, ConfigReader? parameters, int dimensions)
+    private RotaryScaling(ConfigReader config, ConfigReader? parameters, int dimensions, float defaultBase, int defaultContext)
     {
         _parameters = parameters;
         _dimensions = dimensions;
-        _base = parameters?.OptionalFloat("rope_theta", 1, 1e12f) ?? config.OptionalFloat("rope_theta", 1, 1e12f) ?? 10000f;
+        _base = parameters?.OptionalFloat("rope_theta", 1, 1e12f) ?? config.OptionalFloat(config.FirstOf("rope_theta", "rotary_emb_base"), 1, 1e12f) ?? defaultBase;
         _kind = ReadKind(parameters);
-        int context = config.OptionalInt("max_position_embeddings", 1, 1 << 30) ?? 2048;
+        int context = config.OptionalInt(config.FirstOf("max_position_embeddings", "n_positions", "max_seq_len"), 1, 1 << 30) ?? defaultContext;
         _originalContext = parameters?.OptionalInt("original_max_position_embeddings", 1, 1 << 30)
             ?? config.OptionalInt("original_max_position_embeddings", 1, 1 << 30) ?? context;
-        _factor = _kind == Kind.None ? 1 : parameters!.OptionalFloat("factor", 1, 1e6f) ?? Math.Max(1, (float)context / _originalContext);
+        _factor = _kind is Kind.None or Kind.Long ? 1 : parameters!.OptionalFloat("factor", 1, 1e6f) ?? Math.Max(1, (float)context / _originalContext);
         ContextLength = _kind == Kind.Yarn ? (int)Math.Max(context, Math.Min(1 << 30, (double)_originalContext * _factor)) : context;
-        if ((parameters?.OptionalFloat("partial_rotary_factor", 0, 1) ?? config.OptionalFloat("partial_rotary_factor", 0, 1)) is { } part and not 1)
-            throw new UnsupportedModelException($"config.json: partial_rotary_factor: {part} is not what llama.cpp's graph computes for this family, 1 is");
     }
 
     /// <summary>Tokens for which the scaling is defined.</summary>
     public int ContextLength { get; }
 
-    /// <summary>Reads the configuration of heads of <paramref name="dimensions"/> elements.</summary>
-    public static RotaryScaling Read(ConfigReader config, int dimensions) =>
-        new(config, config.OptionalObject("rope_parameters") ?? config.OptionalObject("rope_scaling"), dimensions);
+    /// <summary>Reads the configuration of heads of which <paramref name="dimensions"/> elements are turned.</summary>
+    public static RotaryScaling Read(ConfigReader config, int dimensions, float defaultBase = 10000, int defaultContext = 2048) =>
+        new(config, Parameters(config), dimensions, defaultBase, defaultContext);
+
+    /// <summary>The object that holds the parameters, in either spelling; where kinds of layers have their own, that of the layers without a window.</summary>
+    public static ConfigReader? Parameters(ConfigReader config)
+    {
+        ConfigReader? all = config.OptionalObject("rope_parameters") ?? config.OptionalObject("rope_scaling");
+        return all is not null && all.Has("full_attention") ? all.OptionalObject("full_attention") : all;
+    }
 
     /// <summary>Writes the <c>rope.*</c> keys and returns the frequency divisors, where the scaling is expressed by them.</summary>
     /// <exception cref="UnsupportedModelException">The graph reads no divisors and the keys alone cannot say it.</exception>
@@ -61,12 +66,45 @@ internal sealed class RotaryScaling
                 if (AttentionFactor / DefaultAttentionFactor is var ratio and not 1) Set("scaling.attn_factor", ratio);
                 return null;
         }
-        if (!graphReadsFactors)
+        if (!graphReadsFactors || _kind == Kind.Long)
             throw new UnsupportedModelException($"config.json: rope_scaling: {_kind} scaling with these parameters cannot be expressed in llama.cpp's {architecture} graph");
         Set("scaling.type", "none");
         if (_kind == Kind.Yarn) Set("scaling.attn_factor", AttentionFactor);
         return _kind == Kind.Yarn ? YarnFactors() : Llama3Factors();
     }
+
+    /// <summary>The scaling that changes with the length of the text, or null where it is another.</summary>
+    public LongRope? Long => _kind == Kind.Long ? new(_parameters!, _originalContext, ContextLength, _dimensions / 2) : null;
+
+    /// <summary>
+    /// Divisors by which a graph that turns <paramref name="headLength"/> elements turns only the first as this scaling has it, given its own divisors, if any.
+    /// Pair i of the graph has frequency base^(-2i/headLength); it is brought to base^(-2i/dimensions), or to nothing.
+    /// </summary>
+    public float[] Spread(float[]? factors, int headLength) =>
+    [
+        .. Enumerable.Range(0, headLength / 2).Select(i => i >= _dimensions / 2
+            ? Still
+            : (float)((factors?[i] ?? 1) * Math.Pow(_base, 2.0 * i / _dimensions - 2.0 * i / headLength))),
+    ];
+
+    /// <summary>
+    /// Tells llama.cpp's deepseek2 graph the scale that latent attention takes from YaRN (deepseek2.cpp, llama-context.cpp): the square of the magnitude of
+    /// mscale_all_dim, while rotary positions themselves keep their length.
+    /// </summary>
+    /// <exception cref="UnsupportedModelException">They do not.</exception>
+    public static void WriteLatentScale(ConfigReader config, ArchitectureReading reading)
+    {
+        if (ReadKind(Parameters(config)) is Kind.None) return;
+        RotaryScaling rope = Read(config, reading.Shape.Layers[0].RotaryLength, 10000, 4096);
+        float all = rope._parameters!.OptionalFloat("mscale_all_dim", 0, 1e6f) ?? 0;
+        if (rope._kind != Kind.Yarn || all == 0 || rope.AttentionFactor != 1)
+            throw new UnsupportedModelException($"config.json: rope_scaling: {rope._kind} scaling with mscale_all_dim {all} and attention factor {rope.AttentionFactor} cannot be expressed in llama.cpp's {reading.Shape.Architecture} graph");
+        reading.Metadata.Remove($"{reading.Shape.Architecture}.rope.scaling.attn_factor");
+        reading.With("rope.scaling.yarn_log_multiplier", 0.1f * all);
+    }
+
+    // A divisor that leaves less than half a unit in the last place of any angle that a context reaches.
+    private const float Still = 1e30f;
 
     private static Kind ReadKind(ConfigReader? parameters) =>
         (parameters?.OptionalString("rope_type") ?? parameters?.OptionalString("type") ?? "default") switch
@@ -76,6 +114,7 @@ internal sealed class RotaryScaling
             "linear" => Kind.Linear,
             "llama3" => Kind.Llama3,
             "yarn" => Kind.Yarn,
+            "longrope" or "su" => Kind.Long,
             { } other => throw new UnsupportedModelException($"config.json: rope_scaling: type '{other}' is not supported for this family"),
         };
 

@@ -2,6 +2,7 @@ using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Checkpoints.HuggingFace;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
+using NativeBigModel.Tokenizers;
 
 namespace NativeBigModel;
 
@@ -59,12 +60,9 @@ public abstract class Checkpoint
 
     /// <summary>The model in the engine's terms.</summary>
     /// <param name="type">How to store the weights.</param>
-    /// <param name="preparedText">Whether texts will go through <see cref="PrepareText"/> first; a file for others must stand on its own.</param>
+    /// <param name="preparedText">Whether texts will go through <see cref="Preparation"/> first; a file for others must stand on its own.</param>
     internal abstract ModelDefinition Define(WeightType type, bool preparedText = false);
 
-    /// <summary>Does to a text what the checkpoint's tokenizer does and llama.cpp does not.</summary>
-    internal abstract string PrepareText(string text);
-
-    /// <summary>The ids that stand before and after a text encoded with special tokens, or null where llama.cpp adds them itself.</summary>
-    internal abstract (IReadOnlyList<int> Before, IReadOnlyList<int> After)? SurroundingTokens { get; }
+    /// <summary>What the checkpoint's tokenizer does around its model; null where llama.cpp does it all, or there is no tokenizer.</summary>
+    internal abstract TextPreparation? Preparation { get; }
 }

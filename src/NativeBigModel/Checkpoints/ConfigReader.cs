@@ -22,6 +22,19 @@ internal sealed class ConfigReader
 
     public bool Has(string key) => Find(key) is not null;
 
+    /// <summary>Whether the value is a number.</summary>
+    public bool IsNumber(string key) => Find(key) is { ValueKind: JsonValueKind.Number };
+
+    /// <summary>The first of some spellings of a key that is there; the first of all where none is.</summary>
+    public string FirstOf(params ReadOnlySpan<string> keys)
+    {
+        foreach (string key in keys)
+        {
+            if (Has(key)) return key;
+        }
+        return keys[0];
+    }
+
     /// <summary>Whether the key is there at all, with null as its value or not.</summary>
     public bool Mentions(string key) => _object.TryGetProperty(key, out _);
 
@@ -31,9 +44,16 @@ internal sealed class ConfigReader
         Find(key) is { } value ? (int)Integer(key, value, min, max) : null;
 
     /// <summary>A finite number that a 32-bit float can hold.</summary>
-    public float? OptionalFloat(string key, float min, float max)
+    public float? OptionalFloat(string key, float min, float max) => Find(key) is { } value ? Real(key, value, min, max) : null;
+
+    public IEnumerable<float> Floats(string key, float min, float max)
     {
-        if (Find(key) is not { } value) return null;
+        if (!Has(key)) throw Missing(key);
+        return Items(key).Select(item => Real(key, item, min, max));
+    }
+
+    private float Real(string key, JsonElement value, float min, float max)
+    {
         if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out double number)) throw Error(key, $"must be a number and is {Show(value)}");
         if (!(number >= min && number <= max)) throw Error(key, $"is {Show(value)} and must lie in [{min}, {max}]");
         return (float)number;

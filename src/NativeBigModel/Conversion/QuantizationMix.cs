@@ -42,7 +42,9 @@ internal sealed class QuantizationMix
         tensor.Dimensions.Length >= 2
         && tensor.Name.EndsWith("weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("_norm.weight", StringComparison.Ordinal)
-        && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal);
+        && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal)
+        && !tensor.Name.Contains("ssm_conv1d", StringComparison.Ordinal)
+        && tensor.Name != "position_embd.weight";
 
     private TensorType Choose(TensorSpec tensor)
     {
@@ -54,7 +56,7 @@ internal sealed class QuantizationMix
     {
         Role role = RoleOf(tensor.Name);
         if (role == Role.Output || (role == Role.TokenEmbedding && _tied))
-            return tensor.Columns % _base.BlockSize() != 0 ? TensorType.Q8_0 : _base == TensorType.Q8_0 ? TensorType.Q8_0 : TensorType.Q6_K;
+            return IsFalcon || tensor.Columns % _base.BlockSize() != 0 || _base == TensorType.Q8_0 ? TensorType.Q8_0 : TensorType.Q6_K;
         return role switch
         {
             Role.Value or Role.FusedQkv => SensitiveType(),
@@ -87,10 +89,11 @@ internal sealed class QuantizationMix
         return _mix switch
         {
             WeightType.Q2_K => TensorType.Q3_K,
-            WeightType.Q3_K_M => layer < layers / 16 ? TensorType.Q5_K : TensorType.Q4_K,
-            WeightType.Q3_K_L => TensorType.Q5_K,
+            WeightType.Q3_K_M => layer < layers / 16 ? TensorType.Q5_K : !IsFalcon || WantsMoreBits(layer, layers) ? TensorType.Q4_K : TensorType.Q3_K,
+            WeightType.Q3_K_L => IsFalcon ? TensorType.Q4_K : TensorType.Q5_K,
+            WeightType.Q4_K_M when IsFalcon => layer < layers / 16 ? TensorType.Q6_K : WantsMoreBits(layer, layers) ? TensorType.Q5_K : TensorType.Q4_K,
             WeightType.Q4_K_M or WeightType.Q5_K_M when WantsMoreBits(layer, layers) => TensorType.Q6_K,
-            WeightType.Q4_K_S when layer < layers / 8 => TensorType.Q5_K,
+            WeightType.Q4_K_S when !IsFalcon && layer < layers / 8 => TensorType.Q5_K,
             _ => _base,
         };
     }
@@ -103,11 +106,14 @@ internal sealed class QuantizationMix
         }
         : _mix switch
         {
-            WeightType.Q2_K => TensorType.Q3_K,
-            WeightType.Q3_K_M => TensorType.Q4_K,
+            WeightType.Q3_K_L when IsFalcon => TensorType.Q4_K,
+            WeightType.Q2_K when !IsFalcon => TensorType.Q3_K,
+            WeightType.Q3_K_M when !IsFalcon => TensorType.Q4_K,
             WeightType.Q3_K_L => TensorType.Q5_K,
             _ => _base,
         };
+
+    private bool IsFalcon => _shape.Architecture == "falcon";
 
     // The first and last eighth of the layers, and every third one between.
     private static bool WantsMoreBits(int index, int count) =>

@@ -71,7 +71,7 @@ internal static class TensorPump
 
     private static IEnumerable<Piece> Cut(TensorSource source, int tensor)
     {
-        long rows = Math.Max(1, PieceElements / source.Columns);
+        long rows = Math.Max(source.RowsTogether, PieceElements / source.Columns);
         for (long first = 0; first < source.Rows; first += rows) yield return new Piece(tensor, first, Math.Min(rows, source.Rows - first));
     }
 

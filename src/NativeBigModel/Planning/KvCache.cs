@@ -17,11 +17,15 @@ public static class KvCache
         return layer.SlidingWindow is { } window ? Math.Min(all, Pad((long)window + batchSize)) : all;
     }
 
-    /// <summary>Bytes of one layer's keys and values: for each token, the row of all key heads and the row of all value heads.</summary>
+    /// <summary>
+    /// Bytes of one layer's keys and values: for each token, the row of all key heads and the row of all value heads, or the one compressed row of latent attention;
+    /// for a state space, the state of one sequence, always in F32 (llama-memory-recurrent.cpp, n_embd_r and n_embd_s).
+    /// </summary>
     public static long LayerBytes(LayerShape layer, TensorType type, int contextLength, int batchSize)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        long keys = type.RowBytes((long)layer.KvHeadCount * layer.KeyLength), values = type.RowBytes((long)layer.KvHeadCount * layer.ValueLength);
+        if (layer.State is { } state) return checked(4L * (Math.Max(0, state.Kernel - 1) + state.StateLength) * state.InnerLength);
+        long keys = type.RowBytes((long)layer.KvHeadCount * layer.KeyLength), values = layer.Latent is null ? type.RowBytes((long)layer.KvHeadCount * layer.ValueLength) : 0;
         return checked((keys + values) * Cells(layer, contextLength, batchSize));
     }
 

@@ -23,6 +23,9 @@ public sealed record ModelShape
     /// <summary>Why <see cref="ContextLength"/> is less than the model's authors defined, in one sentence, or null where it is not.</summary>
     public string? ContextCap { get; init; }
 
+    /// <summary>The context to plan for where none is asked for, in tokens, where a longer one changes what the model computes for every text; null elsewhere.</summary>
+    public int? UsualContextLength { get; init; }
+
     /// <summary>One entry per transformer layer.</summary>
     public required ImmutableArray<LayerShape> Layers { get; init; }
 
@@ -50,4 +53,34 @@ public sealed record ModelShape
 /// <param name="ValueLength">Elements of one value head.</param>
 /// <param name="FeedForwardLength">Width of the feed-forward network, in elements.</param>
 /// <param name="SlidingWindow">Tokens that attention reaches back, or null where it reaches the whole context.</param>
-public sealed record LayerShape(int HeadCount, int KvHeadCount, int KeyLength, int ValueLength, int FeedForwardLength, int? SlidingWindow = null);
+public sealed record LayerShape(int HeadCount, int KvHeadCount, int KeyLength, int ValueLength, int FeedForwardLength, int? SlidingWindow = null)
+{
+    /// <summary>Elements at the beginning of a head that rotary positions turn; 0 without such positions.</summary>
+    public int RotaryLength { get; init; } = KeyLength;
+
+    /// <summary>Width of one expert; 0 in a layer without experts.</summary>
+    public int ExpertLength { get; init; }
+
+    /// <summary>Width of the expert that every token passes; 0 where there is none.</summary>
+    public int SharedExpertLength { get; init; }
+
+    /// <summary>How attention's queries, keys and values are compressed, or null where they are not.</summary>
+    public LatentAttention? Latent { get; init; }
+
+    /// <summary>The state space in place of attention, or null.</summary>
+    public StateSpace? State { get; init; }
+}
+
+/// <summary>Multi-head latent attention: the cache holds one compressed row for all heads, and no values beside it.</summary>
+/// <param name="QueryRank">Elements of a compressed query; 0 where queries are not compressed.</param>
+/// <param name="Rank">Elements of a compressed key and value.</param>
+/// <param name="PlainLength">Elements of one head's key that carry no position.</param>
+/// <param name="HeadValueLength">Elements of one head's value.</param>
+public sealed record LatentAttention(int QueryRank, int Rank, int PlainLength, int HeadValueLength);
+
+/// <summary>A selective state space (Mamba): a sequence keeps a state of fixed size.</summary>
+/// <param name="Kernel">Tokens that the convolution reaches over.</param>
+/// <param name="InnerLength">Channels.</param>
+/// <param name="StateLength">Elements of one channel's state.</param>
+/// <param name="StepRank">Elements that the step size is made from.</param>
+public sealed record StateSpace(int Kernel, int InnerLength, int StateLength, int StepRank);

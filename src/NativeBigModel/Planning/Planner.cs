@@ -86,7 +86,7 @@ public static class Planner
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
         if (options.CpuShare is not (>= 0 and <= 1)) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
-        if (options.ContextLength is not { } asked) return Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
+        if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");
         if (asked < 1 || asked > model.ContextLength) throw new InvalidOptionException($"context {asked}: this model is defined for 1 to {model.ContextLength} tokens");
         return asked;

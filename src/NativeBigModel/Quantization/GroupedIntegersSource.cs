@@ -20,6 +20,9 @@ internal sealed record GroupedLayout(int Bits, int[] Shifts, bool PackedAlongInp
 internal sealed class GroupedIntegersSource(StoredTensor codes, StoredTensor zeros, StoredTensor scales, StoredTensor? order, GroupedLayout layout, long rows, long columns)
     : IntegerSource([codes, zeros, scales, .. order is null ? ReadOnlySpan<StoredTensor>.Empty : [order]], rows, columns, layout.Bits, layout.WholeBlocks)
 {
+    // Every read goes through all inputs.
+    public override long RowsTogether => 128;
+
     public override IntegerRows ReadIntegers(CheckpointFiles files, long firstRow, int rows)
     {
         int columns = (int)Columns, groups = (int)scales.Shape[0];

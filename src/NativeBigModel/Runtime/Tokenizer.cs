@@ -1,6 +1,7 @@
 using System.Text;
 using NativeBigModel.Native;
 using NativeBigModel.Runtime;
+using NativeBigModel.Tokenizers;
 
 namespace NativeBigModel;
 
@@ -9,12 +10,12 @@ public sealed unsafe class Tokenizer : IDisposable
 {
     private readonly EngineModel _model;
     private readonly LlamaVocab* _vocab;
-    private readonly Checkpoint _checkpoint;
+    private readonly TextPreparation? _preparation;
     private readonly bool _ownsModel;
 
     internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
-        (_model, _checkpoint, _ownsModel) = (model, checkpoint, ownsModel);
+        (_model, _preparation, _ownsModel) = (model, checkpoint.Preparation, ownsModel);
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -41,30 +42,32 @@ public sealed unsafe class Tokenizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(text);
         RequireText();
-        int[] ids = EncodePrepared(_checkpoint.PrepareText(text), addSpecial && _checkpoint.SurroundingTokens is null);
-        return addSpecial && _checkpoint.SurroundingTokens is { } around ? [.. around.Before, .. ids, .. around.After] : ids;
+        if (_preparation is null) return Tokenize(text, addSpecial, parseSpecial: true);
+        using var lease = new HandleLease(_model.Handle);
+        TextRules rules = _preparation.Rules;
+        List<int> ids = [];
+        if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineLeading() : rules.Leading);
+        foreach (TextPiece piece in _preparation.Split(text))
+        {
+            if (piece.Token is { } token) ids.Add(token);
+            else ids.AddRange(Tokenize(piece.Text, addSpecial: false, parseSpecial: false));
+        }
+        if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineTrailing() : rules.Trailing);
+        return [.. ids];
     }
 
-    /// <summary>The text of ids, special tokens included.</summary>
+    /// <summary>The text of ids.</summary>
+    /// <param name="tokens">The ids.</param>
+    /// <param name="skipSpecial">Whether to leave special tokens out.</param>
     /// <exception cref="InvalidOptionException">An id is outside the vocabulary.</exception>
-    public string Decode(IReadOnlyList<int> tokens)
+    public string Decode(IReadOnlyList<int> tokens, bool skipSpecial = false)
     {
         ArgumentNullException.ThrowIfNull(tokens);
         RequireText();
         RequireKnown(tokens);
-        int[] ids = [.. tokens];
-        byte[] buffer = new byte[Math.Max(64, ids.Length * 16)];
-        using var lease = new HandleLease(_model.Handle);
-        while (true)
-        {
-            fixed (int* input = ids)
-            fixed (byte* output = buffer)
-            {
-                int count = LlamaVocabApi.LlamaDetokenize(_vocab, input, ids.Length, output, buffer.Length, removeSpecial: false, unparseSpecial: true);
-                if (count >= 0) return Encoding.UTF8.GetString(buffer, 0, count);
-                buffer = new byte[-count];
-            }
-        }
+        if (_preparation is null) return Detokenize([.. tokens], skipSpecial);
+        IEnumerable<int> shown = skipSpecial ? tokens.Where(token => !_preparation.IsSpecial(token)) : tokens;
+        return _preparation.Join(shown.Select(token => (token, Piece(token, special: true))));
     }
 
     /// <summary>Whether generation ends with this token.</summary>
@@ -77,20 +80,7 @@ public sealed unsafe class Tokenizer : IDisposable
     }
 
     /// <summary>The bytes that a token adds to a text, which may be part of a character; none for special tokens.</summary>
-    internal byte[] Piece(int token)
-    {
-        byte[] buffer = new byte[64];
-        using var lease = new HandleLease(_model.Handle);
-        while (true)
-        {
-            fixed (byte* output = buffer)
-            {
-                int count = LlamaVocabApi.LlamaTokenToPiece(_vocab, token, output, buffer.Length, lstrip: 0, special: false);
-                if (count >= 0) return buffer[..count];
-                buffer = new byte[-count];
-            }
-        }
-    }
+    internal byte[] Piece(int token) => Piece(token, special: _preparation?.IsSpecial(token) is false);
 
     internal void RequireKnown(IReadOnlyList<int> tokens)
     {
@@ -100,12 +90,56 @@ public sealed unsafe class Tokenizer : IDisposable
         }
     }
 
+    private string Detokenize(int[] ids, bool skipSpecial)
+    {
+        byte[] buffer = new byte[Math.Max(64, ids.Length * 16)];
+        using var lease = new HandleLease(_model.Handle);
+        while (true)
+        {
+            fixed (int* input = ids)
+            fixed (byte* output = buffer)
+            {
+                int count = LlamaVocabApi.LlamaDetokenize(_vocab, input, ids.Length, output, buffer.Length, removeSpecial: false, unparseSpecial: !skipSpecial);
+                if (count >= 0) return Encoding.UTF8.GetString(buffer, 0, count);
+                buffer = new byte[-count];
+            }
+        }
+    }
+
+    private int[] EngineLeading()
+    {
+        using var lease = new HandleLease(_model.Handle);
+        return LlamaVocabApi.LlamaVocabGetAddBos(_vocab) ? [LlamaVocabApi.LlamaVocabBos(_vocab)] : [];
+    }
+
+    private int[] EngineTrailing()
+    {
+        using var lease = new HandleLease(_model.Handle);
+        return LlamaVocabApi.LlamaVocabGetAddEos(_vocab) ? [LlamaVocabApi.LlamaVocabEos(_vocab)] : [];
+    }
+
+    private byte[] Piece(int token, bool special)
+    {
+        using var lease = new HandleLease(_model.Handle);
+        if (_preparation?.Bytes(token) is { } known) return special ? known : [];
+        byte[] buffer = new byte[64];
+        while (true)
+        {
+            fixed (byte* output = buffer)
+            {
+                int count = LlamaVocabApi.LlamaTokenToPiece(_vocab, token, output, buffer.Length, lstrip: 0, special);
+                if (count >= 0) return buffer[..count];
+                buffer = new byte[-count];
+            }
+        }
+    }
+
     private void RequireText()
     {
         if (!HasText) throw new UnsupportedModelException("the checkpoint has no tokenizer files, so text cannot be turned into tokens; token ids can be used");
     }
 
-    private int[] EncodePrepared(string text, bool addSpecial)
+    private int[] Tokenize(string text, bool addSpecial, bool parseSpecial)
     {
         byte[] utf8 = Encoding.UTF8.GetBytes(text);
         // A byte makes at most one token, and a space may be put before the text or each special token in it.
@@ -114,7 +148,7 @@ public sealed unsafe class Tokenizer : IDisposable
         fixed (byte* bytes = utf8)
         fixed (int* output = tokens)
         {
-            int count = LlamaVocabApi.LlamaTokenize(_vocab, bytes, utf8.Length, output, tokens.Length, addSpecial, parseSpecial: true);
+            int count = LlamaVocabApi.LlamaTokenize(_vocab, bytes, utf8.Length, output, tokens.Length, addSpecial, parseSpecial);
             // Some tokenizers answer with no token where the vocabulary has none, not even an unknown one.
             if (count > 0 && tokens.AsSpan(0, count).IndexOfAnyExceptInRange(0, TokenCount - 1) is >= 0 and var at)
                 throw new UnsupportedModelException($"token {tokens[at]} at position {at} of a text: the vocabulary has {TokenCount} tokens and none for this place");

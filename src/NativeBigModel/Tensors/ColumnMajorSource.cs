@@ -5,6 +5,9 @@ namespace NativeBigModel.Tensors;
 /// <summary>Rows of a matrix that a file holds column by column. Only the part of each column that the rows need is read.</summary>
 internal sealed class ColumnMajorSource(StoredTensor tensor, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
 {
+    // Every read goes through all columns.
+    public override long RowsTogether => 128;
+
     public override IEnumerable<string> Files => [tensor.File];
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using NativeBigModel.Checkpoints;
 
 namespace NativeBigModel.Tensors;
@@ -22,11 +23,30 @@ internal abstract class TensorSource(TensorType type, long rows, long columns)
     /// <summary>The tensor for a model in which it has this type: itself, or rows that are of the type already where the file's need only be laid out anew.</summary>
     public virtual TensorSource As(TensorType type) => this;
 
+    /// <summary>Rows that cost little more to read together than one alone.</summary>
+    public virtual long RowsTogether => 1;
+
     /// <summary>The files that the rows come from.</summary>
     public virtual IEnumerable<string> Files => [];
 
     /// <summary>Reads whole rows, beginning with <paramref name="firstRow"/>, until <paramref name="destination"/> is full. Safe to call from several threads.</summary>
     public abstract void Read(CheckpointFiles files, long firstRow, Span<byte> destination);
+
+    /// <summary>Reads elements of one row, beginning with <paramref name="firstColumn"/>; not of a quantised type.</summary>
+    public virtual void ReadPart(CheckpointFiles files, long row, long firstColumn, Span<byte> destination)
+    {
+        int bytes = checked((int)RowBytes);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(bytes);
+        try
+        {
+            Read(files, row, buffer.AsSpan(0, bytes));
+            buffer.AsSpan(checked((int)Type.RowBytes(firstColumn)), destination.Length).CopyTo(destination);
+        }
+        finally { ArrayPool<byte>.Shared.Return(buffer); }
+    }
+
+    /// <summary>The same elements, one a row; not of a quantised type.</summary>
+    public virtual TensorSource AsColumn() => Columns == 1 ? this : new ColumnSource(this);
 }
 
 /// <summary>Rows as they stand in a file.</summary>
@@ -39,19 +59,11 @@ internal sealed class StoredSource(StoredTensor tensor, TensorType type, long ro
 
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         files.Read(Tensor.File, Tensor.Offset + firstRow * RowBytes, destination);
-}
 
-/// <summary>A vector's elements as rows of one, so that they can be reordered. Every read reads the vector, which is short.</summary>
-internal sealed class ElementRows(TensorSource vector) : TensorSource(vector.Type, vector.Columns, 1)
-{
-    public override IEnumerable<string> Files => vector.Files;
+    public override void ReadPart(CheckpointFiles files, long row, long firstColumn, Span<byte> destination) =>
+        files.Read(Tensor.File, Tensor.Offset + row * RowBytes + Type.RowBytes(firstColumn), destination);
 
-    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
-    {
-        byte[] whole = new byte[vector.RowBytes];
-        vector.Read(files, 0, whole);
-        whole.AsSpan(checked((int)(firstRow * RowBytes)), destination.Length).CopyTo(destination);
-    }
+    public override TensorSource AsColumn() => new StoredSource(Tensor, Type, Rows * Columns, 1);
 }
 
 /// <summary>Float values made by the architecture itself, such as rotary frequencies.</summary>
@@ -61,9 +73,22 @@ internal sealed class ConstantSource(float[] values) : TensorSource(TensorType.F
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()).CopyTo(destination);
 }
 
-/// <summary>A tensor of which only the shape is known, because the checkpoint's data is not there.</summary>
-internal sealed class AbsentSource(string name, TensorType type, long rows, long columns) : TensorSource(type, rows, columns)
+/// <summary>One value everywhere: a bias that the checkpoint has not and the graph wants.</summary>
+internal sealed class UniformSource(float value, long rows, long columns) : TensorSource(TensorType.F32, rows, columns)
 {
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(destination).Fill(value);
+}
+
+/// <summary>A tensor of which only the shape is known, because the checkpoint's data is not there.</summary>
+/// <param name="name">The file that names it.</param>
+/// <param name="type">The type that it would have in a model kept as it is stored.</param>
+/// <param name="rows">Its rows.</param>
+/// <param name="columns">Its columns.</param>
+internal sealed class AbsentSource(string name, TensorType type, long rows, long columns) : TensorSource(type.IsQuantized() ? TensorType.F32 : type, rows, columns)
+{
+    public override TensorType StoredType => type;
+
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) =>
         throw new CheckpointException(name, "data", "the checkpoint holds no weight files, only a configuration");
 }

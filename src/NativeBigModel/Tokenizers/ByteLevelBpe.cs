@@ -12,7 +12,7 @@ internal static class ByteLevelBpe
         RefuseUnknownBytes(model, table);
         HideUnspellable(table);
 
-        AddedTokenRules added = AddedTokens.AddTo(table, files);
+        TextRules added = AddedTokens.AddTo(table, files);
         bool cleanSpaces = files.Config?.Find("clean_up_tokenization_spaces")?.Flag() is true;
         bool ignoreMerges = model.Find("ignore_merges")?.Flag() is true;
         PreTokenizer pre = PreTokenizers.Choose(rules, ignoreMerges, () => MergeReach.ReachesAll(table, merges), cleanSpaces);
@@ -22,9 +22,7 @@ internal static class ByteLevelBpe
         (string[] texts, TokenKind[] kinds) = table.Complete();
         return new("gpt2", pre.Name, texts, kinds, Scores: null, spelled)
         {
-            NormalizeNfc = rules.NormalizeNfc,
-            TrimBefore = added.TrimBefore,
-            TrimAfter = added.TrimAfter,
+            Text = added with { Normalizer = tokenizer.Find("normalizer")?.Element.GetRawText(), Space = rules.Space },
         };
     }
 

@@ -14,9 +14,10 @@ internal static class HuggingFaceTokenizer
         using TokenizerFiles files = new(folder);
         TokenTable table = new(vocabularySize);
         if (ReadModel(files, table) is not { } vocabulary) return null;
+        TextNormalizer.Parse(TokenizerFiles.TokenizerJson, vocabulary.Text.Normalizer);
         SpecialTokens special = new(table, files, config);
         vocabulary = WithSpecialTokens(vocabulary, special, files, table);
-        return vocabulary.EosId is null && vocabulary.NeverInText is null
+        return vocabulary is { EosId: null, NeverInText: null, Model: not "bert" }
             ? throw new UnsupportedModelException("tokenizer_config.json: eos_token: none, and no token for byte 0xFF to stand in for it")
             : vocabulary with { ChatTemplate = ChatTemplates.Read(files) };
     }
@@ -27,15 +28,14 @@ internal static class HuggingFaceTokenizer
         {
             JsonField model = tokenizer.Get("model");
             string type = model.Find("type")?.Text() ?? "BPE"; // old files leave it out
+            if (type is "Unigram") return Unigram.Read(tokenizer, files, table);
+            if (type is "WordPiece") return WordPiece.Read(tokenizer, files, table);
             if (type is not "BPE") throw new UnsupportedModelException($"{model.File}: model.type: {type}");
             if (SplittingRules.Read(tokenizer) is { } rules) return ByteLevelBpe.Read(tokenizer, rules, files, table);
             if (model.Find("byte_fallback")?.Flag() is true) return SentencePieceBpe.Read(tokenizer, Pieces(files), files, table);
             throw new UnsupportedModelException($"{model.File}: model: BPE that is neither byte-level nor falls back to bytes");
         }
-        if (Pieces(files) is { } pieces) return SentencePieceBpe.Read(pieces, files, table);
-        return files.Has("vocab.json") || files.Has("vocab.txt")
-            ? throw new UnsupportedModelException($"{(files.Has("vocab.json") ? "vocab.json" : "vocab.txt")}: a vocabulary without {TokenizerFiles.TokenizerJson} or {TokenizerFiles.SentencePiece}, whose rules are known only to code")
-            : null;
+        return Pieces(files) is { } pieces ? SentencePieceBpe.Read(pieces, files, table) : null;
     }
 
     private static SentencePieceModel? Pieces(TokenizerFiles files) => files.ReadSentencePiece() is { } bytes ? SentencePieceModel.Parse(bytes) : null;
@@ -52,7 +52,7 @@ internal static class HuggingFaceTokenizer
             if (bos is { } first && (files.Config?.Find("add_bos_token")?.Flag() ?? files.Tokenizer is null)) before.Add(first);
             if (eos is { } last && files.Config?.Find("add_eos_token")?.Flag() is true) after.Add(last);
         }
-        else if (before is [var only])
+        else if (before is [var only] && vocabulary.Model is not "bert")
         {
             bos = only;
         }
@@ -60,10 +60,9 @@ internal static class HuggingFaceTokenizer
         {
             BosId = bos,
             EosId = eos,
-            UnknownId = special.Unknown ?? FirstUnknown(vocabulary),
+            UnknownId = vocabulary.UnknownId ?? special.Unknown ?? FirstUnknown(vocabulary),
             PaddingId = special.Padding,
-            LeadingIds = before,
-            TrailingIds = after,
+            Text = vocabulary.Text with { Leading = before, Trailing = after },
             AddBos = before is [var one] && one == bos,
             AddEos = after is [var end] && end == eos,
         };

@@ -59,6 +59,12 @@ internal readonly struct JsonField
         return Element.TryGetInt32(out int value) ? value : throw Error("not a 32-bit integer");
     }
 
+    public float Real()
+    {
+        Expect(JsonValueKind.Number, "a number");
+        return Element.TryGetSingle(out float value) && float.IsFinite(value) ? value : throw Error("not a finite number of 32 bits");
+    }
+
     public IEnumerable<JsonField> Items()
     {
         Expect(JsonValueKind.Array, "an array");

@@ -6,10 +6,11 @@ namespace NativeBigModel.Tokenizers;
 /// <param name="Name">The value of tokenizer.ggml.pre.</param>
 /// <param name="Rules">The splitting rules of the tokenizer.json that the name stands for, one per line.</param>
 /// <param name="IgnoreMerges">Whether a word that is a token is taken whole, without its merges.</param>
+/// <param name="AddsBos">Whether BOS stands before a text where a file says nothing of it.</param>
 /// <param name="CleanSpaces">Whether llama_detokenize removes spaces before punctuation.</param>
 /// <param name="Nfc">Whether the tokenizers that carry the name normalise to NFC, which llama.cpp leaves to its caller.</param>
 /// <param name="MissesDigitRuns">Whether llama.cpp leaves out the rule that cuts the byte alphabet's digits from other letters; merges across that border must go, which then has the same effect.</param>
-internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
+internal sealed record PreTokenizer(string Name, string Rules, bool IgnoreMerges = false, bool AddsBos = false, bool CleanSpaces = false, bool Nfc = false, bool MissesDigitRuns = false);
 
 /// <summary>llama.cpp's pre-tokenizers by what they do; which model a tokenizer belongs to plays no part.</summary>
 internal static class PreTokenizers
@@ -20,13 +21,14 @@ internal static class PreTokenizers
     private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private const string Word = @"|[^\r\n\p{L}\p{N}]?\p{L}+";
     private const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
-    private const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
+    public const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
     private const string Qwen35 = Contractions + @"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string Upper = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+";
     private const string Lower = @"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*";
     private const string TailWithSlash = @"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string Tekken = Upper + Lower + @"|\p{N}" + TailWithSlash;
     private const string O200k = Upper + Contractions + "?" + Lower + Contractions + @"?|\p{N}{1,3}" + TailWithSlash;
+    private const string Youtu = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + Ideographs + "\n" + Upper + Contractions + "?" + Lower + Contractions + @"?|\p{N}" + TailWithSlash;
     private const string DeepSeek3 = """
         \p{N}{1,3}
         [一-龥぀-ゟ゠-ヿ]+
@@ -43,6 +45,19 @@ internal static class PreTokenizers
     private const string Jais2 = Contractions + Word + @"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
         + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
 
+    private const string Ideographs = "[一-龥぀-ゟ゠-ヿ]+";
+    private const string Spark = """
+        \p{N}{1,3}
+        [一-龥぀-ゟ゠-ヿ]+
+        [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+
+        \p{N}
+        """;
+    private const string Chameleon = """
+        <sentinel:[0-9]+>
+        (IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z
+        ([\t\n]|    |  )
+        """ + "\n" + SplittingRules.EachDigit + "\n" + SplittingRules.EachPunctuation + "\n" + Gpt2;
+
     private const string Falcon = SplittingRules.PunctuationRuns + "\n" + Gpt2 + "\n" + SplittingRules.DigitRuns + "\n[0-9][0-9][0-9]";
 
     // Of names with equal effect the first is chosen; the others stand here because a GGUF file may bring them.
@@ -56,7 +71,7 @@ internal static class PreTokenizers
         new("smollm", Digits),
         new("starcoder", Digits, CleanSpaces: true),
         new("command-r", Digits, Nfc: true),
-        new("llama-bpe", Llama3, IgnoreMerges: true, CleanSpaces: true),
+        new("llama-bpe", Llama3, IgnoreMerges: true, AddsBos: true, CleanSpaces: true),
         new("smaug-bpe", Llama3, CleanSpaces: true),
         new("qwen2", Qwen2, Nfc: true),
         new("grok-2", Qwen2),
@@ -64,7 +79,7 @@ internal static class PreTokenizers
         new("f2llmv2", Qwen2, Nfc: true),
         new("megrez", Qwen2, CleanSpaces: true, Nfc: true),
         new("qwen35", Qwen35, Nfc: true),
-        new("tekken", Tekken, IgnoreMerges: true),
+        new("tekken", Tekken, IgnoreMerges: true, AddsBos: true),
         new("gpt-4o", O200k),
         new("deepseek-v3", DeepSeek3),
         new("deepseek-coder", DeepSeekCoder),
@@ -77,11 +92,43 @@ internal static class PreTokenizers
         new("exaone-moe", Contractions + @"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"),
         new("jais-2", Jais2, CleanSpaces: true),
         new("minicpm5", @"\p{N}{1,3}" + "\n" + Contractions + Word + @"|\p{N}+" + Tail, IgnoreMerges: true, CleanSpaces: true),
+        new("granite-embed-multi-97m", O200k, IgnoreMerges: true),
+        new("tiny_aya", @"\d{1,3}(?=(?:\d{3})*\b)" + "\n" + O200k),
+        new("youtu", Youtu, IgnoreMerges: true),
+        new("spark2_5", Spark),
+        new("laguna", @"[^\n]+|[\n]+" + "\n" + Qwen2),
+        new("superbpe", SplittingRules.DigitRuns + "\n" + @"(?=(\d{3})+(?!\d))"),
+        new("chameleon", Chameleon, AddsBos: true),
         new("ufakzeka", @"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + Tail),
     ];
 
+    // Names that GGUF files bear, by the one above that does the same.
+    private static readonly Dictionary<string, string> s_aliases = new[]
+    {
+        ("llama-bpe", "llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano"),
+        ("smaug-bpe", "dbrx glm4 chatglm-bpe"),
+        ("gpt-2", "phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert jais trillion jina-v1-en jina-v2-code roberta-bpe"),
+        ("starcoder", "refact codeshell exaone minerva-7b mellum2"),
+        ("qwen2", "kormo"), ("grok-2", "stablelm2 hunyuan solar-open"),
+        ("deepseek-v3", "hunyuan-dense joyai-llm hy_v4"),
+        ("gpt-4o", "llama4 kanana2 talkie minimax-m2"),
+        ("bloom", "gpt3-finnish"), ("bailingmoe", "bailingmoe2 llada-moe"), ("tiny_aya", "cohere2moe"),
+    }.SelectMany(same => same.Item2.Split(' ').Select(alias => (alias, same.Item1))).ToDictionary(StringComparer.Ordinal);
+
+    /// <summary>Every name that <see cref="Find"/> knows.</summary>
+    public static IEnumerable<string> Names => s_known.Select(known => known.Name).Concat(s_aliases.Keys);
+
+    /// <summary>What the name stands for, spelt with "\n" between rules; null where it is not known here.</summary>
+    public static PreTokenizer? Find(string? pre)
+    {
+        string? name = pre is not null && s_aliases.TryGetValue(pre, out string? same) ? same : pre;
+        if (Array.Find(s_known, known => known.Name == name) is not { } found) return null;
+        IEnumerable<string> rules = found.Rules.ReplaceLineEndings("\n").Split('\n');
+        return found with { Rules = string.Join('\n', found.MissesDigitRuns ? rules.Where(rule => rule != SplittingRules.DigitRuns) : rules) };
+    }
+
     /// <summary>Whether texts for a tokenizer under this name are normalised to NFC first: for GGUF files, which say no more than the name.</summary>
-    public static bool ImpliesNfc(string pre) => s_known.Any(known => known.Name == pre && known.Nfc);
+    public static bool ImpliesNfc(string pre) => Find(pre) is { Nfc: true };
 
     /// <summary>The name under which llama.cpp splits by these rules; of several the one that agrees in NFC, then in clean-up.</summary>
     /// <param name="rules">From tokenizer.json.</param>

@@ -2,24 +2,35 @@ using System.Globalization;
 
 namespace NativeBigModel.Tokenizers;
 
-/// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama".</summary>
+/// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama" by scores, or "gpt2" by merges.</summary>
 internal static class SentencePieceBpe
 {
+    private const string PrependsSpace = """
+        {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+        """;
+
     /// <summary>From tokenizer.model alone.</summary>
     public static Vocabulary Read(SentencePieceModel model, TokenizerFiles files, TokenTable table)
     {
         const string file = TokenizerFiles.SentencePiece;
         RefuseUnlessBpe(model);
-        if (model.HasCharacterMap || model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
+        if (model.CharacterMap is not null || model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
         {
             throw new UnsupportedModelException($"{file}: normalizer_spec: a character map, remove_extra_whitespaces, unescaped white space or white space as suffix");
         }
         AddPieces(model, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files);
+        TextRules added = AddedTokens.AddTo(table, files);
+        ShowSpaces(table);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
         // "legacy": false is transformers' word for the rule that its conversion to tokenizer.json spells as Metaspace "first".
-        SpacePrefix rule = !prefix ? SpacePrefix.None : files.Config?.Find("legacy")?.Flag() is false ? SpacePrefix.FirstUnlessSpace : SpacePrefix.Always;
-        return Complete(file, table, Scores(model, table), new(rule, NormalizeNfc: false, SplitsAtSpaces: false), added);
+        bool first = files.Config?.Find("legacy")?.Flag() is false;
+        SpacePrefix space = prefix && first ? SpacePrefix.MetaspaceFirst : SpacePrefix.None;
+        return Complete(file, table, Scores(model, table), prefix, added with
+        {
+            Normalizer = prefix && !first ? PrependsSpace : null,
+            Space = space,
+            Join = prefix ? TextJoin.WithoutFirstSpace : TextJoin.Plain,
+        });
     }
 
     /// <summary>From tokenizer.json, with the scores of tokenizer.model where it lists the same pieces.</summary>
@@ -38,11 +49,29 @@ internal static class SentencePieceBpe
         }
         List<Merge> merges = Merges.Read(model, table);
         bool samePieces = pieces is { IsBpe: true } && Agrees(pieces, table);
-        AddedTokenRules added = AddedTokens.AddTo(table, files);
+        TextRules added = AddedTokens.AddTo(table, files);
         ShowSpaces(table);
-        if (spaces.SplitsAtSpaces) RefuseInnerSpaces(model.File, table);
-        float[] scores = samePieces ? Scores(pieces!, table) : MergeScores.From(model.File, table, merges);
-        return Complete(model.File, table, scores, spaces, added);
+        if (spaces.SplitsAtSpaces) SpaceRules.RefuseTokensAcrossSpaces(model.File, table);
+        if (!samePieces) RefuseLineEndsInside(model.File, table);
+        Vocabulary vocabulary = Complete(model.File, table, samePieces ? Scores(pieces!, table) : null, spaces.PutsSpaceBefore, added with
+        {
+            Normalizer = tokenizer.Find("normalizer")?.Element.GetRawText(),
+            Space = spaces.Space,
+            Join = Decoders.StripsFirstSpace(tokenizer) ? TextJoin.WithoutFirstSpace : TextJoin.Plain,
+        });
+        return samePieces ? vocabulary : vocabulary with { Merges = [.. merges.Select(merge => $"{table[merge.Left]} {table[merge.Right]}")] };
+    }
+
+    // By its merge list llama.cpp joins within lines and within runs of line ends.
+    private static void RefuseLineEndsInside(string file, TokenTable table)
+    {
+        for (int id = 0; id < table.Size; id++)
+        {
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.Contains('\n', StringComparison.Ordinal) && text.AsSpan().ContainsAnyExcept('\n'))
+            {
+                throw new UnsupportedModelException($"{file}: token {id} has a line end beside other characters, and llama.cpp splits there");
+            }
+        }
     }
 
     private static void RefuseUnlessBpe(SentencePieceModel model)
@@ -82,18 +111,7 @@ internal static class SentencePieceBpe
     {
         for (int id = 0; id < table.Size; id++)
         {
-            if (table[id] is { } text && table.KindOf(id) is TokenKind.UserDefined && text.Contains(SpaceRules.Space, StringComparison.Ordinal)) table.SetKind(id, TokenKind.Normal);
-        }
-    }
-
-    private static void RefuseInnerSpaces(string file, TokenTable table)
-    {
-        for (int id = 0; id < table.Size; id++)
-        {
-            if (table[id] is { } text && table.KindOf(id) is TokenKind.Normal && text.IndexOf(SpaceRules.Space, 1, StringComparison.Ordinal) > 0)
-            {
-                throw new UnsupportedModelException($"{file}: pre_tokenizer: Metaspace splits at spaces, but token {id}, \"{text}\", spans one; llama.cpp does not split");
-            }
+            if (table[id] is { } text && table.KindOf(id) is TokenKind.UserDefined && text.Contains(SpaceRules.Symbol, StringComparison.Ordinal)) table.SetKind(id, TokenKind.Normal);
         }
     }
 
@@ -102,7 +120,7 @@ internal static class SentencePieceBpe
 
     private static string Name(byte value) => $"<0x{value:X2}>";
 
-    private static Vocabulary Complete(string file, TokenTable table, float[] scores, SpaceRules spaces, AddedTokenRules added)
+    private static Vocabulary Complete(string file, TokenTable table, float[]? scores, bool addSpacePrefix, TextRules rules)
     {
         // llama.cpp throws out of llama_tokenize, through the C ABI, where a byte has no token.
         for (int value = 0; value < 256; value++)
@@ -110,13 +128,11 @@ internal static class SentencePieceBpe
             if (table.Find(Name((byte)value)) is null) throw new UnsupportedModelException($"{file}: the byte token {Name((byte)value)} is missing; llama.cpp needs all 256");
         }
         (string[] texts, TokenKind[] kinds) = table.Complete();
-        return new("llama", PreTokenizer: null, texts, kinds, scores, Merges: null)
+        // Without scores the merges decide, under the pre-tokenizer that leaves lines whole.
+        return new(scores is null ? "gpt2" : "llama", scores is null ? TextPreparation.Lines : null, texts, kinds, scores, Merges: null)
         {
-            AddSpacePrefix = spaces.Prefix is not SpacePrefix.None,
-            SpacePrefix = spaces.Prefix,
-            NormalizeNfc = spaces.NormalizeNfc,
-            TrimBefore = added.TrimBefore,
-            TrimAfter = added.TrimAfter,
+            AddSpacePrefix = addSpacePrefix,
+            Text = rules,
         };
     }
 }

@@ -9,7 +9,7 @@ internal readonly record struct Piece(string Text, float Score, TokenKind Kind);
 /// <summary>The parts of tokenizer.model that matter here (google/sentencepiece, sentencepiece_model.proto).</summary>
 internal sealed class SentencePieceModel
 {
-    private const int Unigram = 1;
+    public const int Unigram = 1;
     private const int Bpe = 2;
 
     private SentencePieceModel() { }
@@ -26,7 +26,7 @@ internal sealed class SentencePieceModel
 
     public bool WhitespaceAsSuffix { get; private set; }
 
-    public bool HasCharacterMap { get; private set; }
+    public byte[]? CharacterMap { get; private set; }
 
     public bool IsBpe => Algorithm == Bpe;
 
@@ -102,7 +102,7 @@ internal sealed class SentencePieceModel
         {
             switch (tag)
             {
-                case 2 << 3 | 2: HasCharacterMap = !input.ReadBytes().IsEmpty; break;
+                case 2 << 3 | 2: CharacterMap = input.ReadBytes() is { IsEmpty: false } map ? map.ToByteArray() : null; break;
                 case 3 << 3: AddDummyPrefix = input.ReadBool(); break;
                 case 4 << 3: RemoveExtraWhitespaces = input.ReadBool(); break;
                 case 5 << 3: EscapeWhitespaces = input.ReadBool(); break;

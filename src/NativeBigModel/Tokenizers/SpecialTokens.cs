@@ -20,11 +20,7 @@ internal sealed class SpecialTokens(TokenTable table, TokenizerFiles files, Toke
 
     private int? ByText(string name) => IdOf(files.Config?.Find(name)) ?? IdOf(files.SpecialTokensMap?.Find(name));
 
-    private int? IdOf(JsonField? token)
-    {
-        if (token is not { } field) return null;
-        return table.Find(field.IsString ? field.Text() : field.Get("content").Text());
-    }
+    private int? IdOf(JsonField? token) => TokenizerFiles.Spelling(token) is { } text ? table.Find(text) : null;
 
     private int? ById(string name, bool check = true)
     {

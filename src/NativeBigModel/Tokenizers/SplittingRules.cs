@@ -4,7 +4,10 @@ namespace NativeBigModel.Tokenizers;
 /// How tokenizer.json prepares a text for byte-level BPE, in one spelling: each rule is a regular expression whose matches become words of their own.
 /// Semantics of the parts: huggingface/tokenizers, src/pre_tokenizers.
 /// </summary>
-internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc)
+/// <param name="Rules">In the order in which they apply.</param>
+/// <param name="NormalizeNfc">Whether the normalizer is NFC and nothing else.</param>
+/// <param name="Space">The space that ByteLevel puts before a text.</param>
+internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc, SpacePrefix Space)
 {
     /// <summary>The rule of a ByteLevel part with use_regex.</summary>
     public const string Gpt2 = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -12,6 +15,7 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc)
     public const string EachDigit = @"\p{N}";
     public const string DigitRuns = @"\p{N}+";
     public const string PunctuationRuns = "Punctuation.Contiguous";
+    public const string EachPunctuation = "Punctuation.Isolated";
 
     private const string AnyCase = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private const string AnyCaseSpelledOut = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
@@ -21,7 +25,10 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc)
     {
         List<JsonField> parts = tokenizer.Find("pre_tokenizer") is { } root ? [.. Flatten(root, "pretokenizers")] : [];
         if (!parts.Any(part => part.Get("type").Text() is "ByteLevel")) return null;
-        return new([.. parts.Select(Rule).OfType<string>()], ReadNfc(tokenizer));
+        bool prefix = parts.Any(PutsSpaceBefore);
+        // It stands before every part that the earlier rules made, and these are llama.cpp's.
+        if (prefix && !PutsSpaceBefore(parts[0])) throw Unsupported(parts[0], $"{parts[0].Get("type").Text()} before ByteLevel with add_prefix_space");
+        return new([.. parts.Select(Rule).OfType<string>()], OnlyNfc(tokenizer), prefix ? SpacePrefix.ByteLevel : SpacePrefix.None);
     }
 
     /// <summary>Steps of a normalizer or pre-tokenizer in the order in which they apply.</summary>
@@ -34,12 +41,13 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc)
         switch (type)
         {
             case "ByteLevel":
-                if (part.Find("add_prefix_space")?.Flag() is not false) throw Unsupported(part, "ByteLevel with add_prefix_space");
                 return part.Find("use_regex")?.Flag() is false ? null : Gpt2;
             case "Digits":
                 return part.Find("individual_digits")?.Flag() is true ? EachDigit : DigitRuns;
             case "Punctuation" when part.Find("behavior")?.Text() is "Contiguous":
                 return PunctuationRuns;
+            case "Punctuation" when (part.Find("behavior")?.Text() ?? "Isolated") is "Isolated":
+                return EachPunctuation;
             case "Split" when part.Get("pattern").Find("Regex") is { } regex:
                 if (part.Get("behavior").Text() is not "Isolated" || part.Find("invert")?.Flag() is true)
                 {
@@ -54,16 +62,10 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc)
     private static string Spell(string regex) =>
         regex.Replace("\r", @"\r", StringComparison.Ordinal).Replace("\n", @"\n", StringComparison.Ordinal).Replace(AnyCaseSpelledOut, AnyCase, StringComparison.Ordinal);
 
-    private static bool ReadNfc(JsonField tokenizer)
-    {
-        bool nfc = false;
-        foreach (JsonField step in tokenizer.Find("normalizer") is { } root ? Flatten(root, "normalizers") : [])
-        {
-            if (step.Get("type").Text() is not "NFC") throw new UnsupportedModelException($"{step.File}: {step.Path}: the normalizer {step.Get("type").Text()} before byte-level BPE");
-            nfc = true;
-        }
-        return nfc;
-    }
+    private static bool PutsSpaceBefore(JsonField part) => part.Get("type").Text() is "ByteLevel" && part.Find("add_prefix_space")?.Flag() is not false;
+
+    private static bool OnlyNfc(JsonField tokenizer) =>
+        tokenizer.Find("normalizer") is { } root && Flatten(root, "normalizers").ToList() is [var only] && only.Get("type").Text() is "NFC";
 
     private static UnsupportedModelException Unsupported(JsonField part, string what) => new($"{part.File}: {part.Path}: the pre-tokenizer {what}");
 }

@@ -1,91 +1,170 @@
-using System.Buffers;
 using System.Text;
+using NativeBigModel.Checkpoints.Gguf;
 
 namespace NativeBigModel.Tokenizers;
 
 /// <summary>
-/// What the tokenizer does to a text and llama.cpp does not: NFC, white space that added tokens take along, and Metaspace's space at the beginning.
-/// A text through <see cref="Apply"/>, tokenized by a model that was given <see cref="Vocabulary"/>, gets Hugging Face's ids.
+/// Does to a text what its tokenizer does before the model: normalises it, cuts added tokens out, puts spaces before it. The stretches that remain, tokenized
+/// by an engine that was <see cref="Adapt">adapted</see>, get Hugging Face's ids.
 /// </summary>
+/// <remarks>
+/// For byte-level BPE the words are found here too and spelt in the <see cref="ByteAlphabet"/>, a line each: the engine splits at line ends and nowhere else, and
+/// has no token for them.
+/// </remarks>
 internal sealed class TextPreparation
 {
-    private readonly Dictionary<string, int> _cutAlways = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, int> _cutSpecial = new(StringComparer.Ordinal);
-    private readonly int[] _lengths;
-    private readonly SearchValues<string> _texts;
-    private readonly HashSet<int> _trimBefore;
-    private readonly HashSet<int> _trimAfter;
+    // llama.cpp's pre-tokenizer that neither splits lines nor spells bytes.
+    public const string Lines = "sarvam-moe";
 
-    public TextPreparation(Vocabulary vocabulary)
+    private const string Symbol = SpaceRules.Symbol;
+
+    private readonly TextRules _rules;
+    private readonly TextNormalizer _normalizer;
+    private readonly AddedTokenCutter _raw;
+    private readonly AddedTokenCutter _normalized;
+    private readonly HashSet<int> _late;
+    private readonly TokenKind[] _kinds;
+    private readonly int? _unknown;
+    private readonly string[] _tokens;
+    private readonly WordSplitter? _words;
+    private readonly bool _addsBos;
+    private readonly Dictionary<string, int>? _wholeWords;
+    private readonly bool _lineEndIsToken;
+
+    /// <param name="file">Whose vocabulary it is, for errors.</param>
+    /// <param name="tokens">Token texts by id.</param>
+    /// <param name="kinds">One per token.</param>
+    /// <param name="rules">What the tokenizer does.</param>
+    /// <param name="words">The pre-tokenizer of byte-level BPE; null for other models.</param>
+    public TextPreparation(string file, string[] tokens, TokenKind[] kinds, TextRules rules, PreTokenizer? words = null)
     {
-        (_trimBefore, _trimAfter) = ([.. vocabulary.TrimBefore], [.. vocabulary.TrimAfter]);
-        Vocabulary = vocabulary with { AddSpacePrefix = vocabulary.SpacePrefix switch
+        (_rules, _kinds, _tokens) = (rules, kinds, tokens);
+        if (words is not null)
         {
-            SpacePrefix.AlwaysUnlessSpace or SpacePrefix.FirstUnlessSpace => false,
-            _ => vocabulary.AddSpacePrefix,
-        } };
-        for (int id = 0; id < vocabulary.Tokens.Length; id++)
-        {
-            if (vocabulary.Kinds[id] is TokenKind.UserDefined) _cutAlways.TryAdd(vocabulary.Tokens[id], id);
-            else if (vocabulary.Kinds[id] is TokenKind.Control or TokenKind.Unknown) _cutSpecial.TryAdd(vocabulary.Tokens[id], id);
+            (_words, _addsBos) = (new(words.Rules), words.AddsBos);
+            _lineEndIsToken = tokens.Any(token => token is "\n" or "<0x0A>");
+            if (words.IgnoreMerges) _wholeWords = tokens.Index().Where(token => kinds[token.Index] is TokenKind.Normal).DistinctBy(token => token.Item).ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
         }
-        string[] texts = [.. _cutAlways.Keys, .. _cutSpecial.Keys];
-        _texts = SearchValues.Create(texts, StringComparison.Ordinal);
-        _lengths = [.. texts.Select(text => text.Length).Distinct().OrderDescending()];
+        _normalizer = TextNormalizer.Parse(file, rules.Normalizer);
+        HashSet<int> normalized = _normalizer.DoesNothing ? [] : [.. rules.Normalized];
+        List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => token.text.Length > 0 && kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
+        _raw = new(added.Where(token => !normalized.Contains(token.Id)), rules);
+        _normalized = new(added.Where(token => normalized.Contains(token.Id)).Select(token => (_normalizer.Apply(token.Text), token.Id)).Where(token => token.Item1.Length > 0), rules);
+        _late = [.. normalized, .. rules.WholeWord];
+        _unknown = Array.IndexOf(kinds, TokenKind.Unknown) is >= 0 and var id ? id : null;
     }
 
-    /// <summary>The vocabulary for llama.cpp; it differs from the one given where <see cref="Apply"/> puts the spaces.</summary>
-    public Vocabulary Vocabulary { get; }
+    public TextRules Rules => _rules;
 
-    /// <param name="text">The raw text.</param>
-    /// <param name="parseSpecial">Whether control tokens written out in the text are tokens, as in llama_tokenize.</param>
-    public string Apply(string text, bool parseSpecial)
+    /// <summary>Whether the token is one that a text without special tokens leaves out.</summary>
+    public bool IsSpecial(int token) => _kinds[token] is TokenKind.Control or TokenKind.Unknown;
+
+    /// <summary>The text in pieces. Spellings of special tokens are those tokens.</summary>
+    public IEnumerable<TextPiece> Split(string text)
     {
-        bool spaces = Vocabulary.SpacePrefix is SpacePrefix.AlwaysUnlessSpace or SpacePrefix.FirstUnlessSpace;
-        if (!Vocabulary.NormalizeNfc && !spaces && _trimBefore.Count + _trimAfter.Count == 0) return text;
-
-        StringBuilder prepared = new(text.Length + 1);
-        int start = 0;
-        int? previous = null;
-        while (start < text.Length)
+        foreach ((TextPiece raw, int at) in _raw.Cut(UnicodeNormalization.WellFormed(text)))
         {
-            (int at, int length, int? token) = Next(text, start, parseSpecial);
-            prepared.Append(Stretch(text.AsSpan(start, at - start), isFirst: start == 0, previous, token));
-            prepared.Append(text, at, length);
-            (start, previous) = (at + length, token);
-        }
-        return prepared.ToString();
-    }
-
-    private string Stretch(ReadOnlySpan<char> stretch, bool isFirst, int? previous, int? next)
-    {
-        if (previous is { } left && _trimAfter.Contains(left)) stretch = stretch.TrimStart();
-        if (next is { } right && _trimBefore.Contains(right)) stretch = stretch.TrimEnd();
-        if (stretch.IsEmpty) return "";
-        bool prefix = Vocabulary.SpacePrefix is SpacePrefix.AlwaysUnlessSpace || (isFirst && Vocabulary.SpacePrefix is SpacePrefix.FirstUnlessSpace);
-        string text = prefix && stretch[0] is not (' ' or '\u2581') ? $" {stretch}" : stretch.ToString();
-        return Vocabulary.NormalizeNfc ? UnicodeNormalization.FormC(text) : text;
-    }
-
-    // The leftmost added token from start on, and there the longest.
-    private (int At, int Length, int? Token) Next(string text, int start, bool parseSpecial)
-    {
-        for (int from = start; from < text.Length; from++)
-        {
-            int offset = text.AsSpan(from).IndexOfAny(_texts);
-            if (offset < 0) break;
-            from += offset;
-            foreach (int length in _lengths)
+            if (raw.Token is not null)
             {
-                if (length > text.Length - from) continue;
-                ReadOnlySpan<char> candidate = text.AsSpan(from, length);
-                if (Find(_cutAlways, candidate) is { } cut) return (from, length, cut);
-                if (parseSpecial && Find(_cutSpecial, candidate) is { } special) return (from, length, special);
+                yield return raw;
+                continue;
+            }
+            foreach ((TextPiece piece, int offset) in _normalized.Cut(_normalizer.Apply(raw.Text)))
+            {
+                if (piece.Token is not null) yield return piece;
+                else foreach (TextPiece part in Words(piece.Text, isFirst: at == 0 && offset == 0)) yield return part;
             }
         }
-        return (text.Length, 0, null);
     }
 
-    private static int? Find(Dictionary<string, int> ids, ReadOnlySpan<char> text) =>
-        ids.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(text, out int id) ? id : null;
+    /// <summary>The bytes that a token stands for where they are known here: where the engine knows them spelt.</summary>
+    public byte[]? Bytes(int token) => _words is null ? null : _kinds[token] switch
+    {
+        TokenKind.Normal => ByteAlphabet.Read(_tokens[token]),
+        TokenKind.Unused => [],
+        _ => Encoding.UTF8.GetBytes(_tokens[token]),
+    };
+
+    /// <summary>The text of tokens.</summary>
+    /// <param name="tokens">Ids, each with the bytes that llama.cpp has for it.</param>
+    public string Join(IEnumerable<(int Token, byte[] Bytes)> tokens)
+    {
+        if (_rules.Join is TextJoin.Words or TextJoin.CleanWords)
+        {
+            return WordJoin.Join(tokens.Select(token => (_kinds[token.Token] is TokenKind.Normal ? "" : " ") + Encoding.UTF8.GetString(token.Bytes)), clean: _rules.Join is TextJoin.CleanWords);
+        }
+        string text = Encoding.UTF8.GetString([.. tokens.SelectMany(token => token.Bytes)]);
+        return _rules.Join is TextJoin.WithoutFirstSpace && text.StartsWith(' ') ? text[1..] : text;
+    }
+
+    /// <summary>Takes out of the engine's metadata what is done here, and what would cut tokens out of a stretch once more.</summary>
+    public void Adapt(GgufMetadata metadata)
+    {
+        metadata.Remove("tokenizer.ggml.precompiled_charsmap");
+        metadata.Remove("general.name"); // from some names llama.cpp concludes flags of tokens, and refuses where these are not there
+        foreach (string flag in (string[])["add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase", "normalizer.strip_accents"]) metadata[$"tokenizer.ggml.{flag}"] = false;
+        if (_words is not null)
+        {
+            metadata["tokenizer.ggml.pre"] = Lines;
+            if (metadata.Find("tokenizer.ggml.add_bos_token") is null) metadata["tokenizer.ggml.add_bos_token"] = _addsBos;
+        }
+        metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(IsHidden(kind, id) ? TokenKind.Control : kind)).ToArray();
+    }
+
+    // llama.cpp cuts user-defined tokens out of every text, and control tokens only where it is asked to. In a Unigram vocabulary it also looks for rows that no token has.
+    private bool IsHidden(TokenKind kind, int id) => kind is TokenKind.Unused || (kind is TokenKind.UserDefined && (_words is not null || _late.Contains(id)));
+
+    private IEnumerable<TextPiece> Words(string stretch, bool isFirst)
+    {
+        string text = _rules.Space switch
+        {
+            SpacePrefix.ByteLevel when stretch[0] != ' ' => " " + stretch,
+            SpacePrefix.Metaspace => Metaspace(stretch),
+            SpacePrefix.MetaspaceFirst when isFirst => Metaspace(stretch),
+            SpacePrefix.MetaspaceWords => string.Concat(stretch.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(Metaspace)),
+            _ => stretch,
+        };
+        if (_words is not null) return Spelt(_words.Split(text));
+        return _rules.LongestWord > 0 && _unknown is not null ? WithoutLongWords(text) : text.Length > 0 ? [new(text)] : [];
+    }
+
+    private IEnumerable<TextPiece> Spelt(IEnumerable<string> words)
+    {
+        StringBuilder lines = new();
+        foreach (string word in words)
+        {
+            string spelt = ByteAlphabet.Spell(word);
+            int? whole = _wholeWords is not null && _wholeWords.TryGetValue(spelt, out int id) ? id : null;
+            if (lines.Length > 0 && (whole is not null || _lineEndIsToken))
+            {
+                yield return new(lines.ToString());
+                lines.Clear();
+            }
+            if (whole is not null) yield return new("", whole);
+            else lines.Append(lines.Length > 0 ? "\n" : "").Append(spelt);
+        }
+        if (lines.Length > 0) yield return new(lines.ToString());
+    }
+
+    private static string Metaspace(string text) => text[0] is ' ' or '\u2581' ? text : Symbol + text;
+
+    // WordPiece calls a long word unknown without looking at it.
+    private IEnumerable<TextPiece> WithoutLongWords(string text)
+    {
+        (int start, int word, int letters) = (0, 0, 0);
+        int at = 0;
+        foreach (Rune rune in text.EnumerateRunes().Append(new Rune(' ')))
+        {
+            bool ends = Rune.IsWhiteSpace(rune) || BertText.IsPunctuation(rune);
+            if (ends && letters > _rules.LongestWord)
+            {
+                if (word > start) yield return new(text[start..word]);
+                yield return new("", _unknown);
+                start = at;
+            }
+            at += rune.Utf16SequenceLength;
+            (word, letters) = ends ? (at, 0) : (word, letters + 1);
+        }
+        if (start < text.Length) yield return new(text[start..]);
+    }
 }

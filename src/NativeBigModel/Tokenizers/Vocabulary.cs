@@ -8,11 +8,11 @@ internal enum TokenKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4,
 /// <summary>
 /// A tokenizer in the terms of GGUF's <c>tokenizer.ggml.*</c> keys: what a Hugging Face tokenizer is translated into, and all that llama.cpp needs.
 /// </summary>
-/// <param name="Model">llama.cpp's tokenizer: "llama" (SentencePiece BPE with byte fallback) or "gpt2" (byte-level BPE).</param>
+/// <param name="Model">llama.cpp's tokenizer: "llama" (SentencePiece BPE with byte fallback), "gpt2" (byte-level BPE), "t5" (Unigram) or "bert" (WordPiece).</param>
 /// <param name="PreTokenizer">llama.cpp's name for the splitting rules; null where the tokenizer has none.</param>
 /// <param name="Tokens">Token texts, by id; exactly the model's vocabulary size.</param>
 /// <param name="Kinds">One per token.</param>
-/// <param name="Scores">One per token for "llama", else null.</param>
+/// <param name="Scores">One per token for "llama" and "t5", else null.</param>
 /// <param name="Merges">Merge rules "left right" in rank order for "gpt2", else null.</param>
 internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] Tokens, TokenKind[] Kinds, float[]? Scores, string[]? Merges)
 {
@@ -21,35 +21,29 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     public int? UnknownId { get; init; }
     public int? PaddingId { get; init; }
 
-    /// <summary>
-    /// What stands before a text that is encoded with special tokens, in full. <see cref="AddBos"/> says as much where that is BOS alone or nothing;
-    /// llama.cpp has no words for more, so the caller puts these ids there itself.
-    /// </summary>
-    public IReadOnlyList<int> LeadingIds { get; init; } = [];
-
-    /// <summary>What stands after a text that is encoded with special tokens, in full; see <see cref="LeadingIds"/>.</summary>
-    public IReadOnlyList<int> TrailingIds { get; init; } = [];
-
     /// <summary>Whether encoding a text with special tokens begins with BOS and nothing else.</summary>
     public bool AddBos { get; init; }
 
     /// <summary>Whether encoding a text with special tokens ends with EOS and nothing else.</summary>
     public bool AddEos { get; init; }
 
-    /// <summary>Whether "llama" puts a space before the text.</summary>
+    /// <summary>Whether "llama" and "t5" put a space before the text.</summary>
     public bool AddSpacePrefix { get; init; }
 
-    /// <summary>The tokenizer's own rule of which <see cref="AddSpacePrefix"/> is llama.cpp's nearest.</summary>
-    public SpacePrefix SpacePrefix { get; init; }
+    /// <summary>Whether "t5" leaves one space of several.</summary>
+    public bool RemoveExtraWhitespaces { get; init; }
 
-    /// <summary>Whether a text is normalised to NFC before it is encoded; llama.cpp leaves that to its caller.</summary>
-    public bool NormalizeNfc { get; init; }
+    /// <summary>What "t5" replaces characters by; see <see cref="PrecompiledMap"/>.</summary>
+    public byte[]? CharacterMap { get; init; }
 
-    /// <summary>Added tokens that take the white space before them along ("lstrip"); llama.cpp does not know them.</summary>
-    public IReadOnlyList<int> TrimBefore { get; init; } = [];
+    /// <summary>Whether "bert" looks words up in lower case.</summary>
+    public bool LowerCase { get; init; }
 
-    /// <summary>Added tokens that take the white space after them along ("rstrip"); llama.cpp does not know them.</summary>
-    public IReadOnlyList<int> TrimAfter { get; init; } = [];
+    /// <summary>Whether "bert" looks words up without accents.</summary>
+    public bool StripAccents { get; init; }
+
+    /// <summary>What the tokenizer does before and after its model, in full; the keys above are llama.cpp's nearest.</summary>
+    public TextRules Text { get; init; } = new();
 
     /// <summary>The Jinja chat template, verbatim.</summary>
     public string? ChatTemplate { get; init; }
@@ -70,12 +64,32 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
         metadata["tokenizer.ggml.add_bos_token"] = AddBos;
         metadata["tokenizer.ggml.add_eos_token"] = AddEos;
         metadata["tokenizer.ggml.add_space_prefix"] = AddSpacePrefix;
+        if (Model is "t5") WriteUnigram(metadata);
+        if (Model is "bert") WriteWordPiece(metadata);
         if (ChatTemplate is not null) metadata["tokenizer.chat_template"] = ChatTemplate;
+        Text.WriteTo(metadata);
+    }
+
+    private void WriteUnigram(GgufMetadata metadata)
+    {
+        metadata["tokenizer.ggml.remove_extra_whitespaces"] = RemoveExtraWhitespaces;
+        if (CharacterMap is not null) metadata["tokenizer.ggml.precompiled_charsmap"] = CharacterMap;
+    }
+
+    // llama.cpp puts BOS and SEP around a text, whatever else is said.
+    private void WriteWordPiece(GgufMetadata metadata)
+    {
+        metadata["tokenizer.ggml.normalizer.lowercase"] = LowerCase;
+        metadata["tokenizer.ggml.normalizer.strip_accents"] = StripAccents;
+        if (Text is not { Leading: [var first], Trailing: [var last] }) return;
+        metadata["tokenizer.ggml.bos_token_id"] = (uint)first;
+        metadata["tokenizer.ggml.seperator_token_id"] = (uint)last;
+        metadata["tokenizer.ggml.add_bos_token"] = true;
     }
 
     /// <summary>
     /// The token of byte 0xFF, which no UTF-8 text holds. It stands in for a missing EOS: without the key llama.cpp would stop generating at token 2 or 11,
     /// and there is no spelling of "none". The BOS that llama.cpp assumes in the same way, 1 or 11, has no effect while <see cref="AddBos"/> is false.
     /// </summary>
-    public int? NeverInText => Array.IndexOf(Tokens, Model is "gpt2" ? ByteAlphabet.OfByte(0xFF).ToString() : "<0xFF>") is >= 0 and var id ? id : null;
+    public int? NeverInText => Array.IndexOf(Tokens, Model is "gpt2" && PreTokenizer is not TextPreparation.Lines ? ByteAlphabet.OfByte(0xFF).ToString() : "<0xFF>") is >= 0 and var id ? id : null;
 }

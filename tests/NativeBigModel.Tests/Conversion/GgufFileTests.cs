@@ -57,14 +57,14 @@ public class GgufFileTests(Capitals capitals)
         using var folder = new TempFolder();
         var metadata = new GgufMetadata
         {
-            ["general.architecture"] = "mamba", ["mamba.block_count"] = 1u, ["mamba.embedding_length"] = 32u, ["mamba.context_length"] = 64u, ["mamba.vocab_size"] = 8u,
+            ["general.architecture"] = "rwkv7", ["rwkv7.block_count"] = 1u, ["rwkv7.embedding_length"] = 32u, ["rwkv7.context_length"] = 64u, ["rwkv7.vocab_size"] = 8u,
             ["tokenizer.ggml.model"] = "none",
         };
-        (byte[] header, _) = GgufWriter.Write(metadata, [new("blk.0.ssm_conv1d.weight", [32, 4], TensorType.F32)]);
-        File.WriteAllBytes(folder["mamba.gguf"], [.. header, .. new byte[512]]);
-        Checkpoint checkpoint = Checkpoint.Open(folder["mamba.gguf"]);
+        (byte[] header, _) = GgufWriter.Write(metadata, [new("blk.0.time_mix_key.weight", [32, 4], TensorType.F32)]);
+        File.WriteAllBytes(folder["rwkv7.gguf"], [.. header, .. new byte[512]]);
+        Checkpoint checkpoint = Checkpoint.Open(folder["rwkv7.gguf"]);
         Assert.Equal(TensorType.F32, Assert.Single(checkpoint.Describe().Tensors).Type);
-        Assert.Contains("mamba", Assert.Throws<UnsupportedModelException>(() => checkpoint.Describe(WeightType.Q8_0)).Message, StringComparison.Ordinal);
+        Assert.Contains("rwkv7", Assert.Throws<UnsupportedModelException>(() => checkpoint.Describe(WeightType.Q8_0)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -45,12 +45,32 @@ public class StockQuantizerTests
     }
 
     [Theory]
+    [InlineData("falcon_new")]
+    [InlineData("gpt2")]
+    [InlineData("mamba")]
+    [InlineData("mixtral")]
+    [InlineData("qwen3_moe")]
+    [InlineData("deepseek_v3")]
+    [InlineData("mistral_swa")]
+    [InlineData("gemma2")]
+    public async Task Tensors_of_other_families_get_the_type_that_llama_quantize_gives_them(string name)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder folder = TestFolders.WithoutTokenizer(name), output = new();
+        await RequireStockTypes(Checkpoint.Open(folder.Path), output);
+    }
+
+    [Theory]
     [MemberData(nameof(Models))]
     public async Task Every_layer_of_deep_and_odd_models_gets_the_type_that_llama_quantize_gives_it(int index)
     {
         using var folder = new TempFolder();
         s_models[index].Write(folder.Path);
-        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        await RequireStockTypes(Checkpoint.Open(folder.Path), folder);
+    }
+
+    private static async Task RequireStockTypes(Checkpoint checkpoint, TempFolder folder)
+    {
         await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
         foreach (WeightType type in s_layered)
         {

@@ -50,6 +50,22 @@ public class FuzzTests
     }
 
     [Theory]
+    [InlineData("Unigram", "tokenizer.json", 300)]
+    [InlineData("WordPiece", "tokenizer.json", 300)]
+    [InlineData("SentencePiece", "tokenizer.json", 300)]
+    [InlineData("loose", "vocab.json", 200)]
+    [InlineData("loose", "merges.txt", 200)]
+    [InlineData("words", "vocab.txt", 200)]
+    [InlineData("pieces", "spiece.model", 400)]
+    public void Damage_to_a_tokenizer_of_each_kind(string kind, string name, int count)
+    {
+        Dictionary<string, byte[]> files = TinyCheckpoint.WithTokenizer(kind);
+        using var folder = new HostileFolder(files);
+        Assert.NotNull(Checkpoint.Open(folder.Path).Preparation);
+        Damage(name, files[name], folder.In(name), folder.Path, count);
+    }
+
+    [Theory]
     [InlineData(false, 1200)]
     [InlineData(true, 400)]
     public void Damage_to_a_gguf(bool sentencePiece, int count)

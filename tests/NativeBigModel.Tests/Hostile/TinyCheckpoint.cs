@@ -84,6 +84,15 @@ internal static class TinyCheckpoint
         return files;
     }
 
+    /// <summary>The same model with a tokenizer of another kind.</summary>
+    public static Dictionary<string, byte[]> WithTokenizer(string kind)
+    {
+        Dictionary<string, byte[]> files = Files();
+        files.Remove("tokenizer.json");
+        foreach ((string name, byte[] bytes) in Samples.FilesOf(kind)) files[name] = bytes;
+        return files;
+    }
+
     public static byte[] Utf8(JsonNode json) => Encoding.UTF8.GetBytes(json.ToJsonString());
 
     private static byte[] Convert(Dictionary<string, byte[]> files)

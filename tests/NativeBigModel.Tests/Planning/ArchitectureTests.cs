@@ -50,24 +50,13 @@ public class ArchitectureTests
         Assert.Equal(ArchitectureRegistry.All.Sum(family => family.HuggingFaceClasses.Count), ArchitectureRegistry.All.SelectMany(family => family.HuggingFaceClasses).Distinct().Count());
     }
 
-    [Theory]
-    [InlineData(0)]
-    [InlineData(7)]
-    [InlineData(123)]
-    public void Every_tensor_name_translates_both_ways(int layer)
+    [Fact]
+    public void A_tensor_of_a_layer_is_made_of_weights_of_that_layer()
     {
-        foreach (Architecture family in ArchitectureRegistry.All)
+        foreach (TensorRule rule in ArchitectureRegistry.All.SelectMany(family => family.Tensors.Rules))
         {
-            foreach (TensorRule rule in family.Tensors.Rules)
-            {
-                string number = layer.ToString(System.Globalization.CultureInfo.InvariantCulture);
-                string gguf = rule.Gguf.Replace("{}", number, StringComparison.Ordinal), huggingFace = rule.HuggingFace.Replace("{}", number, StringComparison.Ordinal);
-                Assert.Equal(huggingFace, family.Tensors.ToHuggingFace(gguf));
-                Assert.Equal(gguf, family.Tensors.ToGguf(huggingFace));
-                Assert.Equal(rule.PerLayer ? layer : -1, new TensorSpec(gguf, [1], TensorType.F32).Layer);
-            }
-            Assert.Null(family.Tensors.ToGguf("model.layers.x.self_attn.q_proj.weight"));
-            Assert.Null(family.Tensors.ToHuggingFace("blk.-1.attn_q.weight"));
+            Assert.Equal(rule.PerLayer ? 7 : -1, new TensorSpec(rule.Gguf.Replace("{}", "7", StringComparison.Ordinal), [1], TensorType.F32).Layer);
+            Assert.All(rule.HuggingFace.Patterns, name => Assert.Equal(rule.PerLayer, name.Contains("{}", StringComparison.Ordinal)));
         }
     }
 

@@ -84,7 +84,7 @@ public class ByteLevelBpeTests
         Vocabulary vocabulary = Read(Template, """{"add_bos_token": false, "bos_token": "<|endoftext|>"}""");
 
         Assert.True(vocabulary.AddBos);
-        Assert.Equal([258], vocabulary.LeadingIds);
+        Assert.Equal([258], vocabulary.Text.Leading);
     }
 
     [Fact]
@@ -95,7 +95,7 @@ public class ByteLevelBpeTests
             """));
 
         Assert.False(vocabulary.AddBos);
-        Assert.Equal([258, 259], vocabulary.LeadingIds);
+        Assert.Equal([258, 259], vocabulary.Text.Leading);
     }
 
     [Fact]

@@ -12,6 +12,10 @@ public class HostileTokenizerTests
 
     public static TheoryData<string> Models() => [.. s_models.Keys];
 
+    public static TheoryData<string> Others() => [.. s_others.Keys];
+
+    public static TheoryData<string> Loose() => [.. s_loose.Keys];
+
     [Theory]
     [MemberData(nameof(Json))]
     public void A_malformed_tokenizer_json_is_refused_by_name(string spoilt)
@@ -40,6 +44,40 @@ public class HostileTokenizerTests
         using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", s_models[spoilt]());
 
         Refused(folder, "tokenizer.model", Samples.SentencePieceSize);
+    }
+
+    [Theory]
+    [MemberData(nameof(Others))]
+    public void A_malformed_tokenizer_of_another_kind_is_refused_by_name(string spoilt)
+    {
+        (Func<JsonNode> sample, Func<JsonNode, object?> spoil) = s_others[spoilt];
+        JsonNode json = sample();
+        spoil(json);
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.json", json);
+
+        Refused(folder, "tokenizer.json", Samples.SentencePieceSize);
+    }
+
+    [Theory]
+    [MemberData(nameof(Loose))]
+    public void Malformed_files_from_before_tokenizer_json_are_refused_by_name(string spoilt)
+    {
+        (string file, (string Name, string Text)[] files) = s_loose[spoilt];
+        using TokenizerFolder folder = new();
+        foreach ((string name, string text) in files) folder.With(name, text);
+
+        Refused(folder, file);
+    }
+
+    [Fact]
+    public void Merges_that_go_in_circles_end()
+    {
+        JsonNode json = Samples.ByteLevel();
+        json["model"]!["vocab"]!["ba"] = 260;
+        json["model"]!["merges"] = JsonNode.Parse("""["ab c", "a b", "b a", "a b", "ab c", "b a"]""");
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.json", json);
+
+        Assert.Equal(["a b", "ab c", "b a"], folder.Read(Samples.ByteLevelSize).Merges!);
     }
 
     [Fact]
@@ -142,19 +180,67 @@ public class HostileTokenizerTests
         ["added token of another id"] = json => Do(json["added_tokens"]![0]!["content"] = "ab"),
         ["added token content a number"] = json => Do(json["added_tokens"]![0]!["content"] = 1),
         ["special a string"] = json => Do(json["added_tokens"]![0]!["special"] = "yes"),
-        ["single word"] = json => Do(json["added_tokens"]![0]!["single_word"] = true),
+        ["normalizer without pattern"] = json => Do(json["normalizer"] = new JsonObject { ["type"] = "Replace", ["content"] = "x" }),
+        ["normalizer with an empty pattern"] = json => Do(json["normalizer"] = JsonNode.Parse("""{"type": "Replace", "pattern": {"String": ""}, "content": "x"}""")),
+        ["normalizer with a regular expression"] = json => Do(json["normalizer"] = JsonNode.Parse("""{"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"}""")),
+        ["character map not Base64"] = json => Do(json["normalizer"] = JsonNode.Parse("""{"type": "Precompiled", "precompiled_charsmap": "*"}""")),
+        ["character map cut off"] = json => Do(json["normalizer"] = JsonNode.Parse("""{"type": "Precompiled", "precompiled_charsmap": "BAAAAAAA"}""")),
         ["model Unigram"] = json => Do(json["model"]!["type"] = "Unigram"),
         ["model type a number"] = json => Do(json["model"]!["type"] = 5),
         ["dropout"] = json => Do(json["model"]!["dropout"] = 0.1),
         ["suffix"] = json => Do(json["model"]!["end_of_word_suffix"] = "</w>"),
         ["pre-tokenizer without type"] = json => Do(json["pre_tokenizer"] = new JsonObject()),
+        ["pre-tokenizer with an invalid expression"] = json => Do(json["pre_tokenizer"] = JsonNode.Parse("""
+            {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]}
+            """)),
+        ["pre-tokenizers nested in pre-tokenizers"] = json => json.ToJsonString().Replace("\"pre_tokenizer\":{", "\"pre_tokenizer\":" + string.Concat(Enumerable.Repeat("{\"type\":\"Sequence\",\"pretokenizers\":[", 60)) + "{", StringComparison.Ordinal),
         ["pre-tokenizer unknown"] = json => Do(json["pre_tokenizer"]!["type"] = "Whitespace"),
-        ["normalizer unknown"] = json => Do(json["normalizer"] = new JsonObject { ["type"] = "Lowercase" }),
+        ["normalizer unknown"] = json => Do(json["normalizer"] = new JsonObject { ["type"] = "Sparkle" }),
         ["post-processor unknown"] = json => Do(json["post_processor"] = new JsonObject { ["type"] = "X" }),
         ["template without text"] = json => Do(json["post_processor"] = JsonNode.Parse("""{"type": "TemplateProcessing", "single": [], "special_tokens": {} }""")),
         ["template token beyond the model"] = json => Do(json["post_processor"] = JsonNode.Parse("""
             {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"x": {"ids": [1000000]} } }
             """)),
+    };
+
+    private static readonly Dictionary<string, (Func<JsonNode> Sample, Func<JsonNode, object?> Spoil)> s_others = new()
+    {
+        ["Unigram: vocab an object"] = (Samples.Unigram, json => json["model"]!["vocab"] = new JsonObject()),
+        ["Unigram: a piece without a score"] = (Samples.Unigram, json => json["model"]!["vocab"]![3] = new JsonArray("a")),
+        ["Unigram: a score beyond 32 bits"] = (Samples.Unigram, json => json["model"]!["vocab"]![3]![1] = 1e300),
+        ["Unigram: a piece twice"] = (Samples.Unigram, json => json["model"]!["vocab"]![3]![0] = "\u2581"),
+        ["Unigram: more pieces than the model has tokens"] = (Samples.Unigram, json => json["model"]!["vocab"] = new JsonArray([.. Enumerable.Range(0, 400).Select(i => new JsonArray($"x{i}", -1.0))])),
+        ["Unigram: no unknown token"] = (Samples.Unigram, json => json["model"]!.AsObject().Remove("unk_id")),
+        ["Unigram: unknown token beyond the vocabulary"] = (Samples.Unigram, json => json["model"]!["unk_id"] = 70000),
+        ["Unigram: byte fallback"] = (Samples.Unigram, json => json["model"]!["byte_fallback"] = true),
+        ["Unigram: no token for a space"] = (Samples.Unigram, json => json["model"]!["vocab"]![2]![0] = "q"),
+        ["Unigram: spaces stay"] = (Samples.Unigram, json => json["pre_tokenizer"] = null),
+        ["WordPiece: vocab a list"] = (Samples.WordPiece, json => json["model"]!["vocab"] = new JsonArray()),
+        ["WordPiece: no unknown token"] = (Samples.WordPiece, json => json["model"]!.AsObject().Remove("unk_token")),
+        ["WordPiece: unknown token not in the vocabulary"] = (Samples.WordPiece, json => json["model"]!["unk_token"] = "[WHAT]"),
+        ["WordPiece: two tokens that llama.cpp takes for one"] = (Samples.WordPiece, json => json["model"]!["vocab"]!["##\u2581a"] = 9),
+        ["WordPiece: another pre-tokenizer"] = (Samples.WordPiece, json => json["pre_tokenizer"]!["type"] = "Whitespace"),
+        ["WordPiece: no normalizer"] = (Samples.WordPiece, json => json["normalizer"] = null),
+        ["WordPiece: control characters stay"] = (Samples.WordPiece, json => json["normalizer"]!["clean_text"] = false),
+        ["WordLevel"] = (Samples.WordPiece, json => json["model"]!["type"] = "WordLevel"),
+    };
+
+    private static readonly Dictionary<string, (string File, (string Name, string Text)[] Files)> s_loose = new()
+    {
+        ["no merges"] = ("vocab.json", [("vocab.json", """{"a": 0}""")]),
+        ["an unnamed class"] = ("vocab.json", [("vocab.json", """{"a": 0}"""), ("merges.txt", "")]),
+        ["an unknown class"] = ("vocab.json", [("vocab.json", """{"a": 0}"""), ("merges.txt", ""), ("tokenizer_config.json", """{"tokenizer_class": "WhisperTokenizer"}""")]),
+        ["vocab.json a list"] = ("vocab.json", [("vocab.json", "[]"), ("merges.txt", ""), ("tokenizer_config.json", """{"tokenizer_class": "GPT2Tokenizer"}""")]),
+        ["vocab.json cut off"] = ("vocab.json", [("vocab.json", """{"a": 0"""), ("merges.txt", ""), ("tokenizer_config.json", """{"tokenizer_class": "GPT2Tokenizer"}""")]),
+        ["a vocabulary that closes more than it opened"] = ("vocab.json", [("vocab.json", """{"a": 0}, "merges": []"""), ("merges.txt", ""), ("tokenizer_config.json", """{"tokenizer_class": "GPT2Tokenizer"}""")]),
+        ["a merge of three"] = ("vocab.json", [("vocab.json", """{"a": 0}"""), ("merges.txt", "#version: 0.2\na a a"), ("tokenizer_config.json", """{"tokenizer_class": "GPT2Tokenizer"}""")]),
+        ["an id beyond the model"] = ("vocab.json", [("vocab.json", """{"a": 4000}"""), ("merges.txt", ""), ("tokenizer_config.json", """{"tokenizer_class": "GPT2Tokenizer"}""")]),
+        ["vocab.txt of an unnamed class"] = ("vocab.txt", [("vocab.txt", "[UNK]\n[CLS]\n[SEP]\na")]),
+        ["vocab.txt without separator"] = ("vocab.txt", [("vocab.txt", "[UNK]\n[CLS]\na"), ("tokenizer_config.json", """{"tokenizer_class": "BertTokenizer"}""")]),
+        ["a line twice"] = ("vocab.txt", [("vocab.txt", "[UNK]\n[CLS]\n[SEP]\na\na"), ("tokenizer_config.json", """{"tokenizer_class": "BertTokenizer"}""")]),
+        ["more lines than the model has tokens"] = ("vocab.txt", [("vocab.txt", "[UNK]\n[CLS]\n[SEP]\n" + string.Join('\n', Enumerable.Range(0, 300).Select(i => $"t{i}"))), ("tokenizer_config.json", """{"tokenizer_class": "BertTokenizer"}""")]),
+        ["spiece.model of no class"] = ("spiece.model", [("spiece.model", "x")]),
+        ["spiece.model of nothing"] = ("tokenizer.model", [("spiece.model", "x"), ("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}""")]),
     };
 
     private static readonly Dictionary<string, (string File, string Text)> s_settings = new()

@@ -39,7 +39,7 @@ public class PreTokenizerTests
         Vocabulary vocabulary = Read(preTokenizer, ignoreMerges, nfc);
 
         Assert.Equal(name, vocabulary.PreTokenizer);
-        Assert.Equal(nfc, vocabulary.NormalizeNfc);
+        Assert.Equal(nfc, vocabulary.Text.Normalizer is not null);
         Assert.Equal(nfc, PreTokenizers.ImpliesNfc(name));
     }
 
@@ -78,8 +78,12 @@ public class PreTokenizerTests
     }
 
     [Fact]
-    public void A_space_before_the_text_is_refused() =>
-        Assert.Throws<UnsupportedModelException>(() => Read("""{"type": "ByteLevel", "add_prefix_space": true, "use_regex": true}""", false, false));
+    public void A_space_before_the_text_is_put_there_by_the_library() =>
+        Assert.Equal(SpacePrefix.ByteLevel, Read("""{"type": "ByteLevel", "add_prefix_space": true, "use_regex": true}""", false, false).Text.Space);
+
+    [Fact]
+    public void A_space_before_every_part_of_a_split_is_refused() =>
+        Assert.Throws<UnsupportedModelException>(() => Read(Sequence(Digits, """{"type": "ByteLevel", "add_prefix_space": true, "use_regex": true}"""), false, false));
 
     private static Vocabulary Read(string preTokenizer, bool ignoreMerges, bool nfc)
     {

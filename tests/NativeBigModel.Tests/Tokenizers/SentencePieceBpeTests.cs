@@ -16,13 +16,13 @@ public class SentencePieceBpeTests
     }
 
     [Fact]
-    public void Merges_become_scores_that_fall_with_rank()
+    public void Merges_stand_in_for_scores_where_there_is_no_tokenizer_model()
     {
         Vocabulary vocabulary = FromJson();
-        float Score(string text) => vocabulary.Scores![Array.IndexOf(vocabulary.Tokens, text)];
 
-        Assert.Equal("llama", vocabulary.Model);
-        Assert.True(Score("bc") > Score("ab") && Score("ab") > Score("abc") && Score("abc") > Score("a"));
+        Assert.Equal(("gpt2", TextPreparation.Lines), (vocabulary.Model, vocabulary.PreTokenizer));
+        Assert.Equal(["b c", "a b", "ab c", "a bc"], vocabulary.Merges!);
+        Assert.Null(vocabulary.Scores);
     }
 
     [Fact]
@@ -43,19 +43,20 @@ public class SentencePieceBpeTests
 
         Assert.Equal(json.Tokens, model.Tokens);
         Assert.Equal(json.Kinds, model.Kinds);
-        Assert.Equal(json.Scores!, model.Scores!);
+        Assert.Equal((s_scores("bc"), s_scores("a")), (model.Scores![Array.IndexOf(model.Tokens, "bc")], model.Scores[Array.IndexOf(model.Tokens, "a")]));
         Assert.Equal((json.BosId, json.EosId, json.UnknownId, json.AddBos, json.AddSpacePrefix), (model.BosId, model.EosId, model.UnknownId, model.AddBos, model.AddSpacePrefix));
     }
 
     [Theory]
-    [InlineData("{}", SpacePrefix.Always)]
-    [InlineData("""{"legacy": false}""", SpacePrefix.FirstUnlessSpace)]
-    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None)]
-    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix)
+    [InlineData("{}", SpacePrefix.None, true)]
+    [InlineData("""{"legacy": false}""", SpacePrefix.MetaspaceFirst, false)]
+    [InlineData("""{"legacy": false, "add_prefix_space": false}""", SpacePrefix.None, false)]
+    public void Tokenizer_model_alone_leaves_the_space_to_the_configuration(string config, object prefix, bool prepends)
     {
         using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("tokenizer_config.json", config);
 
-        Assert.Equal(prefix, folder.Read(Samples.SentencePieceSize).SpacePrefix);
+        TextRules rules = folder.Read(Samples.SentencePieceSize).Text;
+        Assert.Equal((prefix, prepends), ((object)rules.Space, rules.Normalizer is not null));
     }
 
     [Fact]
@@ -98,8 +99,13 @@ public class SentencePieceBpeTests
         }));
 
     [Fact]
-    public void A_pair_that_scores_would_join_and_merges_would_not_is_refused() =>
-        Assert.Contains("not merged", Assert.Throws<UnsupportedModelException>(() => FromJson(json => json["model"]!["merges"]!.AsArray().RemoveAt(3))).Message, StringComparison.Ordinal);
+    public void A_token_that_spans_a_line_end_is_refused_where_merges_decide() =>
+        Assert.Contains("line end", Assert.Throws<UnsupportedModelException>(() => FromJson(json =>
+        {
+            json["model"]!["vocab"]!.AsObject().Remove("bc");
+            json["model"]!["vocab"]!["c\n"] = Samples.SentencePieceSize - 1;
+            json["model"]!["merges"] = JsonNode.Parse("""[["a", "b"]]""");
+        })).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_missing_byte_token_is_refused() =>
@@ -116,6 +122,6 @@ public class SentencePieceBpeTests
         Vocabulary vocabulary = folder.Read(Samples.SentencePieceSize + 2);
 
         Assert.Equal((TokenKind.Control, TokenKind.UserDefined), (vocabulary.Kinds[266], vocabulary.Kinds[267]));
-        Assert.Equal([266], vocabulary.TrimAfter);
+        Assert.Equal([266], vocabulary.Text.TrimAfter);
     }
 }

@@ -83,7 +83,47 @@ internal static class Samples
             """)!;
     }
 
+    /// <summary>unk, end, space, then a to d and "ab".</summary>
+    public static JsonNode Unigram() => JsonNode.Parse("""
+        {
+          "added_tokens": [{"id": 0, "content": "<unk>", "special": true}, {"id": 1, "content": "</s>", "special": true}],
+          "normalizer": null,
+          "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}]},
+          "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}], "special_tokens": {"</s>": {"ids": [1]}}},
+          "decoder": {"type": "Metaspace"},
+          "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["</s>", 0], ["▁", -2], ["a", -3], ["b", -3], ["c", -3], ["d", -3], ["ab", -3.5]]}
+        }
+        """)!;
+
+    /// <summary>pad, unk, cls, sep, then words and parts of words.</summary>
+    public static JsonNode WordPiece() => JsonNode.Parse("""
+        {
+          "added_tokens": [{"id": 0, "content": "[PAD]", "special": true}, {"id": 1, "content": "[UNK]", "special": true}, {"id": 2, "content": "[CLS]", "special": true}, {"id": 3, "content": "[SEP]", "special": true}],
+          "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+          "pre_tokenizer": {"type": "BertPreTokenizer"},
+          "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]},
+          "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+          "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5, "##b": 6, "ab": 7, ".": 8}}
+        }
+        """)!;
+
     public static JsonNode Config() => JsonNode.Parse("""{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}""")!;
+
+    /// <summary>The files of a whole tokenizer.</summary>
+    public static IEnumerable<(string Name, byte[] Bytes)> FilesOf(string kind) => kind switch
+    {
+        "Unigram" => [("tokenizer.json", Utf8(Unigram())), Settings("</s>", "T5Tokenizer")],
+        "WordPiece" => [("tokenizer.json", Utf8(WordPiece())), Settings(null, "BertTokenizer")],
+        "SentencePiece" => [("tokenizer.json", Utf8(SentencePieceJson())), Settings("</s>", "LlamaTokenizer")],
+        "loose" => [("vocab.json", Utf8(ByteLevel()["model"]!["vocab"]!)), ("merges.txt", "#version: 0.2\na b\nab c\n"u8.ToArray()), Settings("abc", "GPT2Tokenizer")],
+        "words" => [("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"u8.ToArray()), Settings(null, "BertTokenizer")],
+        _ => [("spiece.model", SentencePieceModel(algorithm: 1)), Settings("</s>", "T5Tokenizer")],
+    };
+
+    private static (string Name, byte[] Bytes) Settings(string? eos, string type) =>
+        ("tokenizer_config.json", Utf8(new JsonObject { ["eos_token"] = eos, ["tokenizer_class"] = type, ["extra_ids"] = 0 }));
+
+    private static byte[] Utf8(JsonNode json) => Encoding.UTF8.GetBytes(json.ToJsonString());
 
     /// <summary>The pieces of <see cref="SentencePieceJson"/> as tokenizer.model.</summary>
     public static byte[] SentencePieceModel(Func<string, float>? score = null, int algorithm = 2, bool dummyPrefix = true, bool removeExtraWhitespaces = false, string? drop = null, string? twice = null)

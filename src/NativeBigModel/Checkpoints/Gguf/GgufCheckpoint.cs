@@ -14,14 +14,13 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     private readonly GgufMetadata _metadata;
     private readonly ModelShape _shape;
     private readonly IReadOnlyList<(TensorSpec Spec, TensorSource Source)> _tensors;
+    private readonly Lazy<TextPreparation?> _preparation;
 
     private GgufCheckpoint(string path, GgufMetadata metadata, ModelShape shape, IReadOnlyList<StoredTensor> stored, IReadOnlyList<(TensorSpec, TensorSource)> tensors)
-        : base(path, CheckpointFormat.Gguf, stored, shape) => (_metadata, _shape, _tensors) = (metadata, shape, tensors);
+        : base(path, CheckpointFormat.Gguf, stored, shape) =>
+        (_metadata, _shape, _tensors, _preparation) = (metadata, shape, tensors, new(() => GgufVocabulary.ReadPreparation(new GgufKeys(System.IO.Path.GetFileName(path), metadata))));
 
-    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => null;
-
-    internal override string PrepareText(string text) =>
-        _metadata.Find("tokenizer.ggml.pre") is string pre && PreTokenizers.ImpliesNfc(pre) ? UnicodeNormalization.FormC(text) : text;
+    internal override TextPreparation? Preparation => _preparation.Value;
 
     public static new GgufCheckpoint Open(string path)
     {
@@ -50,7 +49,7 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         if (type == WeightType.AsStored)
-            return new(_shape, _metadata, [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
+            return new(_shape, Metadata(preparedText), [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
         if (_tensors.FirstOrDefault(tensor => tensor.Spec.Type.IsQuantized()).Spec is { } quantized)
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: {quantized.Name}: is {quantized.Type} already; a quantised GGUF is used as it is");
         // Which tensors bear another type is known for the families whose maps we have; the engine asserts on some of the others.
@@ -58,10 +57,17 @@ internal sealed partial class GgufCheckpoint : Checkpoint
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: general.architecture: '{_shape.Architecture}' is used as it is; converting its weights is not supported");
         TensorType[] types = QuantizationMix.Choose(_shape, type, _shape.Tensors);
         List<ModelTensor> tensors = [.. _tensors.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Spec with { Type = chosen }, tensor.Source))];
-        var metadata = new GgufMetadata();
-        foreach ((string key, object value) in _metadata) metadata[key] = value;
+        GgufMetadata metadata = Metadata(preparedText);
         metadata["general.file_type"] = type.FileType();
         return new(_shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] }, metadata, tensors);
+    }
+
+    private GgufMetadata Metadata(bool preparedText)
+    {
+        var metadata = new GgufMetadata();
+        foreach ((string key, object value) in _metadata) metadata[key] = value;
+        if (preparedText) Preparation?.Adapt(metadata);
+        return metadata;
     }
 
     private static List<GgufHeader> ReadParts(string path)

@@ -18,6 +18,7 @@ internal static class GgufKeyTypes
         ["tokenizer.ggml.suppress_tokens"] = [typeof(int[])], ["tokenizer.ggml.token_type_count"] = s_count,
         ["tokenizer.ggml.precompiled_charsmap"] = [typeof(byte[]), typeof(sbyte[])],
         ["tokenizer.ggml.add_bos_token"] = s_flag, ["tokenizer.ggml.add_eos_token"] = s_flag, ["tokenizer.ggml.add_sep_token"] = s_flag,
+        ["tokenizer.ggml.normalizer.lowercase"] = s_flag, ["tokenizer.ggml.normalizer.strip_accents"] = s_flag,
         ["tokenizer.ggml.add_space_prefix"] = s_flag, ["tokenizer.ggml.remove_extra_whitespaces"] = s_flag,
     };
 

@@ -26,6 +26,13 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
 
     public float[]? Floats(string key) => metadata.Find(key) as float[];
 
+    public byte[]? Bytes(string key) => metadata.Find(key) switch
+    {
+        byte[] bytes => bytes,
+        sbyte[] signed => Array.ConvertAll(signed, value => unchecked((byte)value)),
+        _ => null,
+    };
+
     public string[]? Strings(string key) => metadata.Find(key) as string[];
 
     public int? ArrayLength(string key) => metadata.Find(key) switch
@@ -52,6 +59,9 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
         bool[] flags => flags.Length == layers ? flags : throw Error(key, $"has {flags.Length} entries for {layers} layers"),
         _ => null,
     };
+
+    /// <summary>A count in place of an array of flags.</summary>
+    public int? Period(string key) => metadata.Find(key) is uint count and <= int.MaxValue ? (int)count : null;
 
     private int InRange(string key, long number, int min, int max) =>
         number >= min && number <= max ? (int)number : throw Error(key, $"is {number}, and must lie in [{min}, {max}]");

@@ -24,15 +24,18 @@ internal static class GgufShape
         int[] kvHeads = keys.PerLayer(Key("attention.head_count_kv"), layers) ?? heads;
         int[] feedForward = keys.PerLayer(Key("feed_forward_length"), layers) ?? new int[layers];
         int? window = keys.Int(Key("attention.sliding_window"), 0, int.MaxValue) is { } tokens and > 0 ? tokens : null;
-        bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers);
-        // The graphs of the families we know attend to everything: right as far as the window reaches. Elsewhere, which layers have it stands in the pattern.
-        bool graphHasWindow = ArchitectureRegistry.ForGguf(architecture) is null;
+        // A graph of ours without windows attends to everything: right as far as the window reaches. Elsewhere, which layers have it stands in the pattern.
+        Architecture? family = ArchitectureRegistry.ForGguf(architecture);
+        bool graphHasWindow = family is null || family.Graph.Windows;
+        bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers) ?? Periodic(keys.Period(Key("attention.sliding_window_pattern")) ?? family?.Graph.WindowPeriod ?? 0, layers);
         LayerShape Layer(int i)
         {
             if (heads[i] > 0 && kvHeads[i] > 0 && heads[i] % kvHeads[i] != 0) throw keys.Error(Key("attention.head_count_kv"), $"is {kvHeads[i]} in layer {i} and must divide the head count, {heads[i]}");
             int defaultLength = heads[0] == 0 ? 0 : embedding / heads[0];
             int key = keys.Int(Key("attention.key_length"), 1, MaxExtent) ?? defaultLength, value = keys.Int(Key("attention.value_length"), 1, MaxExtent) ?? defaultLength;
-            return new(heads[i], kvHeads[i], key, value, feedForward[i], graphHasWindow && (windowed?[i] ?? false) ? window : null);
+            int rotary = keys.Int(Key("rope.dimension_count"), 0, MaxExtent) ?? key;
+            var layer = new LayerShape(heads[i], kvHeads[i], key, value, feedForward[i], graphHasWindow && (windowed?[i] ?? false) ? window : null) { RotaryLength = rotary };
+            return family?.Complete(layer, i, keys) ?? layer;
         }
         int context = keys.Int(Key("context_length"), 1, 1 << 30) ?? throw keys.Error(Key("context_length"), "is missing");
         int reach = graphHasWindow ? context : Math.Min(context, window ?? context);
@@ -44,16 +47,20 @@ internal static class GgufShape
             VocabularySize = keys.ArrayLength("tokenizer.ggml.tokens") ?? keys.Int(Key("vocab_size"), 1, MaxExtent) ?? throw keys.Error(Key("vocab_size"), "is missing, and there is no tokenizer"),
             ContextLength = reach,
             ContextCap = reach < context ? ModelShape.WindowCap(reach, architecture) : null,
+            UsualContextLength = keys.String(Key("rope.scaling.type")) == "longrope" ? keys.Int(Key("rope.scaling.original_context_length"), 1, 1 << 30) : null,
             Layers = [.. Enumerable.Range(0, layers).Select(Layer)],
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             Tensors = [.. tensors],
         };
-        GgufTensors.Check(keys, shape);
         CheckExperts(keys, shape);
-        CheckRotary(keys, shape);
+        GgufTensors.Check(keys, shape);
+        if (family is not null) CheckHeads(keys, shape, family.Graph);
         GgufVocabulary.Check(keys, shape.VocabularySize);
         return shape;
     }
+
+    // llama-hparams.cpp, set_swa_pattern.
+    private static bool[]? Periodic(int period, int layers) => period == 0 ? null : [.. Enumerable.Range(0, layers).Select(layer => (layer + 1) % period != 0)];
 
     // llama-model.cpp, load_hparams: for every architecture.
     private static void CheckExperts(GgufKeys keys, ModelShape shape)
@@ -76,16 +83,20 @@ internal static class GgufShape
         if (keys.Int(Key("nextn_predict_layers"), 0, MaxExtent) is { } next && next >= layers) throw keys.Error(Key("nextn_predict_layers"), $"is {next}, and there are {layers} layers");
     }
 
-    private static void CheckRotary(GgufKeys keys, ModelShape shape)
+    // What the family's graph asserts.
+    private static void CheckHeads(GgufKeys keys, ModelShape shape, GraphTraits graph)
     {
-        string key = $"{shape.Architecture}.rope.dimension_count";
         LayerShape layer = shape.Layers[0];
-        if (shape.Architecture is not ("llama" or "qwen2" or "qwen3") || layer.HeadCount == 0) return;
-        if (layer.KeyLength != layer.ValueLength) throw keys.Error($"{shape.Architecture}.attention.value_length", $"is {layer.ValueLength}, and the graph needs the key length, {layer.KeyLength}");
-        if (layer.KeyLength % 2 != 0) throw keys.Error($"{shape.Architecture}.attention.key_length", $"is {layer.KeyLength}, and rotary positions need an even one");
-        if (keys.Int(key, 1, MaxExtent) is { } rotary && rotary != layer.KeyLength) throw keys.Error(key, $"is {rotary}, and the graph needs the key length, {layer.KeyLength}");
-        string epsilon = $"{shape.Architecture}.attention.layer_norm_rms_epsilon";
-        if (!keys.Names.Contains(epsilon)) throw keys.Error(epsilon, "is missing");
+        if (layer.HeadCount == 0) return;
+        if (graph.EqualHeads && layer.KeyLength != layer.ValueLength) throw keys.Error($"{shape.Architecture}.attention.value_length", $"is {layer.ValueLength}, and the graph needs the key length, {layer.KeyLength}");
+        if (layer.RotaryLength % 2 != 0)
+            throw keys.Error($"{shape.Architecture}.{(layer.RotaryLength == layer.KeyLength ? "attention.key_length" : "rope.dimension_count")}", $"is {layer.RotaryLength}, and rotary positions need an even one");
+        if (graph.WholeHeads && layer.RotaryLength != layer.KeyLength) throw keys.Error($"{shape.Architecture}.rope.dimension_count", $"is {layer.RotaryLength}, and the graph needs the key length, {layer.KeyLength}");
+        if (layer.RotaryLength > layer.KeyLength) throw keys.Error($"{shape.Architecture}.rope.dimension_count", $"is {layer.RotaryLength}, and a head has {layer.KeyLength}");
+        if (graph.AsWideAsModel && (long)layer.HeadCount * layer.KeyLength != shape.EmbeddingLength)
+            throw keys.Error($"{shape.Architecture}.attention.key_length", $"is {layer.KeyLength}, and {layer.HeadCount} heads must be as wide as the model, {shape.EmbeddingLength}");
+        string[] epsilons = [$"{shape.Architecture}.attention.layer_norm_rms_epsilon", $"{shape.Architecture}.attention.layer_norm_epsilon"];
+        if (!epsilons.Any(keys.Names.Contains)) throw keys.Error(epsilons[0], "is missing");
         string type = keys.String($"{shape.Architecture}.rope.scaling.type") ?? "none";
         if (type is not ("none" or "linear" or "yarn" or "longrope")) throw keys.Error($"{shape.Architecture}.rope.scaling.type", $"is '{type}', and none, linear, yarn and longrope are known");
     }

@@ -9,6 +9,8 @@ namespace NativeBigModel.Checkpoints.Gguf;
 /// </summary>
 internal static class GgufTensors
 {
+    private static readonly string[] s_projections = ["attn_q", "attn_k", "attn_v"];
+
     /// <exception cref="CheckpointException">A tensor is missing, or has another shape or a type for another purpose.</exception>
     /// <exception cref="UnsupportedModelException">A tensor has no place in the graph of a family that we know.</exception>
     public static void Check(GgufKeys keys, ModelShape shape)
@@ -32,24 +34,27 @@ internal static class GgufTensors
 
     private static Dictionary<string, (long[] Dimensions, bool Required)> Expected(Architecture family, ModelShape shape)
     {
-        bool experts = shape.ExpertCount > 0 && family.Name == "llama";
-        Dictionary<string, (long[], bool)> expected = family.Tensors.ExpandAll(shape)
-            .Where(tensor => !experts || !tensor.Gguf.Contains(".ffn_", StringComparison.Ordinal) || tensor.Gguf.EndsWith("ffn_norm.weight", StringComparison.Ordinal))
-            .ToDictionary(tensor => tensor.Gguf, tensor => (tensor.Dimensions, tensor.Rule.When is null), StringComparer.Ordinal);
-        if (family.Name == "llama")
+        Dictionary<string, (long[] Dimensions, bool Required)> expected = new(StringComparer.Ordinal);
+        foreach (Architecture other in ArchitectureRegistry.All.Where(other => other.Name == family.Name && other != family))
         {
-            foreach (string name in (string[])["rope_freqs", "rope_factors_long", "rope_factors_short"]) expected[$"{name}.weight"] = ([shape.Layers[0].KeyLength / 2], false);
+            foreach (MappedTensor tensor in other.Tensors.ExpandAll(shape)) expected[tensor.Gguf] = (tensor.Dimensions, false);
         }
-        long embedding = shape.EmbeddingLength, count = shape.ExpertCount;
-        for (int i = 0; experts && i < shape.Layers.Length; i++)
-        {
-            long width = shape.Layers[i].FeedForwardLength;
-            expected[$"blk.{i}.ffn_gate_inp.weight"] = ([embedding, count], true);
-            expected[$"blk.{i}.ffn_gate_exps.weight"] = ([embedding, width, count], true);
-            expected[$"blk.{i}.ffn_up_exps.weight"] = ([embedding, width, count], true);
-            expected[$"blk.{i}.ffn_down_exps.weight"] = ([width, embedding, count], true);
-        }
+        // What the graph must have is what its own family always has; of several recipes for a tensor each configuration has one.
+        foreach (IGrouping<string, MappedTensor> recipes in family.Tensors.ExpandAll(shape).GroupBy(tensor => tensor.Gguf, StringComparer.Ordinal))
+            expected[recipes.Key] = (recipes.First().Dimensions, recipes.Count() > 1 || recipes.First().Rule.When is null);
+        foreach (string name in (string[])["rope_freqs", "rope_factors_long", "rope_factors_short"]) expected[$"{name}.weight"] = ([shape.Layers[0].RotaryLength / 2], false);
+        foreach (TensorSpec fused in shape.Tensors.Where(tensor => tensor.Name.Contains(".attn_qkv.", StringComparison.Ordinal))) ReplaceByFused(expected, shape, fused);
         return expected;
+    }
+
+    // llama.cpp takes query, key and value as three tensors or as one, whatever a converter chose.
+    private static void ReplaceByFused(Dictionary<string, (long[], bool)> expected, ModelShape shape, TensorSpec fused)
+    {
+        string[] parts = [.. s_projections.Select(part => fused.Name.Replace("attn_qkv", part, StringComparison.Ordinal))];
+        if (fused.Layer < 0 || fused.Layer >= shape.Layers.Length || !parts.All(expected.ContainsKey)) return;
+        foreach (string part in parts) expected.Remove(part);
+        long rows = RowOrders.FusedRows(shape.Layers[fused.Layer]);
+        expected[fused.Name] = (fused.Name.EndsWith(".bias", StringComparison.Ordinal) ? [rows] : [shape.EmbeddingLength, rows], false);
     }
 
     // An extent that the hyperparameters make zero is asserted against, in every architecture.

@@ -1,3 +1,5 @@
+using NativeBigModel.Tokenizers;
+
 namespace NativeBigModel.Checkpoints.Gguf;
 
 /// <summary>Checks a GGUF's vocabulary for all that llama.cpp asserts while it loads one or encodes a text (llama-vocab.cpp).</summary>
@@ -31,8 +33,26 @@ internal static class GgufVocabulary
         RequireFinite(keys);
         RequireAddedIds(keys, model, count);
         if (model == "llama") RequireByteTokens(keys, tokens);
+        RequireCharacterMap(keys);
+        if (TextRules.Read(keys, tokens.Length) is { } rules) TextNormalizer.Parse(keys.File, rules.Normalizer);
         if (model == "bert" && keys.Integers("tokenizer.ggml.token_type") is { } types && Array.IndexOf(types, ByteType) is >= 0 and var at)
             throw keys.Error("tokenizer.ggml.token_type", $"is {ByteType} for token {at}, and a 'bert' tokenizer has no byte tokens");
+    }
+
+    /// <summary>What our own converter wrote down of the tokenizer, or the names in the file say of it; null where that is nothing.</summary>
+    public static TextPreparation? ReadPreparation(GgufKeys keys)
+    {
+        PreTokenizer? words = keys.String("tokenizer.ggml.model") is "gpt2" ? PreTokenizers.Find(keys.String("tokenizer.ggml.pre")) : null;
+        if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens || (TextRules.Read(keys, tokens.Length) ?? TextRules.ImpliedBy(words)) is not { } rules) return null;
+        int[] kinds = keys.Integers("tokenizer.ggml.token_type") ?? [.. Enumerable.Repeat((int)TokenKind.Normal, tokens.Length)];
+        return new(keys.File, tokens, [.. kinds.Take(tokens.Length).Select(kind => (TokenKind)kind)], rules, words);
+    }
+
+    // llama.cpp throws through its C interface where a map leads out of itself.
+    private static void RequireCharacterMap(GgufKeys keys)
+    {
+        const string key = "tokenizer.ggml.precompiled_charsmap";
+        if (keys.Bytes(key) is { Length: > 0 } map) PrecompiledMap.Parse(map, problem => keys.Error(key, problem));
     }
 
     // llama.cpp reads C strings, names empty ones after their id, and asserts that all differ.

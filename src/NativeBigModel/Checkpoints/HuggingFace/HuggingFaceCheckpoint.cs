@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints.Gguf;
@@ -24,13 +23,11 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
         (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
-        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(vocabulary)));
+        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
 
     public override string? Quantization { get; }
 
-    internal override (IReadOnlyList<int>, IReadOnlyList<int>)? SurroundingTokens => _vocabulary is null ? null : (_vocabulary.LeadingIds, _vocabulary.TrailingIds);
-
-    internal override string PrepareText(string text) => _preparation.Value?.Apply(text, parseSpecial: true) ?? text;
+    internal override TextPreparation? Preparation => _preparation.Value;
 
     public static new HuggingFaceCheckpoint Open(string folder)
     {
@@ -38,30 +35,32 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
+        RequireWidth(architecture, reading.Shape);
         FolderTensors tensors = FolderTensors.Read(folder);
-        StoredWeights weights = StoredWeights.Of(tensors, config);
-        List<MappedTensor> mapped = [.. architecture.Tensors.Expand(reading.Shape, config)];
-        TensorType configType = StoredType(config);
-        List<(MappedTensor, TensorSource)> sources = [.. mapped.Select(tensor => (tensor, Source(tensor, weights, configType)))];
-        RejectUnmapped(weights, mapped, config);
+        StoredWeights stored = StoredWeights.Of(tensors, config);
+        var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
+        List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
+            .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
+        RejectUnread(weights, architecture, config);
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
-        return new(folder, tensors, weights.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
+        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
     internal override ModelDefinition Define(WeightType type, bool preparedText = false)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
             [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.StoredType), tensor.Source))];
-        if (_reading.RotaryFactors is { } factors)
-            stored.Add((new TensorSpec("rope_freqs.weight", [factors.Length], TensorType.F32), new ConstantSource(factors)));
+        foreach ((string name, float[] values) in _reading.Constants)
+            stored.Add((new TensorSpec(name, [values.Length], TensorType.F32), new ConstantSource(values)));
         TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
         List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
-        Vocabulary? vocabulary = preparedText ? _preparation.Value?.Vocabulary : _vocabulary;
-        return new(shape, Metadata(type, shape, vocabulary), tensors);
+        GgufMetadata metadata = Metadata(type, shape);
+        if (preparedText) Preparation?.Adapt(metadata);
+        return new(shape, metadata, tensors);
     }
 
-    private GgufMetadata Metadata(WeightType type, ModelShape shape, Vocabulary? vocabulary)
+    private GgufMetadata Metadata(WeightType type, ModelShape shape)
     {
         var metadata = new GgufMetadata
         {
@@ -72,7 +71,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             ["general.quantization_version"] = 2u, // ggml.h, GGML_QNT_VERSION
         };
         foreach ((string key, object value) in _reading.Metadata) metadata[key] = value;
-        if (vocabulary is not null) vocabulary.WriteTo(metadata);
+        if (_vocabulary is not null) _vocabulary.WriteTo(metadata);
         else metadata["tokenizer.ggml.model"] = "none";
         return metadata;
     }
@@ -89,32 +88,20 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         _ => TensorType.BF16,
     };
 
-    private static TensorSource Source(MappedTensor tensor, StoredWeights weights, TensorType configType)
+    private static void RequireWidth(Architecture architecture, ModelShape shape)
     {
-        long[] shape = [.. tensor.Dimensions.Reverse()];
-        if (!weights.HasData)
-        {
-            if (!weights.Names(tensor.HuggingFace)) throw Missing(tensor, weights);
-            return new AbsentSource(weights.IndexName, shape.Length == 1 ? TensorType.F32 : weights.AbsentType(tensor.HuggingFace, shape[^1]) ?? configType, shape.SkipLast(1).Aggregate(1L, (product, extent) => product * extent), shape[^1]);
-        }
-        (ImmutableArray<long> stored, TensorSource source) = weights.Find(tensor.HuggingFace) ?? throw Missing(tensor, weights);
-        if (!stored.AsSpan().SequenceEqual(shape))
-            throw new CheckpointException(weights.FileOf(tensor.HuggingFace), tensor.HuggingFace, $"has shape [{string.Join(", ", stored)}], and config.json says [{string.Join(", ", shape)}]");
-        if (tensor.Rule.Order == RowOrder.AsStored) return source;
-        // The rows of a reordered vector are its elements.
-        return new RotaryPairs(shape.Length == 1 ? new ElementRows(source) : source, tensor.Layer.KeyLength);
+        LayerShape layer = shape.Layers[0];
+        if (architecture.Graph.AsWideAsModel && (long)layer.HeadCount * layer.KeyLength != shape.EmbeddingLength)
+            throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {shape.EmbeddingLength}, as llama.cpp's {shape.Architecture} graph needs");
     }
 
-    private static CheckpointException Missing(MappedTensor tensor, StoredWeights weights) => new(weights.IndexName, tensor.HuggingFace, "is missing, and the configuration needs it");
-
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
-    private static void RejectUnmapped(StoredWeights weights, List<MappedTensor> mapped, ConfigReader config)
+    private static void RejectUnread(WeightReader weights, Architecture architecture, ConfigReader config)
     {
-        HashSet<string> known = [.. mapped.Select(tensor => tensor.HuggingFace)];
-        if (!DecoderTensors.Untied(config)) known.Add("lm_head.weight");
-        foreach (string name in weights.All)
+        HashSet<string> tied = [.. architecture.Tensors.Rules.Where(rule => rule.Gguf == "output.weight").SelectMany(rule => rule.HuggingFace.Patterns)];
+        foreach (string name in weights.Unread())
         {
-            if (known.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)) continue;
+            if (tied.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || architecture.IsNoWeight(name, config)) continue;
             throw new UnsupportedModelException($"{weights.FileOf(name)}: {name}: this tensor has no place in the {config.Strings("architectures").First()} graph with this configuration");
         }
     }

@@ -55,13 +55,20 @@ internal sealed class ModelModules
 
     private static IEnumerable<Part> Parts(ModelShape model)
     {
-        TensorMap? names = ArchitectureRegistry.ForGguf(model.Architecture)?.Tensors;
+        IReadOnlyDictionary<string, string>? names = ArchitectureRegistry.ForGguf(model.Architecture)?.Tensors.OneToOne();
         foreach (TensorSpec tensor in model.Tensors)
         {
             bool frequencies = tensor.Name == "rope_freqs.weight";
-            yield return new(tensor.Name, frequencies ? "model.rotary_emb.inv_freq" : names?.ToHuggingFace(tensor.Name) ?? PlainPath(tensor.Name), tensor.Bytes, frequencies);
+            yield return new(tensor.Name, frequencies ? "model.rotary_emb.inv_freq" : Path(names, tensor) ?? PlainPath(tensor.Name), tensor.Bytes, frequencies);
         }
         if (TiedEmbedding(model) is { } embedding) yield return new("output.weight", Head, embedding.Bytes, false);
+    }
+
+    // Families that name their layers otherwise than model.layers are told apart by GGUF's names.
+    private static string? Path(IReadOnlyDictionary<string, string>? names, TensorSpec tensor)
+    {
+        string layer = $"{tensor.Layer}", gguf = tensor.Layer < 0 ? tensor.Name : $"blk.{{}}.{tensor.Name[$"blk.{layer}.".Length..]}";
+        return names?.GetValueOrDefault(gguf)?.Replace("{}", layer, StringComparison.Ordinal) is { } path && (ModuleTree.IsIn(path, "model") || ModuleTree.IsIn(path, "lm_head")) ? path : null;
     }
 
     // For a graph whose Hugging Face names are not known: the modules that all decoders have, and GGUF's names within.

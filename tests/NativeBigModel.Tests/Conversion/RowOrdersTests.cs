@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
 using FsCheck;
 using FsCheck.Fluent;
+using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints;
 using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Conversion;
 
-public class RotaryPairsTests
+public class RowOrdersTests
 {
     private static readonly Arbitrary<(int Heads, int HeadRows, int Columns, int Seed)> s_cases = (
         from heads in Gen.Choose(1, 6)
@@ -21,7 +22,7 @@ public class RotaryPairsTests
         (int heads, int headRows, int columns, int seed) = one;
         float[,] stored = new float[heads * headRows, columns];
         for (int i = 0; i < stored.Length; i++) stored[i / columns, i % columns] = i;
-        var pairs = new RotaryPairs(new Matrix(stored), headRows);
+        var pairs = new PickedRows(new Matrix(stored), heads * headRows, RowOrders.HalvesToPairs(headRows, headRows));
         var random = new Random(seed);
         using var files = new CheckpointFiles();
         for (int row = 0; row < heads * headRows;)

@@ -1,0 +1,60 @@
+using NativeBigModel.Checkpoints.HuggingFace;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel.Architectures;
+
+/// <summary>A checkpoint's weights as recipes ask for them; it notes which were asked for.</summary>
+/// <param name="weights">The weights.</param>
+/// <param name="prefix">What precedes every name but the output's, and is missing where the model was saved without its output.</param>
+/// <param name="absentType">The type that matrices would have if their data were there.</param>
+internal sealed class WeightReader(StoredWeights weights, string prefix, TensorType absentType)
+{
+    private const int MaxRank = 4;
+
+    private readonly HashSet<string> _read = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _bare = weights.All.Any(name => name.StartsWith(prefix, StringComparison.Ordinal)) ? [] : [.. weights.All];
+
+    /// <summary>The rows of a weight, whose extents must be these, innermost first.</summary>
+    /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
+    public TensorSource Read(string name, long[] dimensions)
+    {
+        name = Stored(name);
+        _read.Add(name);
+        if (!weights.HasData)
+        {
+            if (!weights.Names(name)) throw new CheckpointException(weights.IndexName, name, "is missing, and the configuration needs it");
+            return new AbsentSource(weights.IndexName, dimensions.Length == 1 ? TensorType.F32 : weights.AbsentType(name, dimensions[0]) ?? absentType, Product(dimensions.AsSpan()[1..]), dimensions[0]);
+        }
+        StoredWeight stored = weights.Find(name) ?? throw new CheckpointException(weights.IndexName, name, "is missing, and the configuration needs it");
+        if (!Fits(stored.Shape.AsSpan(), dimensions))
+            throw new CheckpointException(weights.FileOf(name), name, $"has shape [{string.Join(", ", stored.Shape)}], and config.json says [{string.Join(", ", dimensions.Reverse())}]");
+        return stored.Source;
+    }
+
+    /// <summary>Whether the rows of each of a weight's matrices are the other way round than in transformers' parameter.</summary>
+    public bool StandsTransposed(string name) => weights.Find(Stored(name)) is { Transposed: true };
+
+    /// <summary>The weights that nothing asked for.</summary>
+    public IEnumerable<string> Unread() => weights.All.Where(name => !_read.Contains(name));
+
+    /// <summary>The file that holds a weight.</summary>
+    public string FileOf(string name) => weights.FileOf(name);
+
+    private string Stored(string name) => name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
+
+    // Extents of 1 say nothing, and a stack of matrices may be stored as one.
+    private static bool Fits(ReadOnlySpan<long> shape, long[] dimensions)
+    {
+        if (shape.Length > MaxRank) return false;
+        long[] stored = [.. shape.ToArray().Where(extent => extent != 1)], wanted = [.. dimensions.Reverse().Where(extent => extent != 1)];
+        return stored.AsSpan().SequenceEqual(wanted)
+            || (wanted.Length == 3 && stored.Length == 2 && stored[0] == wanted[0] * wanted[1] && stored[1] == wanted[2]);
+    }
+
+    private static long Product(ReadOnlySpan<long> extents)
+    {
+        long product = 1;
+        foreach (long extent in extents) product = checked(product * extent);
+        return product;
+    }
+}

@@ -1,0 +1,91 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace NativeBigModel.Tokenizers;
+
+/// <summary>
+/// Splits a text into words by the rules of a pre-tokenizer, one after the other; matches and what lies between them are words. llama.cpp does most of them by
+/// std::regex, which knows two kinds of letters and ends the process on a long run of one kind.
+/// </summary>
+internal sealed class WordSplitter(string rules)
+{
+    // In the spelling of the .NET library: no possessive quantifiers, no set in a set.
+    private static readonly (string There, string Here)[] s_spellings =
+    [
+        (SplittingRules.PunctuationRuns, @"[\p{P}$+<=>^`|~]+"),
+        (SplittingRules.EachPunctuation, @"[\p{P}$+<=>^`|~]"),
+        (@"[^\r\n\p{L}\p{N}]?+\p{L}+", @"(?>[^\r\n\p{L}\p{N}]?)\p{L}+"),
+        (@"[^\s\p{L}\p{N}]++", @"(?>[^\s\p{L}\p{N}]+)"),
+        (@"|[.,!?…。，、।۔،])]+", @"|.,!?…。，、।۔،)]+"),
+    ];
+
+    private readonly Regex[] _rules =
+        [.. rules.Split('\n').Select(rule => new Regex(s_spellings.Aggregate(rule, static (current, spelling) => current.Replace(spelling.There, spelling.Here, StringComparison.Ordinal)), RegexOptions.CultureInvariant))];
+
+    /// <summary>The words in order; together they are the text.</summary>
+    public IEnumerable<string> Split(string text)
+    {
+        (string shadow, int[]? starts) = Shadow(text);
+        IEnumerable<(int Start, int End)> parts = [(0, shadow.Length)];
+        foreach (Regex rule in _rules) parts = [.. parts.SelectMany(part => Cut(rule, shadow, part.Start, part.End))];
+        return parts.Select(part => starts is null ? text[part.Start..part.End] : text[starts[part.Start]..starts[part.End]]);
+    }
+
+    // A part is all that the rule sees.
+    private static IEnumerable<(int Start, int End)> Cut(Regex rule, string text, int start, int end)
+    {
+        string part = text.Length == end - start ? text : text[start..end];
+        int at = 0;
+        for (Match match = rule.Match(part); match.Success; match = match.NextMatch())
+        {
+            if (match.Index > at) yield return (start + at, start + match.Index);
+            at = match.Index + match.Length;
+            if (match.Length > 0) yield return (start + match.Index, start + at);
+        }
+        if (start + at < end) yield return (start + at, end);
+    }
+
+    // .NET's expressions see UTF-16: every character beyond it is stood in for by one of its category.
+    private static (string Shadow, int[]? Starts) Shadow(string text)
+    {
+        if (!text.Any(char.IsSurrogate)) return (text, null);
+        StringBuilder shadow = new(text.Length);
+        List<int> starts = [];
+        int at = 0;
+        foreach (Rune rune in text.EnumerateRunes())
+        {
+            shadow.Append(rune.IsBmp ? (char)rune.Value : StandIn(Rune.GetUnicodeCategory(rune)));
+            starts.Add(at);
+            at += rune.Utf16SequenceLength;
+        }
+        return (shadow.ToString(), [.. starts, at]);
+    }
+
+    private static char StandIn(UnicodeCategory category) => category switch
+    {
+        UnicodeCategory.UppercaseLetter => '\u0100',
+        UnicodeCategory.LowercaseLetter => '\u0101',
+        UnicodeCategory.TitlecaseLetter => '\u01C5',
+        UnicodeCategory.ModifierLetter => '\u02B0',
+        UnicodeCategory.OtherLetter => '\u01BB',
+        UnicodeCategory.NonSpacingMark => '\u0300',
+        UnicodeCategory.SpacingCombiningMark => '\u0903',
+        UnicodeCategory.EnclosingMark => '\u0488',
+        UnicodeCategory.DecimalDigitNumber => '\u0660',
+        UnicodeCategory.LetterNumber => '\u16EE',
+        UnicodeCategory.OtherNumber => '\u00B2',
+        UnicodeCategory.MathSymbol => '\u00AC',
+        UnicodeCategory.CurrencySymbol => '\u00A2',
+        UnicodeCategory.ModifierSymbol => '\u00A8',
+        UnicodeCategory.OtherSymbol => '\u00A6',
+        UnicodeCategory.ConnectorPunctuation => '\u203F',
+        UnicodeCategory.DashPunctuation => '\u2010',
+        UnicodeCategory.OpenPunctuation => '\u207D',
+        UnicodeCategory.ClosePunctuation => '\u207E',
+        UnicodeCategory.InitialQuotePunctuation => '\u00AB',
+        UnicodeCategory.FinalQuotePunctuation => '\u00BB',
+        UnicodeCategory.OtherPunctuation => '\u00A1',
+        _ => '\uE000',
+    };
+}
