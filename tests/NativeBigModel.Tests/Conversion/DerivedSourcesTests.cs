@@ -48,6 +48,27 @@ public class DerivedSourcesTests
         Require(new PickedRows(new Numbers(rows * step, wide), rows, row => row * step), rows, wide, seed, (row, column) => (float)((long)row * step * wide + column));
     }));
 
+    [Fact]
+    public void What_picks_or_stacks_whole_rows_lays_out_the_same_blocks()
+    {
+        TensorSource quantized = new Quantized(4, 64);
+        Assert.Equal(TensorType.Q4_1, new PickedRows(quantized, 2, row => row + 2).As(TensorType.Q4_1).Type);
+        TensorSource stack = new StackedSource([quantized, quantized]).As(TensorType.Q4_1);
+        Assert.Equal((TensorType.Q4_1, 8), (stack.Type, stack.Rows));
+        foreach (TensorSource other in (TensorSource[])[new TransposedSource(quantized, 4), quantized.AsColumn(), new ComputedSource(quantized, ComputedSource.Nothing), new StackedSource([quantized, new Numbers(4, 64)])])
+            Assert.Same(other, other.As(TensorType.Q4_1));
+    }
+
+    [Fact]
+    public void The_stored_type_has_whole_blocks_and_is_the_widest_of_a_stack()
+    {
+        TensorSource quantized = new Quantized(4, 64);
+        Assert.Equal(TensorType.Q4_1, new TransposedSource(new Quantized(32, 64), 32).StoredType);
+        Assert.Equal(TensorType.F16, new TransposedSource(quantized, 4).StoredType);
+        Assert.Equal(TensorType.Q4_1, new StackedSource([quantized, quantized]).StoredType);
+        Assert.Equal(TensorType.F32, new StackedSource([quantized, new Numbers(4, 64)]).StoredType);
+    }
+
     private static void Require(TensorSource source, int rows, int columns, int seed, Func<int, int, float> expected)
     {
         Assert.Equal((rows, columns), (source.Rows, source.Columns));
@@ -71,5 +92,20 @@ public class DerivedSourcesTests
             Span<float> values = MemoryMarshal.Cast<byte, float>(destination);
             for (int i = 0; i < values.Length; i++) values[i] = first + firstRow * Columns + i;
         }
+    }
+
+    /// <summary>Numbers that ggml's blocks may hold.</summary>
+    private sealed class Quantized(int rows, int columns) : TensorSource(TensorType.F32, rows, columns)
+    {
+        public override TensorType StoredType => TensorType.Q4_1;
+
+        public override TensorSource As(TensorType type) => type == StoredType ? new AbsentBlocks(Rows, Columns) : this;
+
+        public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) => throw new InvalidOperationException("only described");
+    }
+
+    private sealed class AbsentBlocks(long rows, long columns) : TensorSource(TensorType.Q4_1, rows, columns)
+    {
+        public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) => throw new InvalidOperationException("only described");
     }
 }

@@ -56,7 +56,7 @@ public class StockQuantizerTests
     public async Task Tensors_of_other_families_get_the_type_that_llama_quantize_gives_them(string name)
     {
         if (TestFolders.Golden is null) return;
-        using TempFolder folder = TestFolders.WithoutTokenizer(name), output = new();
+        using TempFolder folder = TestFolders.Copy(name), output = new();
         await RequireStockTypes(Checkpoint.Open(folder.Path), output);
     }
 

@@ -7,7 +7,7 @@ using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Golden;
 
-/// <summary>Every family's tensors and hyperparameters against transformers, without the tokenizers, which have tests of their own; and the bytes of their caches against llama.cpp's log.</summary>
+/// <summary>Every family's tensors and hyperparameters and its tokenizer against transformers; and the bytes of their caches against llama.cpp's log.</summary>
 [Collection(EngineGroup.Name)]
 public partial class GoldenFamilyTests
 {
@@ -40,10 +40,10 @@ public partial class GoldenFamilyTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Logits_greedy_tokens_and_cache_bytes_are_right_from_folder_and_file(string name, bool oldConfig)
+    public async Task Logits_greedy_tokens_token_ids_and_cache_bytes_are_right_from_folder_and_file(string name, bool oldConfig)
     {
         if (name == TestFolders.NoFolders) return;
-        using TempFolder folder = TestFolders.WithoutTokenizer(name, oldConfig), output = new();
+        using TempFolder folder = TestFolders.Copy(name, oldConfig), output = new();
         using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(folder["reference.json"]));
         float[] expected = Nmse.ReadFloats(folder["logits.f32"]);
         double bound = s_exact.Contains(name) ? Exact : Table;
@@ -54,6 +54,7 @@ public partial class GoldenFamilyTests
             {
                 await using BigModel model = await Capitals.Load(path, Capitals.Exact() with { WeightType = type });
                 await GoldenModelTests.Require(model, reference.RootElement, expected, bound);
+                GoldenModelTests.RequireTokens(model.Tokenizer, reference.RootElement, fromFile: path != folder.Path);
             });
             Plan plan = Planner.Plan(Checkpoint.Open(path).Describe(type), Machine.Probe(), Capitals.Exact() with { WeightType = type });
             decimal[] allocated = [.. lines.Select(line => CacheLine().Match(line)).Where(match => match.Success).Select(match => decimal.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
@@ -69,7 +70,7 @@ public partial class GoldenFamilyTests
     public void What_no_graph_computes_is_refused_by_name(string name, string key)
     {
         if (TestFolders.Golden is null) return;
-        using TempFolder folder = TestFolders.WithoutTokenizer(name);
+        using TempFolder folder = TestFolders.Copy(name);
         Assert.Contains(key, Assert.Throws<UnsupportedModelException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
     }
 
@@ -88,7 +89,7 @@ public partial class GoldenFamilyTests
     public void A_file_that_would_break_its_graph_is_refused(string name, string key, uint value)
     {
         if (TestFolders.Golden is null) return;
-        using TempFolder folder = TestFolders.WithoutTokenizer(name), output = new();
+        using TempFolder folder = TestFolders.Copy(name), output = new();
         ModelDefinition definition = Checkpoint.Open(folder.Path).Define(WeightType.F32);
         definition.Metadata[$"{definition.Shape.Architecture}.{key}"] = value;
         GgufFile.Write(output["spoilt.gguf"], definition.Metadata, definition.Tensors, null, CancellationToken.None);

@@ -35,7 +35,7 @@ public class GoldenModelTests
     public async Task Logits_greedy_tokens_and_token_ids_are_those_of_transformers(string name, bool oldConfig)
     {
         if (name == TestFolders.NoFolders) return;
-        using TempFolder folder = Copy(name, oldConfig), output = new();
+        using TempFolder folder = TestFolders.Copy(name, oldConfig), output = new();
         using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(folder["reference.json"]));
         float[] expected = Nmse.ReadFloats(folder["logits.f32"]);
 
@@ -67,8 +67,8 @@ public class GoldenModelTests
         return certain;
     }
 
-    // Texts in which SentencePiece itself and tokenizer.json differ are another test's.
-    private static void RequireTokens(Tokenizer tokenizer, JsonElement reference, bool fromFile)
+    /// <summary>Requires the reference's token ids; texts in which SentencePiece itself and tokenizer.json differ are another test's.</summary>
+    internal static void RequireTokens(Tokenizer tokenizer, JsonElement reference, bool fromFile)
     {
         foreach (JsonElement prompt in reference.GetProperty("prompts").EnumerateArray())
         {
@@ -81,11 +81,4 @@ public class GoldenModelTests
     }
 
     private static string Ids(JsonElement prompt, string name) => string.Join(' ', Capitals.Ids(prompt.GetProperty(name)));
-
-    private static TempFolder Copy(string name, bool oldConfig)
-    {
-        TempFolder folder = new TempFolder().CopyOf(Path.Combine(TestFolders.Golden!, name));
-        if (oldConfig) File.Copy(folder["config.v4.json"], folder["config.json"], overwrite: true);
-        return folder;
-    }
 }

@@ -12,7 +12,7 @@ public class RearrangedTests
     public async Task InternLM2_is_Llama_with_its_projections_by_group()
     {
         if (TestFolders.Golden is null) return;
-        using TempFolder source = TestFolders.WithoutTokenizer("mistral"), folder = new();
+        using TempFolder source = TestFolders.Copy("mistral"), folder = new();
         JsonObject config = JsonNode.Parse(File.ReadAllText(source["config.json"]))!.AsObject();
         config["architectures"] = new JsonArray("InternLM2ForCausalLM");
         config["bias"] = false;

@@ -103,6 +103,32 @@ public class DequantizationTests
         Assert.Equal<TensorSpec>([.. Checkpoint.Open(original).Describe().Tensors], [.. Checkpoint.Open(folder.Path).Describe().Tensors]);
     }
 
+    [Fact]
+    public void Experts_of_MXFP4_keep_their_blocks_and_stand_as_the_graph_reads_them()
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder folder = TestFolders.Copy("gpt_oss_mxfp4");
+        // As published its rotary scaling is refused, which is another test's.
+        JsonNode config = JsonNode.Parse(File.ReadAllBytes(folder["config.json"]))!;
+        config["rope_parameters"]!["truncate"] = true;
+        File.WriteAllText(folder["config.json"], config.ToJsonString());
+        StoredWeights weights = Open(folder.Path);
+        Dictionary<string, ModelTensor> floats = Checkpoint.Open(folder.Path).Define(WeightType.F32).Tensors.ToDictionary(tensor => tensor.Spec.Name);
+        Dictionary<string, ModelTensor> stored = Checkpoint.Open(folder.Path).Define(WeightType.AsStored).Tensors.ToDictionary(tensor => tensor.Spec.Name);
+        float[] gateUp = ReadAll(weights.Find("model.layers.0.mlp.experts.gate_up_proj")!.Source);
+        int columns = (int)floats["blk.0.ffn_gate_exps.weight"].Source.Columns;
+        Assert.Equal(gateUp.Chunk(columns).Where((_, row) => row % 2 == 0).SelectMany(row => row), ReadAll(floats["blk.0.ffn_gate_exps.weight"].Source));
+        Assert.Equal(gateUp.Chunk(columns).Where((_, row) => row % 2 == 1).SelectMany(row => row), ReadAll(floats["blk.0.ffn_up_exps.weight"].Source));
+        Assert.Equal(ReadAll(weights.Find("model.layers.0.mlp.experts.down_proj")!.Source), ReadAll(floats["blk.0.ffn_down_exps.weight"].Source));
+        foreach (string name in (string[])["gate", "up", "down"])
+        {
+            ModelTensor tensor = stored[$"blk.0.ffn_{name}_exps.weight"];
+            Assert.Equal((TensorType.MXFP4, TensorType.MXFP4), (tensor.Spec.Type, tensor.Source.Type));
+            float[] expected = ReadAll(floats[tensor.Spec.Name].Source);
+            Assert.Equal(expected, GgmlRows.ToFloats(TensorType.MXFP4, ReadBytes(tensor.Source), expected.Length));
+        }
+    }
+
     private static StoredWeights Open(string folder)
     {
         using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json")));

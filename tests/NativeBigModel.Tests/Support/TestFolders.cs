@@ -13,12 +13,10 @@ internal static class TestFolders
     /// <summary>The golden cases, or null where they are not there.</summary>
     public static string? Golden { get; } = Existing(Path.Combine(Path.GetDirectoryName(Repository) ?? "", "shared", "golden", "cases"));
 
-    /// <summary>A golden case without its tokenizer, where that is another test's; its configuration spelt in the new or in the old way.</summary>
-    public static TempFolder WithoutTokenizer(string name, bool oldConfig = false)
+    /// <summary>A copy of a golden case, its configuration spelt in the new or in the old way.</summary>
+    public static TempFolder Copy(string name, bool oldConfig = false)
     {
-        string golden = Path.Combine(Golden!, name);
-        string[] tokenizer = [.. Directory.EnumerateFiles(golden).Select(Path.GetFileName).OfType<string>().Where(file => file.Contains("token", StringComparison.Ordinal) || file is "vocab.json" or "merges.txt")];
-        TempFolder folder = new TempFolder().CopyOf(golden, tokenizer);
+        TempFolder folder = new TempFolder().CopyOf(Path.Combine(Golden!, name));
         if (oldConfig) File.Copy(folder["config.v4.json"], folder["config.json"], overwrite: true);
         return folder;
     }
