@@ -6,8 +6,8 @@ namespace NativeBigModel.Build;
 /// <summary>Runs a tool of the build; its output is shown only where it failed.</summary>
 internal static class Command
 {
-    /// <summary>Runs <paramref name="tool"/>; <paramref name="purpose"/> completes the sentence that says why it must be installed.</summary>
-    public static void Run(string tool, string purpose, params IEnumerable<string> arguments)
+    /// <summary>Runs <paramref name="tool"/> and gives what it printed; <paramref name="purpose"/> completes the sentence that says why it must be installed.</summary>
+    public static string Run(string tool, string purpose, params IEnumerable<string> arguments)
     {
         ProcessStartInfo start = new(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         try
@@ -16,7 +16,7 @@ internal static class Command
             Task<string> errors = process.StandardError.ReadToEndAsync();
             string output = process.StandardOutput.ReadToEnd();
             process.WaitForExit();
-            if (process.ExitCode == 0) return;
+            if (process.ExitCode == 0) return output;
             Console.Error.WriteLine(output + errors.Result);
             throw new BuildException($"{tool} {start.ArgumentList.FirstOrDefault(argument => !argument.StartsWith('-'))} failed with exit code {process.ExitCode}; its output is above");
         }

@@ -1,13 +1,14 @@
+using System.Text.RegularExpressions;
+
 namespace NativeBigModel.Build;
 
 /// <summary>
 /// NVIDIA's compiler, for native/dispatch.cu. Where none is installed the plug-in is built without it, unless NBM_FETCH_NVCC asks for Debian's packages: they
 /// are downloaded (0.9 GB) and unpacked into the artifacts folder, and nothing is installed.
 /// </summary>
-internal static class CudaToolkit
+internal static partial class CudaToolkit
 {
     private const string Purpose = "fetches Debian's CUDA compiler";
-    private const string Sources = "deb http://deb.debian.org/debian bookworm main contrib non-free\n";
 
     private static readonly string[] s_packages = ["nvidia-cuda-toolkit", "nvidia-cuda-dev", "libnvvm4"];
 
@@ -29,7 +30,7 @@ internal static class CudaToolkit
         try
         {
             foreach (string folder in (string[])["lists/partial", "cache/archives/partial", "debs", "root"]) Directory.CreateDirectory(Path.Combine(work, folder));
-            File.WriteAllText(Path.Combine(work, "sources.list"), Sources);
+            File.WriteAllText(Path.Combine(work, "sources.list"), Sources(Command.Run("apt-get", Purpose, "update", "--print-uris")));
             string[] apt = ["-o", $"Dir::Etc::sourcelist={work}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null", "-o", $"Dir::State::Lists={work}/lists", "-o", $"Dir::Cache={work}/cache"];
             Command.Run("apt-get", Purpose, [.. apt, "update"]);
             // apt-get downloads into the present folder.
@@ -44,6 +45,14 @@ internal static class CudaToolkit
             if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
         }
     }
+
+    // The archive and release that this system uses, with the components that hold the compiler. Updates and security have names with a hyphen.
+    private static string Sources(string addresses) => Release().Match(addresses) is { Success: true } release
+        ? $"deb {release.Groups["archive"].Value} {release.Groups["suite"].Value} main contrib non-free\n"
+        : throw new BuildException("apt-get names no archive to fetch the CUDA compiler from");
+
+    [GeneratedRegex("^'(?<archive>[^']*)/dists/(?<suite>[^'/-]+)/InRelease'", RegexOptions.Multiline | RegexOptions.ExplicitCapture)]
+    private static partial Regex Release();
 
     // The package's own profile names the places where it would be installed.
     private static void WriteProfile(string from, string root)

@@ -57,8 +57,8 @@ internal static class PlanTable
     private static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
         LayerPlacement[] here = [.. plan.Layers.Where(belongs)];
-        string[] whole = [.. Ranges(here.Where(layer => Number(layer, "") is not null).Select(layer => Number(layer, "")!.Value))];
-        string[] parts = [.. Ranges(here.Where(layer => Number(layer, FeedForwardSuffix) is not null).Select(layer => Number(layer, FeedForwardSuffix)!.Value))];
+        string[] whole = [.. Ranges(here.Select(layer => Number(layer, "")).OfType<int>())];
+        string[] parts = [.. Ranges(here.Select(layer => Number(layer, FeedForwardSuffix)).OfType<int>())];
         return string.Join(", ", [.. here.Where(layer => layer.Name == "input").Select(layer => layer.Name), .. whole, .. parts.Select(range => $"ffn {range}"), .. here.Where(layer => layer.Name == "output").Select(layer => layer.Name)]);
     }
 

@@ -72,6 +72,9 @@ public sealed record Plan
         PlanCheck.Require(this, model);
     }
 
+    /// <summary>Whether layers and their feed-forward parts are placed apart, as in hybrid plans.</summary>
+    internal bool SplitsLayers => Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null

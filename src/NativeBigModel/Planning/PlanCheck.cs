@@ -17,7 +17,7 @@ internal static class PlanCheck
             RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots,
         };
         List<Item> items = Planner.Items(model, options);
-        bool split = plan.Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+        bool split = plan.SplitsLayers;
         if (split) items = Planner.Parts(model, items);
         Same("model", "weight bytes", plan.WeightBytes, model.WeightBytes);
         Same("model", "items", plan.Layers.Length, items.Count);

@@ -94,7 +94,7 @@ internal sealed unsafe class EngineModel : IDisposable
     private static List<Target> Commit(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
-        bool split = plan.Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+        bool split = plan.SplitsLayers;
         List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec, split)))];
         Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
         foreach (Target target in bound)

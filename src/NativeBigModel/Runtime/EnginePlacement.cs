@@ -60,8 +60,8 @@ internal sealed class EnginePlacement
         {
             Streaming = streaming,
             HostPlace = hostPlace,
-            StreamedTensors = Pattern(streamed, split: items.Count > layers.Count),
-            SharedTensors = Pattern(shared, split: true),
+            StreamedTensors = Pattern(streamed, plan.SplitsLayers),
+            SharedTensors = Pattern(shared, plan.SplitsLayers),
         };
     }
 

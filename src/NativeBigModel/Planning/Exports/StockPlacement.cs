@@ -32,7 +32,7 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
             counts[gpu]++;
             if (layer.ComputeDevice == DeviceName.Host && layer.KvBytes > 0) guests.Add((gpu, layer));
         }
-        return new(layers.Length - first, [.. counts], Pattern(items, layers[..first], split: items.Length > layers.Length), [.. plan.Notes, .. StreamingNotes(items), .. guests.GroupBy(guest => guest.Gpu, guest => guest.Layer).Select(ofGpu => CacheNote(plan, ofGpu.Key, [.. ofGpu]))]);
+        return new(layers.Length - first, [.. counts], Pattern(items, layers[..first], plan.SplitsLayers), [.. plan.Notes, .. StreamingNotes(items), .. guests.GroupBy(guest => guest.Gpu, guest => guest.Layer).Select(ofGpu => CacheNote(plan, ofGpu.Key, [.. ofGpu]))]);
     }
 
     // An output that shares the embedding is made of the tensor of that name, which as input is in host memory anyway.
