@@ -30,7 +30,24 @@ internal struct NbmStats
     public ulong BytesFromFile;
     public ulong LoadNs;
     public ulong WaitNs;
+    public ulong Timed;
     public ulong Carried;
+}
+
+/// <summary>nbm_group_stats.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NbmGroupStats
+{
+    public const int NameBytes = 64;
+
+    public fixed byte Name[NameBytes];
+    public ulong Shared;
+    public ulong RamBytes;
+    public ulong FileBytes;
+    public ulong Loads;
+    public ulong LoadNs;
+    public ulong BestLoadNs;
+    public ulong WaitNs;
 }
 
 /// <summary>native/nbm.h: the streaming plug-in.</summary>
@@ -69,9 +86,12 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_device_get_stats")]
     internal static partial void NbmDeviceGetStats(NbmDeviceHandle device, out NbmStats stats);
 
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_get_group_stats")]
+    internal static partial NbmStatus NbmDeviceGetGroupStats(NbmDeviceHandle device, ulong group, out NbmGroupStats stats, byte* error, nuint errorSize);
+
     [LibraryImport(Nbm, EntryPoint = "nbm_device_destroy")]
     internal static partial void NbmDeviceDestroy(nint device);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
-    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize);
+    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize, out uint groupStatsSize);
 }

@@ -40,6 +40,14 @@ internal sealed unsafe class StreamingDevice
         }
     }
 
+    /// <summary>What one group of tensors has done; groups are numbered from 0 in the order in which a token passes them.</summary>
+    public NbmGroupStats GroupStats(ulong group)
+    {
+        NbmGroupStats stats = default;
+        Check((error, size) => NbmApi.NbmDeviceGetGroupStats(Handle, group, out stats, error, size));
+        return stats;
+    }
+
     /// <summary>Wraps a device.</summary>
     /// <param name="inner">A ggml_backend_dev_t.</param>
     /// <param name="ring">Slots, at least 2.</param>
