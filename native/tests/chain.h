@@ -164,7 +164,7 @@ struct streamed {
     char         error[512] = "";
 
     explicit streamed(uint32_t ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
-        nbm_options options = {ring, 1, 1, shared_batch};
+        nbm_options options = {ring, 1, 1, shared_batch, nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

@@ -83,7 +83,7 @@ void shared_weights(uint32_t ring) {
 }
 
 void wrong_order() {
-    nbm_options  options = {1, 1, 1, 0};
+    nbm_options  options = {1, 1, 1, 0, nullptr};
     nbm_device * device  = nullptr;
     char         error[256];
     require(nbm_device_create(cpu(), &options, &device, error, sizeof error) == NBM_INVALID, "a ring of one slot");

@@ -7,12 +7,13 @@ internal enum NbmStatus { Ok = 0, Invalid = 1, NoMemory = 2, IO = 3 }
 
 /// <summary>nbm_options.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct NbmOptions
+internal unsafe struct NbmOptions
 {
     public uint Ring;
     public uint AllowUnpinned;
     public uint Computes;
     public uint SharedBatch;
+    public GgmlBackendDevice* PinsFor;
 }
 
 /// <summary>nbm_stats.</summary>

@@ -46,11 +46,16 @@ internal sealed unsafe class EngineModel : IDisposable
             handle = Create(definition, placement, collected);
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
-            if (placement.Streaming is { } streaming) targets = Commit(streaming, targets, plan, definition, cancel);
+            if (placement.Streaming is { } streaming) targets = BindFiles(streaming, targets, plan, definition, cancel);
+            foreach (StreamingDevice device in placement.Owned)
+            {
+                device.Commit();
+                targets = [.. targets.Select(target => target.Bytes != 0 ? target : target with { Bytes = (nint)device.Bytes(target.Address) })];
+            }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
-            placement.Streaming?.Start();
+            foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
             return new EngineModel(handle, placement.Streaming);
         }
@@ -71,27 +76,30 @@ internal sealed unsafe class EngineModel : IDisposable
     private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
-        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[3];
+        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[4];
         fixed (nint* devices = placement.Devices)
         fixed (float* split = placement.TensorSplit)
         fixed (byte* streamed = placement.StreamedTensors)
         fixed (byte* shared = placement.SharedTensors)
+        fixed (byte* host = placement.HostTensors)
         {
             int count = 0;
             if (streamed is not null) overrides[count++] = new() { Pattern = streamed, Buft = placement.Streaming!.BufferType };
             if (shared is not null) overrides[count++] = new() { Pattern = shared, Buft = placement.Streaming!.SharedBufferType };
+            if (host is not null) overrides[count++] = new() { Pattern = host, Buft = placement.HostPlace!.SharedBufferType };
             overrides[count] = default;
             parameters.Devices = (GgmlBackendDevice**)devices;
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
             parameters.LoadMode = LlamaLoadMode.None;
             parameters.TensorBuftOverrides = overrides;
+            parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
     }
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
-    private static List<Target> Commit(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
+    private static List<Target> BindFiles(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
         bool split = plan.SplitsLayers;
@@ -102,8 +110,7 @@ internal sealed unsafe class EngineModel : IDisposable
             (string file, long offset) = places[target.Tensor.Spec.Name];
             streaming.BindFile(target.Address, file, offset);
         }
-        streaming.Commit();
-        return [.. targets.Except(bound).Select(target => target with { Bytes = (nint)streaming.Bytes(target.Address) })];
+        return [.. targets.Except(bound)];
     }
 
     private static string LayerName(TensorSpec tensor, bool split) =>

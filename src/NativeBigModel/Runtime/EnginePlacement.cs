@@ -38,6 +38,9 @@ internal sealed class EnginePlacement
     /// <summary>Likewise the tensors that the CPU computes with between streamed ones.</summary>
     public byte[]? SharedTensors { get; private init; }
 
+    /// <summary>Likewise the tensors of the layers that the CPU computes beside a GPU.</summary>
+    public byte[]? HostTensors { get; private init; }
+
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
     public static EnginePlacement Of(Plan plan)
     {
@@ -46,14 +49,14 @@ internal sealed class EnginePlacement
         List<LayerPlacement> layers = [.. items.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
-        List<LayerPlacement> streamed = [.. items.Where(layer => layer.Streamed)], shared = [.. items.Except(layers).Where(IsShared)];
+        List<LayerPlacement> streamed = [.. items.Where(layer => layer.Streamed)], shared = [.. items.Except(layers).Where(IsOnHost)];
         if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0);
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         // What the CPU shares with a device is in hybrid plans, where that is the last one.
         string? target = streamed.FirstOrDefault()?.ComputeDevice ?? (shared.Count > 0 ? runs[^1].Device : null);
         StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.RingSlots, sharedBatch: PlanOptions.SharedBatchSize);
         bool hostBeside = target != DeviceName.Host && runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host);
-        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host()) : null;
+        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device)) : null;
         nint Device(string name) => name == target ? streaming!.Device : name == DeviceName.Host && hostBeside ? hostPlace!.Device : Find(name);
         nint[] devices = [.. runs.Select(run => Device(run.Device)), 0];
         return new(devices, split, layers.Count)
@@ -62,11 +65,12 @@ internal sealed class EnginePlacement
             HostPlace = hostPlace,
             StreamedTensors = Pattern(streamed, plan.SplitsLayers),
             SharedTensors = Pattern(shared, plan.SplitsLayers),
+            HostTensors = hostBeside ? Pattern([.. items.Except(shared).Where(IsOnHost)], plan.SplitsLayers) : null,
         };
     }
 
-    /// <summary>Whether the CPU computes a feed-forward part where it rests, beside a device that computes the rest of the layer.</summary>
-    private static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false };
+    /// <summary>Whether the CPU computes it where it rests.</summary>
+    private static bool IsOnHost(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false };
 
     // In a plan that splits layers, blk.N is what the layer has besides its feed-forward part.
     private static byte[]? Pattern(List<LayerPlacement> placed, bool split)
