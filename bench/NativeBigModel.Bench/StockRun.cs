@@ -34,7 +34,7 @@ internal static class StockRun
         {
             foreach (int length in prompts)
             {
-                object one = Measure(handle, length, tokens);
+                object one = Measure(handle, Vocabulary(model), length, tokens);
                 if (round > 0) measured.Add(one);
             }
         }
@@ -59,10 +59,10 @@ internal static class StockRun
         }
     }
 
-    private static object Measure(LlamaContextHandle context, int length, int tokens)
+    private static object Measure(LlamaContextHandle context, int vocabulary, int length, int tokens)
     {
         Clear(context);
-        int[] prompt = [.. Enumerable.Range(0, length).Select(i => (int)(i * 7919L % 32000))];
+        int[] prompt = [.. Enumerable.Range(0, length).Select(i => (int)(i * 7919L % vocabulary))];
         long started = Stopwatch.GetTimestamp();
         Decode(context, prompt);
         double prefill = Stopwatch.GetElapsedTime(started).TotalSeconds;
@@ -70,6 +70,8 @@ internal static class StockRun
         for (int i = 1; i < tokens; i++) Decode(context, [i]);
         return new { prompt = length, prefill_s = prefill, decode_s_per_token = Stopwatch.GetElapsedTime(started).TotalSeconds / (tokens - 1), streamed_bytes_per_token = 0 };
     }
+
+    private static unsafe int Vocabulary(LlamaModelHandle model) => LlamaVocabApi.LlamaVocabNTokens(LlamaModelApi.LlamaModelGetVocab(model));
 
     private static unsafe void Clear(LlamaContextHandle context) => LlamaContextApi.LlamaMemoryClear(LlamaContextApi.LlamaGetMemory(context), data: false);
 

@@ -11,6 +11,12 @@ for length in sorted({r['prompt'] for r in result['rounds']}):
     rounds = [r for r in result['rounds'] if r['prompt'] == length]
     decode = statistics.median(r['decode_s_per_token'] for r in rounds)
     streamed = statistics.median(r['streamed_bytes_per_token'] for r in rounds)
-    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token, {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s")
+    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token" + (f", {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s" if streamed else ''))
 streaming = result.get('streaming') or {}
-print(f"{sys.argv[1]}\n    " + '; '.join(parts) + f"; carried {streaming.get('carried', 0)}", flush=True)
+if streaming.get('carried'):
+    parts.append(f"carried {streaming['carried']}")
+if streaming.get('speed'):
+    parts.append(f"groups came at {streaming['speed'] / 1e9:.1f} GB/s (at best {streaming['peak_speed'] / 1e9:.1f}) in {streaming['load_time']}, computing waited {streaming['wait_time']}: {streaming['bottleneck']}")
+if result.get('gpu_peak_bytes'):
+    parts.append(f"GPU memory {result['gpu_peak_bytes'] / 2**30:.1f} GiB")
+print(f"{sys.argv[1]}\n    " + '; '.join(parts), flush=True)
