@@ -38,7 +38,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         EngineLibrary.Load();
         cancel.ThrowIfCancellationRequested();
-        EnginePlacement placement = EnginePlacement.Of(plan);
+        EnginePlacement placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
         var collected = new Collector();
         LlamaModelHandle? handle = null;
         try
@@ -54,7 +54,8 @@ internal sealed unsafe class EngineModel : IDisposable
             }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
-            TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
+            using var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
+            TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
             return new EngineModel(handle, placement.Streaming);
@@ -76,23 +77,15 @@ internal sealed unsafe class EngineModel : IDisposable
     private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
-        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[4];
+        using var overrides = new BufferOverrides(placement.Overrides);
         fixed (nint* devices = placement.Devices)
         fixed (float* split = placement.TensorSplit)
-        fixed (byte* streamed = placement.StreamedTensors)
-        fixed (byte* shared = placement.SharedTensors)
-        fixed (byte* host = placement.HostTensors)
         {
-            int count = 0;
-            if (streamed is not null) overrides[count++] = new() { Pattern = streamed, Buft = placement.Streaming!.BufferType };
-            if (shared is not null) overrides[count++] = new() { Pattern = shared, Buft = placement.Streaming!.SharedBufferType };
-            if (host is not null) overrides[count++] = new() { Pattern = host, Buft = placement.HostPlace!.SharedBufferType };
-            overrides[count] = default;
             parameters.Devices = (GgmlBackendDevice**)devices;
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
             parameters.LoadMode = LlamaLoadMode.None;
-            parameters.TensorBuftOverrides = overrides;
+            parameters.TensorBuftOverrides = overrides.Address;
             parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
@@ -163,27 +156,6 @@ internal sealed unsafe class EngineModel : IDisposable
                 targets.Add(new Target(model, address));
             }
             return targets;
-        }
-    }
-
-    private sealed class MemorySink(List<Target> targets) : ITensorSink
-    {
-        private readonly nint[] _memory = [.. targets.Select(HostMemory)];
-
-        public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) =>
-            _memory[tensor] != 0 ? new Span<byte>((byte*)_memory[tensor] + offset, bytes) : scratch.AsSpan(0, bytes);
-
-        public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
-        {
-            if (_memory[tensor] != 0) return;
-            fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet((GgmlTensor*)targets[tensor].Address, from, (nuint)offset, (nuint)piece.Length);
-        }
-
-        private static nint HostMemory(Target target)
-        {
-            if (target.Bytes != 0) return target.Bytes;
-            var tensor = (GgmlTensor*)target.Address;
-            return GgmlBackendApi.GgmlBackendBufferIsHost(tensor->Buffer) ? (nint)tensor->Data : 0;
         }
     }
 }
