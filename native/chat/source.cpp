@@ -27,7 +27,12 @@ static std::string place(const std::string & source, size_t position) {
     return "line " + std::to_string(line) + ", column " + std::to_string(end - (start == std::string::npos ? 0 : start + 1) + 1);
 }
 
-static std::string first_line(const std::string & text) { return text.substr(0, text.find('\n')); }
+static std::string first_line(const std::string & text) {
+    std::string line = text.substr(0, text.find('\n'));
+    for (const char * who : {"lexer: ", "parser: ", "Parser Error: "})
+        if (line.rfind(who, 0) == 0) line.erase(0, std::char_traits<char>::length(who));
+    return line;
+}
 
 // The engine tells the place by an extract of the source, "..." on both sides and line ends as an arrow, over a caret.
 static size_t position_of(const std::string & message, const std::string & source) {
