@@ -3,7 +3,6 @@
 #include "budget.h"
 #include "call.h"
 
-#include <cstring>
 #include <memory>
 
 namespace {
@@ -13,7 +12,7 @@ std::string text_of(nbm_chat_text text) { return text.length ? std::string(text.
 void write_line(const std::string & line, char * error, size_t error_size) {
     if (!error_size) return;
     const size_t length = line.size() < error_size ? line.size() : error_size - 1;
-    std::memcpy(error, line.data(), length);
+    for (size_t i = 0; i < length; i++) error[i] = line[i] == '\n' ? ' ' : line[i];
     error[length] = '\0';
 }
 

@@ -33,6 +33,34 @@ internal sealed class ChatRequest(JsonElement messages, JsonElement? tools, Chat
         return stream.ToArray();
     }
 
+    /// <summary>What the chat library is asked for the format of answers.</summary>
+    public static byte[] WriteFormat(JsonElement messages, JsonElement? tools, ChatRenderOptions options, IReadOnlyDictionary<string, string> named)
+    {
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter writer = new(stream))
+        {
+            writer.WriteStartObject();
+            writer.WritePropertyName("messages");
+            messages.WriteTo(writer);
+            if (tools is { } some)
+            {
+                writer.WritePropertyName("tools");
+                some.WriteTo(writer);
+                writer.WriteBoolean("parallel_tool_calls", true);
+            }
+            foreach (string name in (string[])["bos_token", "eos_token"])
+            {
+                if (named.TryGetValue(name, out string? text)) writer.WriteString(name, text);
+            }
+            if (options.Variables.GetValueOrDefault("enable_thinking") is JsonValue flag && flag.TryGetValue(out bool thinks)) writer.WriteBoolean("enable_thinking", thinks);
+            writer.WriteStartObject("variables");
+            WriteEach(writer, options.Variables);
+            writer.WriteEndObject();
+            writer.WriteEndObject();
+        }
+        return stream.ToArray();
+    }
+
     private void WriteVariables(Utf8JsonWriter writer)
     {
         writer.WriteStartObject("variables");
@@ -41,13 +69,18 @@ internal sealed class ChatRequest(JsonElement messages, JsonElement? tools, Chat
         {
             if (!options.Variables.ContainsKey(name)) writer.WriteString(name, text);
         }
-        foreach ((string name, JsonNode? value) in options.Variables)
+        WriteEach(writer, options.Variables);
+        writer.WriteEndObject();
+    }
+
+    private static void WriteEach(Utf8JsonWriter writer, IEnumerable<KeyValuePair<string, JsonNode?>> variables)
+    {
+        foreach ((string name, JsonNode? value) in variables)
         {
             writer.WritePropertyName(name);
             if (value is null) writer.WriteNullValue();
             else value.WriteTo(writer);
         }
-        writer.WriteEndObject();
     }
 
     private static bool Says(JsonElement value, Spellings spellings) => value.ValueKind switch

@@ -88,6 +88,17 @@ public sealed class ChatTemplate
         return new(text, literal);
     }
 
+    /// <summary>How the model writes its answer to this conversation, for telling apart what it thinks, says and wants called.</summary>
+    /// <exception cref="ChatTemplateException">The template is not valid, refuses these messages, or is one that llama.cpp finds no format in.</exception>
+    public ChatAnswerFormat AnswerFormat(IReadOnlyList<ChatMessage> messages, ChatRenderOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        options ??= new();
+        using JsonDocument written = ChatMessageJson.Write(messages, argumentsAsObjects: false);
+        using JsonDocument? tools = options.Tools.IsEmpty ? null : ChatMessageJson.Write(options.Tools);
+        return new(ChatLibrary.Format(Name, Source, ChatRequest.WriteFormat(written.RootElement, tools?.RootElement, options, _tokens.Named)));
+    }
+
     // The engine's filters lose track of what was input, and so the conversation is rendered once more with other letters in place of what spells a token: what changes was said.
     private static List<(int, int)> Differing(string text, List<(int Begin, int End)> literal, string other)
     {
