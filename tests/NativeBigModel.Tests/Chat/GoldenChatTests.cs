@@ -1,6 +1,5 @@
 using System.Text.Json;
 using NativeBigModel.Chat;
-using NativeBigModel.Conversion;
 
 namespace NativeBigModel.Tests.Chat;
 
@@ -8,13 +7,16 @@ namespace NativeBigModel.Tests.Chat;
 [Collection(EngineGroup.Name)]
 public class GoldenChatTests
 {
+    // No graph computes these, and so their folders do not open.
+    private static readonly string[] s_refused = ["exaone4_swa", "gpt_oss", "gpt_oss_mxfp4"];
+
     public static TheoryData<string> Cases
     {
         get
         {
             var data = new TheoryData<string>();
             if (TestFolders.Golden is null) data.Add(TestFolders.NoFolders);
-            else foreach (string folder in Directory.EnumerateDirectories(TestFolders.Golden).Order(StringComparer.Ordinal))
+            else foreach (string folder in Directory.EnumerateDirectories(TestFolders.Golden).Where(folder => !s_refused.Contains(Path.GetFileName(folder))).Order(StringComparer.Ordinal))
             {
                 if (Reference(folder).TryGetProperty("chat", out JsonElement chats) && chats.ValueKind is JsonValueKind.Array && chats.GetArrayLength() > 0) data.Add(Path.GetFileName(folder));
             }
