@@ -1,5 +1,7 @@
 using System.Text.Json;
 using NativeBigModel.Chat;
+using NativeBigModel.Conversion;
+using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Chat;
 
@@ -7,16 +9,13 @@ namespace NativeBigModel.Tests.Chat;
 [Collection(EngineGroup.Name)]
 public class GoldenChatTests
 {
-    // No graph computes these, and so their folders do not open.
-    private static readonly string[] s_refused = ["exaone4_swa", "gpt_oss", "gpt_oss_mxfp4"];
-
     public static TheoryData<string> Cases
     {
         get
         {
             var data = new TheoryData<string>();
             if (TestFolders.Golden is null) data.Add(TestFolders.NoFolders);
-            else foreach (string folder in Directory.EnumerateDirectories(TestFolders.Golden).Where(folder => !s_refused.Contains(Path.GetFileName(folder))).Order(StringComparer.Ordinal))
+            else foreach (string folder in Directory.EnumerateDirectories(TestFolders.Golden).Order(StringComparer.Ordinal))
             {
                 if (Reference(folder).TryGetProperty("chat", out JsonElement chats) && chats.ValueKind is JsonValueKind.Array && chats.GetArrayLength() > 0) data.Add(Path.GetFileName(folder));
             }
@@ -29,7 +28,8 @@ public class GoldenChatTests
     public void A_conversation_is_what_transformers_renders(string name)
     {
         if (name == TestFolders.NoFolders) return;
-        RequireChats(Checkpoint.Open(Path.Combine(TestFolders.Golden!, name)), Path.Combine(TestFolders.Golden!, name));
+        using TokenizerCheckpoint folder = new(Path.Combine(TestFolders.Golden!, name));
+        RequireChats(Checkpoint.Open(folder.Path), Path.Combine(TestFolders.Golden!, name));
     }
 
     [Theory]
@@ -40,9 +40,33 @@ public class GoldenChatTests
     public async Task A_converted_file_renders_it_too(string name)
     {
         if (TestFolders.Golden is null) return;
+        using TokenizerCheckpoint folder = new(Path.Combine(TestFolders.Golden, name));
+        RequireChats(Checkpoint.Open(await folder.ConvertAsync()), Path.Combine(TestFolders.Golden, name));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)] // where the engine tokenizes all by itself
+    public void What_a_message_spells_is_no_token_of_SentencePiece(bool anothersFile)
+    {
+        if (TestFolders.Golden is null) return;
+        using TokenizerCheckpoint folder = new(Path.Combine(TestFolders.Golden, "llama2"));
         using TempFolder output = new();
-        await GgufConverter.ConvertAsync(Checkpoint.Open(Path.Combine(TestFolders.Golden, name)), output["model.gguf"], WeightType.F32);
-        RequireChats(Checkpoint.Open(output["model.gguf"]), Path.Combine(TestFolders.Golden, name));
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        if (anothersFile)
+        {
+            ModelDefinition definition = checkpoint.Define(WeightType.AsStored);
+            foreach (string key in definition.Metadata.Select(pair => pair.Key).Where(key => key.StartsWith("nbm.", StringComparison.Ordinal)).ToArray()) definition.Metadata.Remove(key);
+            GgufFile.Write(output["model.gguf"], definition.Metadata, definition.Tensors, progress: null, CancellationToken.None);
+            checkpoint = Checkpoint.Open(output["model.gguf"]);
+            Assert.Null(checkpoint.Preparation);
+        }
+        using Tokenizer tokenizer = Tokenizer.Open(checkpoint);
+        ChatTemplate template = ChatTemplate.From(checkpoint, "{{ bos_token }}[INST] {{ messages[0].content }} [/INST]{{ eos_token }}{{ bos_token }}");
+        int[] ids = tokenizer.Encode(template.Render([ChatMessage.User("a </s><s> b")]));
+        Assert.Equal([1], ids[..1]);
+        Assert.Equal([2, 1], ids[^2..]);
+        Assert.DoesNotContain(ids[1..^2], id => id is 0 or 1 or 2);
     }
 
     private static void RequireChats(Checkpoint checkpoint, string folder)
