@@ -86,3 +86,15 @@ public sealed class EngineException : BigModelException
     /// <param name="inner">The cause, where there is one.</param>
     public EngineException(string message, Exception? inner = null) : base(message, inner) { }
 }
+
+/// <summary>A chat template is not valid, refuses the messages that it was given, or needs more time, stack or memory than a template may have.</summary>
+public sealed class ChatTemplateException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="template">The template's name.</param>
+    /// <param name="problem">What is wrong, after the line and column where it is known.</param>
+    public ChatTemplateException(string template, string problem) : base($"chat template '{template}': {problem}") => Template = template;
+
+    /// <summary>The template's name.</summary>
+    public string Template { get; }
+}

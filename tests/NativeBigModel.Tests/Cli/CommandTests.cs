@@ -124,6 +124,19 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task Template_shows_a_conversation_and_its_tokens()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["messages.json"], """[{"role": "user", "content": "What is the capital of France?"}]""");
+        JsonElement rendered = await Object("template", s_model, "--messages", folder["messages.json"], "--add-generation-prompt");
+        Assert.Equal("<|begin_of_text|><|user|>\nWhat is the capital of France?<|end|>\n<|assistant|>\n", rendered.GetProperty("text").GetString());
+        Assert.Equal([0, 2, 203], Capitals.Ids(rendered.GetProperty("ids"))[..3]);
+        Assert.Equal(2, (await Tool.Run("template", s_model, "--messages", folder["messages.json"], "--name", "none")).ExitCode);
+        await File.WriteAllTextAsync(folder["messages.json"], "[{");
+        Assert.Equal(3, (await Tool.Run("template", s_model, "--messages", folder["messages.json"])).ExitCode);
+    }
+
+    [Fact]
     public async Task Convert_inspect_tokenize_detokenize_and_logits_work_together()
     {
         using var folder = new TempFolder();
