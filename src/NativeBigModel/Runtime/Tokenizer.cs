@@ -27,6 +27,9 @@ public sealed unsafe class Tokenizer : IDisposable
     /// <summary>Whether the checkpoint has a tokenizer at all; without one, only ids go in and out.</summary>
     public bool HasText { get; }
 
+    /// <summary>The engine's vocabulary; it lives as long as the model.</summary>
+    internal LlamaVocab* Vocabulary => _vocab;
+
     /// <summary>Opens a checkpoint's tokenizer without its weights.</summary>
     /// <exception cref="EngineException">The engine is missing or refuses the vocabulary.</exception>
     public static Tokenizer Open(Checkpoint checkpoint)
