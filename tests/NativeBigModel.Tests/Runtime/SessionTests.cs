@@ -176,7 +176,7 @@ public class SessionTests(Capitals capitals)
         {
             byte[] crafted = [.. bytes];
             int at = i < 120 ? 4 * (i + (bytes.Length - StateBytes(bytes) - 32) / 4) : random.Next(8, bytes.Length - 40);
-            BinaryPrimitives.WriteUInt32LittleEndian(crafted.AsSpan(Math.Min(at, bytes.Length - 40)), (uint)(i % 3 == 0 ? int.MaxValue : i % 3 == 1 ? uint.MaxValue : random.Next()));
+            BinaryPrimitives.WriteUInt32LittleEndian(crafted.AsSpan(Math.Min(at, bytes.Length - 40)), i % 3 == 0 ? int.MaxValue : i % 3 == 1 ? uint.MaxValue : (uint)random.Next());
             SHA256.HashData(crafted.AsSpan(0, crafted.Length - 32), crafted.AsSpan(crafted.Length - 32));
             await File.WriteAllBytesAsync(path, crafted);
             // A changed key or value is another state, and as good as any.
