@@ -154,6 +154,8 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(tokens);
         ObjectDisposedException.ThrowIf(_disposed, this);
         options?.Validate(Tokenizer.TokenCount, Plan.ContextLength);
+        if (options?.Speculation is not null && !Engine.Context.KeepsParts) throw new UnsupportedModelException("speculation: the model has one state for all tokens, and guesses that are wrong cannot be taken back");
+        if (options?.Speculation?.Draft is { } draft) DraftModel.Require(this, draft);
         Tokenizer.RequireKnown(tokens);
         if (tokens.Count == 0) throw new InvalidOptionException("the prompt has no tokens, and at least 1 is needed");
         if (tokens.Count <= Plan.ContextLength || options?.KeepWhenFull is not null) return [.. tokens];

@@ -197,6 +197,12 @@ internal sealed class Engine(EngineContext context)
     {
         List<Job> ready = _active.FindAll(job => job.HasRoom);
         if (ready.Count == 0) return;
+        try { Guess(ready); }
+        catch (Exception error)
+        {
+            foreach (Job job in ready.Where(job => job is GenerationJob { Speculation: not null })) Leave(job, error);
+            return;
+        }
         List<Share> shares = Compose(ready);
         try
         {
@@ -212,6 +218,19 @@ internal sealed class Engine(EngineContext context)
                 if (_active.Contains(share.Job)) Leave(share.Job, error);
             }
         }
+    }
+
+    // Guesses have what the batch leaves after a token of each sequence, in equal parts.
+    private void Guess(List<Job> ready)
+    {
+        foreach (GenerationJob job in ready.OfType<GenerationJob>()) job.ForgetGuesses();
+        List<GenerationJob> guessing = [.. ready.OfType<GenerationJob>().Where(job => job.UsefulGuesses > 0)];
+        if (guessing.Count == 0) return;
+        int each = Math.Min(context.Batch.Capacity - ready.Count, context.Batch.MaxOutputs - ready.Count) / guessing.Count;
+        if (each <= 0) return;
+        foreach (GenerationJob job in guessing.Where(job => job.Speculation!.Draft is null)) job.LookUp(Math.Min(each, job.UsefulGuesses));
+        foreach (IGrouping<BigModel, GenerationJob> group in guessing.Where(job => job.Speculation!.Draft is not null).GroupBy(job => job.Speculation!.Draft!))
+            DraftModel.Guess(group.Key, [.. group.Select(job => (job, Math.Min(each, job.UsefulGuesses)))]);
     }
 
     // Sequences that generate come first, those longest without a pass before the others; prompts share what they leave, in the order in which they came.

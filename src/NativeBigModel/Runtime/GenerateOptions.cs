@@ -65,8 +65,15 @@ public sealed record GenerateOptions
     /// </summary>
     public int? KeepWhenFull { get; init; }
 
+    /// <summary>How to guess tokens ahead, so that one pass through the layers gives several; null to compute one at a time. What is said does not change.</summary>
+    public SpeculationOptions? Speculation { get; init; }
+
     /// <summary>Most tokens that <see cref="LogProbs"/> may ask for.</summary>
     public const int MaxLogProbs = 100;
+
+    /// <summary>The same for a draft model: its guesses are drawn apart from the answer's tokens, and need not follow all of its rules.</summary>
+    internal GenerateOptions ForGuesses() =>
+        this with { RepetitionPenalty = 1, FrequencyPenalty = 0, PresencePenalty = 0, LogitBias = ImmutableDictionary<int, float>.Empty, Grammar = null, Seed = ~Seed };
 
     internal bool PenalizesAnswer => FrequencyPenalty != 0 || PresencePenalty != 0;
 
@@ -82,6 +89,7 @@ public sealed record GenerateOptions
         Require(PresencePenalty is >= -2 and <= 2, nameof(PresencePenalty), PresencePenalty, "from -2 to 2");
         Require(LogProbs is null or >= 0 and <= MaxLogProbs, nameof(LogProbs), LogProbs ?? 0, $"from 0 to {MaxLogProbs}");
         Require(KeepWhenFull is not { } keep || (keep >= 0 && keep < contextLength - 1), nameof(KeepWhenFull), KeepWhenFull ?? 0, $"from 0 to {contextLength - 2}, since the context has {contextLength} tokens");
+        Require(Speculation is not { } ahead || ahead.MaxTokens is >= 1 and <= SpeculationOptions.Most, nameof(Speculation), Speculation?.MaxTokens ?? 0, $"1 to {SpeculationOptions.Most} tokens ahead");
         foreach ((int token, float bias) in LogitBias)
         {
             Require(token >= 0 && token < vocabulary, nameof(LogitBias), $"token {token}", $"below {vocabulary}, the size of the vocabulary");

@@ -15,13 +15,15 @@ internal sealed class SlotTable(EngineContext context)
     public Slot? Of(ModelSession session) => Array.Find(_slots, slot => slot.Owner == session);
 
     /// <summary>Gives a job one that is free, with as long a beginning of its tokens as there is. The last token is left to be computed, for its logits.</summary>
-    public Slot Take(Job job)
+    public Slot Take(Job job) => Take(job, job.Tokens, job.Session, job.ReusesPrefix ? job.Tokens.Count - 1 : 0);
+
+    /// <summary>Gives a user one that is free, with a beginning of some tokens, <paramref name="most"/> at most.</summary>
+    public Slot Take(object user, List<int> tokens, ModelSession? session, int most)
     {
-        int most = job.ReusesPrefix ? job.Tokens.Count - 1 : 0;
-        Slot slot = job.Session is { } session && Of(session) is { User: null } own ? own : Choose(job.Tokens, most);
-        slot.Keep(context, Math.Min(most, slot.CommonLength(job.Tokens)));
-        slot.User = job;
-        slot.Owner = job.Session;
+        Slot slot = session is not null && Of(session) is { User: null } own ? own : Choose(tokens, most);
+        slot.Keep(context, Math.Min(most, slot.CommonLength(tokens)));
+        slot.User = user;
+        slot.Owner = session;
         slot.LastUsed = ++_uses;
         return slot;
     }

@@ -42,8 +42,10 @@ internal readonly record struct TokenDistribution(int[] Tokens, double[] Probabi
     /// <summary>What is left of it where it exceeds another one, scaled to add up to 1.</summary>
     public TokenDistribution Beyond(TokenDistribution other)
     {
+        var others = new Dictionary<int, double>(other.Tokens.Length);
+        for (int i = 0; i < other.Tokens.Length; i++) others[other.Tokens[i]] = other.Probabilities[i];
         var left = new double[Tokens.Length];
-        for (int i = 0; i < left.Length; i++) left[i] = Math.Max(0, Probabilities[i] - other[Tokens[i]]);
+        for (int i = 0; i < left.Length; i++) left[i] = Math.Max(0, Probabilities[i] - others.GetValueOrDefault(Tokens[i]));
         double sum = left.Sum();
         // Equal distributions reject nothing, but for rounding.
         return sum > 0 ? new(Tokens, [.. left.Select(value => value / sum)]) : this;

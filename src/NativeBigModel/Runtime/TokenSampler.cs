@@ -69,6 +69,19 @@ internal sealed unsafe class TokenSampler : IDisposable
         _grammar?.Accept(token);
     }
 
+    /// <summary>
+    /// Keeps a guess that was drawn from <paramref name="from"/>, or chooses another token, so that either way the token has the probability that <see cref="Distribution"/> gives it
+    /// (Leviathan, Kalman and Matias, Fast Inference from Transformers via Speculative Decoding, 2023); and notes it.
+    /// </summary>
+    public (int Token, bool Kept) Verify(ReadOnlySpan<float> logits, int guess, TokenDistribution from)
+    {
+        TokenDistribution own = Distribution(logits);
+        bool kept = Draw() * from[guess] < own[guess];
+        int token = kept ? guess : own.Beyond(from).Pick(Draw());
+        Accept(token);
+        return (token, kept);
+    }
+
     /// <summary>A number from 0 to below 1.</summary>
     public double Draw() => _random.Next();
 
