@@ -123,6 +123,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
         await Engine.CloseAsync().ConfigureAwait(false);
+        Tokenizer.Dispose();
         _model.Dispose();
     }
 

@@ -20,7 +20,7 @@ internal sealed unsafe class TokenGrammar : IDisposable
     {
         if (!tokenizer.HasText) throw new UnsupportedModelException("a grammar needs the text of tokens, and the checkpoint has no tokenizer files");
         Require(text);
-        _sampler = LlamaSamplerApi.LlamaSamplerInitGrammar(tokenizer.Vocabulary, text, Root);
+        _sampler = LlamaSamplerApi.LlamaSamplerInitGrammar(tokenizer.ByteVocabulary, text, Root);
         if (!_sampler.IsInvalid) return;
         _sampler.Dispose();
         throw new InvalidOptionException($"{nameof(GenerateOptions.Grammar)}: llama.cpp reads no grammar in it; it needs GBNF with a rule named '{Root}', without left recursion");
@@ -54,6 +54,7 @@ internal sealed unsafe class TokenGrammar : IDisposable
 
     private static void Require(string text)
     {
+        if (string.IsNullOrWhiteSpace(text)) throw new InvalidOptionException($"{nameof(GenerateOptions.Grammar)}: it is empty; leave it out for none");
         if (text.Length > MaxLength) throw Refuse($"{text.Length} characters", MaxLength);
         if (text.Contains('\0', StringComparison.Ordinal)) throw new InvalidOptionException($"{nameof(GenerateOptions.Grammar)}: it has a zero character at {text.IndexOf('\0', StringComparison.Ordinal)}");
         int rules = text.AsSpan().Count("::="), depth = 0, deepest = 0;

@@ -12,10 +12,12 @@ public sealed unsafe class Tokenizer : IDisposable
     private readonly LlamaVocab* _vocab;
     private readonly TextPreparation? _preparation;
     private readonly bool _ownsModel;
+    private readonly Lazy<EngineModel?> _bytes;
 
     internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
         (_model, _preparation, _ownsModel) = (model, checkpoint.Preparation, ownsModel);
+        _bytes = new(() => checkpoint.Preparation is null ? null : EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored)));
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -27,8 +29,10 @@ public sealed unsafe class Tokenizer : IDisposable
     /// <summary>Whether the checkpoint has a tokenizer at all; without one, only ids go in and out.</summary>
     public bool HasText { get; }
 
-    /// <summary>The engine's vocabulary; it lives as long as the model.</summary>
-    internal LlamaVocab* Vocabulary => _vocab;
+    /// <summary>
+    /// A vocabulary in which each token has its own bytes, as grammars need it: where texts are prepared, the engine's has them spelt. It lives as long as the tokenizer.
+    /// </summary>
+    internal LlamaVocab* ByteVocabulary => _bytes.Value is { } other ? LlamaModelApi.LlamaModelGetVocab(other.Handle) : _vocab;
 
     /// <summary>Opens a checkpoint's tokenizer without its weights.</summary>
     /// <exception cref="EngineException">The engine is missing or refuses the vocabulary.</exception>
@@ -162,6 +166,7 @@ public sealed unsafe class Tokenizer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_bytes.IsValueCreated) _bytes.Value?.Dispose();
         if (_ownsModel) _model.Dispose();
     }
 }

@@ -22,7 +22,7 @@ public class SamplingTests(Capitals capitals)
             texts.Add(string.Concat(steps.Select(step => step.Text)));
             Assert.Equal(FinishReason.EndOfGeneration, steps[^1].Finish);
         }
-        Assert.Subset([" Paris!", " Berlin!", " Rome!"], texts);
+        Assert.All(texts, text => Assert.Contains(text, (string[])[" Paris!", " Berlin!", " Rome!"]));
         Assert.True(temperature == 0 ? texts.Count == 1 : texts.Count > 1);
     }
 
@@ -48,10 +48,8 @@ public class SamplingTests(Capitals capitals)
     [InlineData("root ::= [a-")]
     [InlineData("root ::= \"a\"{100000}")]
     [InlineData("root ::= (\"a\"{1000}){1000}")]
-    [InlineData("root ::= <[99999999]>")]
     [InlineData("root ::= \"a\"\0")]
     [InlineData("root ::= * \"a\"")]
-    [InlineData("\uD800 ::= \uDC00")]
     public async Task Texts_that_are_no_grammar_are_refused(string grammar)
     {
         await Assert.ThrowsAsync<InvalidOptionException>(() => Capitals.Run(Model, Capitals.UnitedStates, Capitals.Greedy with { Grammar = grammar }));
