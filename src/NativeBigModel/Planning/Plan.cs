@@ -16,7 +16,7 @@ public sealed record Plan
     public required int ContextLength { get; init; }
 
     /// <summary>Conversations that may be computed at the same time, each with a context of that length.</summary>
-    public int Sessions { get; init; } = 1;
+    public int Sessions { get => field == 0 ? 1 : field; init; } // 0 is what the reader of a file makes of no word about it
 
     /// <summary>Type of the KV cache.</summary>
     public required TensorType KvType { get; init; }

@@ -66,13 +66,11 @@ public sealed class ModelSession : IAsyncDisposable
         finally { _turn.Release(); }
     }
 
-    /// <summary>Gives its place away, after the call that is running.</summary>
+    /// <summary>Gives its place away. A call that is running goes on to its end.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
-        await _turn.WaitAsync().ConfigureAwait(false);
         // The semaphore is not disposed of: calls that wait for it are still to see that the session is.
-        _turn.Release();
         try { await Model.Engine.InvokeAsync(() => Model.Engine.Slots.Disown(this)).ConfigureAwait(false); }
         catch (ObjectDisposedException) { }
     }

@@ -24,11 +24,11 @@ internal sealed class Outbox<T>(int capacity, Action roomAgain)
     /// <summary>Waits for an item; false where none follows.</summary>
     public ValueTask<bool> WaitAsync(CancellationToken cancel) => _items.Reader.WaitToReadAsync(cancel);
 
-    /// <summary>Takes an item, and wakes the engine where it had stopped for want of room.</summary>
+    /// <summary>Takes an item, and wakes the engine, which may have stopped for want of room, when half of it is free.</summary>
     public bool TryTake(out T item)
     {
         if (!_items.Reader.TryRead(out item!)) return false;
-        if (Interlocked.Decrement(ref _count) == capacity - 1) roomAgain();
+        if (Interlocked.Decrement(ref _count) == capacity / 2) roomAgain();
         return true;
     }
 }

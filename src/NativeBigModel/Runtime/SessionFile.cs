@@ -75,7 +75,7 @@ internal static class SessionFile
         Header header = Parse(name, Take(length));
         Require(name, header, model);
         long expected = file.Position + 4L * header.Tokens + header.StateBytes + SHA256.HashSizeInBytes;
-        if (file.Length != expected) throw new SessionFileException(name, $"it has {file.Length} bytes, and its header says {expected}");
+        if (header.StateBytes > file.Length || file.Length != expected) throw new SessionFileException(name, $"it has {file.Length} bytes, and its header says {expected}");
         int[] tokens = [.. MemoryMarshal.Cast<byte, int>(Take(4 * header.Tokens))];
         if (tokens.AsSpan().IndexOfAnyExceptInRange(0, model.Tokenizer.TokenCount - 1) is >= 0 and var at)
             throw new SessionFileException(name, $"token {tokens[at]} at position {at}: the vocabulary has {model.Tokenizer.TokenCount}");

@@ -237,6 +237,8 @@ public class SessionTests(Capitals capitals)
         await session.DisposeAsync();
         Assert.Throws<ObjectDisposedException>(() => session.GenerateAsync(First.Ids));
         await Assert.ThrowsAsync<ObjectDisposedException>(() => session.ForkAsync());
+        ModelSession inUse = model.CreateSession();
+        await foreach (GenerationStep _ in inUse.GenerateAsync(First.Ids, Capitals.Greedy)) await inUse.DisposeAsync();
         await model.DisposeAsync();
         Assert.Throws<ObjectDisposedException>(() => other.GenerateAsync(First.Ids));
         await Assert.ThrowsAsync<ObjectDisposedException>(() => other.ForkAsync());

@@ -110,8 +110,8 @@ public class SpeculationTests(Capitals capitals)
             drafted += steps[^1].DraftedTokens;
             accepted += steps[^1].AcceptedTokens;
         }
-        Assert.Equal(runs, drafted);
-        Assert.InRange(accepted, runs / 20, runs * 19 / 20);
+        Assert.InRange(drafted, runs, 2 * runs);
+        Assert.InRange(accepted, drafted / 20, drafted * 19 / 20);
         using var sampler = new TokenSampler(options, model.Tokenizer, 256);
         TokenDistribution first = sampler.Distribution((await Rows(model, prompt))[^1]);
         var expected = new Dictionary<(int, int), double>();
