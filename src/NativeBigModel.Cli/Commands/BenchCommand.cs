@@ -63,10 +63,10 @@ internal static class BenchCommand
         long before = 0;
         await foreach (GenerationStep step in model.GenerateAsync(prompt, options, cancel).ConfigureAwait(false))
         {
-            if (last is null) before = Streamed(model);
+            if (last is null) before = Streamed(step);
             last = step;
         }
-        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(model) - before) / (count - 1));
+        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(last) - before) / (count - 1));
     }
 
     /// <summary>A prompt of so many tokens; others with another seed.</summary>
@@ -74,7 +74,7 @@ internal static class BenchCommand
 
     internal static GenerateOptions Options(int tokens) => new() { Temperature = 0, MaxNewTokens = tokens, IgnoreEndOfGeneration = true, ReusePrefix = false };
 
-    private static long Streamed(BigModel model) => model.Streaming is { } stats ? stats.BytesFromHost + stats.BytesFromFile : 0;
+    private static long Streamed(GenerationStep step) => step.Streaming is { } stats ? stats.BytesFromHost + stats.BytesFromFile : 0;
 
     private static void Print(double load, int[] lengths, List<Round> rounds)
     {

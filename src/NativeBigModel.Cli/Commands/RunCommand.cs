@@ -90,10 +90,10 @@ internal static class RunCommand
             ids.Add(step.Token);
             text.Append(step.Text);
             if (!json) Console.Out.Write(step.Text);
-            if (last is null) afterPrompt = model.Streaming;
+            afterPrompt ??= step.Streaming;
             last = step;
         }
-        StreamingStats? streamed = afterPrompt is null ? null : model.Streaming?.Since(afterPrompt);
+        StreamingStats? streamed = afterPrompt is null ? null : last?.Streaming?.Since(afterPrompt);
         if (!json)
         {
             Console.Out.WriteLine();

@@ -41,7 +41,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         get
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return _model.Streaming is { } device ? StreamingStats.Of(device) : null;
+            return StreamingNow();
         }
     }
 
@@ -128,7 +128,9 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     }
 
     internal GenerationJob NewGeneration(int[] tokens, GenerateOptions options, ModelSession? session, CancellationToken stop) =>
-        new(tokens, options, Tokenizer, Plan.ContextLength, Engine.Wake, stop) { Session = session };
+        new(tokens, options, Tokenizer, Plan.ContextLength, Engine.Wake, stop) { Session = session, Streaming = StreamingNow };
+
+    private StreamingStats? StreamingNow() => _model.Streaming is { } device ? StreamingStats.Of(device) : null;
 
     private static BigModel Load(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {

@@ -30,6 +30,9 @@ internal sealed class GenerationJob : Job<GenerationStep>, IDisposable
 
     public override bool ReusesPrefix => _options.ReusePrefix;
 
+    /// <summary>Tells what streaming has done, or null where nothing is streamed.</summary>
+    public Func<StreamingStats?>? Streaming { get; init; }
+
     /// <summary>How it guesses ahead, or null.</summary>
     public SpeculationOptions? Speculation => _options.Speculation;
 
@@ -157,6 +160,7 @@ internal sealed class GenerationJob : Job<GenerationStep>, IDisposable
             : null;
         if (finish is not null) certain += _text.Finish();
         var step = new GenerationStep(token, certain, finish, _prefill, Stopwatch.GetElapsedTime(_decoding)) { ReusedTokens = _reused, DraftedTokens = _drafted, AcceptedTokens = _accepted };
+        if (_count == 1 || finish is not null) step = step with { Streaming = Streaming?.Invoke() };
         Output.Add(_options.LogProbs is { } top ? LogProbabilities.Report(step, logits, top) : step);
         return finish is not null;
     }

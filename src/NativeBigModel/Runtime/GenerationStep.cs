@@ -32,6 +32,12 @@ public sealed record GenerationStep(int Token, string Text, FinishReason? Finish
     /// <summary>Those of them that were right, and cost no pass of their own.</summary>
     public int AcceptedTokens { get; init; }
 
+    /// <summary>
+    /// What streaming had done when the token was chosen, on the first step and on the last; null on the others, and where the plan streams nothing. The reader may get a step later:
+    /// the model computes ahead of it.
+    /// </summary>
+    public StreamingStats? Streaming { get; init; }
+
     /// <summary>The natural logarithm of the chosen token's probability, where <see cref="GenerateOptions.LogProbs"/> asks for it.</summary>
     public float? LogProb { get; init; }
 

@@ -97,10 +97,11 @@ public class SpeculationTests(Capitals capitals)
         const int runs = 1200;
         await using BigModel draft = await Capitals.Load(folder, Exact(1));
         await using BigModel model = await Capitals.Load(options: Exact(1));
-        GenerateOptions options = Capitals.Greedy with { Temperature = 2, TopK = 4, TopP = 1, MinP = 0, MaxNewTokens = 3, IgnoreEndOfGeneration = true, Speculation = new() { Draft = draft } };
+        GenerateOptions options = Capitals.Greedy with { Temperature = 6, TopK = 4, TopP = 1, MinP = 0, MaxNewTokens = 3, IgnoreEndOfGeneration = true, Speculation = new() { Draft = draft } };
         var seen = new Dictionary<(int, int), int>();
         int drafted = 0, accepted = 0;
-        int[] prompt = Capitals.References[0].Ids;
+        // Nonsense, after which both models are unsure.
+        int[] prompt = [5, 700, 33, 90];
         for (uint seed = 0; seed < runs; seed++)
         {
             List<GenerationStep> steps = [];
@@ -110,8 +111,8 @@ public class SpeculationTests(Capitals capitals)
             drafted += steps[^1].DraftedTokens;
             accepted += steps[^1].AcceptedTokens;
         }
-        Assert.InRange(drafted, runs, 2 * runs);
-        Assert.InRange(accepted, drafted / 20, drafted * 19 / 20);
+        Assert.InRange(drafted, runs, 3 * runs);
+        Assert.InRange(accepted, drafted / 50, drafted * 19 / 20);
         using var sampler = new TokenSampler(options, model.Tokenizer, 256);
         TokenDistribution first = sampler.Distribution((await Rows(model, prompt))[^1]);
         var expected = new Dictionary<(int, int), double>();
@@ -121,8 +122,11 @@ public class SpeculationTests(Capitals capitals)
             foreach (int next in second.Tokens) expected[(token, next)] = runs * first[token] * second[next];
         }
         Assert.All(seen.Keys, pair => Assert.Contains(pair, expected.Keys));
-        // 16 outcomes: 15 degrees of freedom, which chance alone takes beyond 44.3 once in ten thousand times.
-        Assert.InRange(expected.Sum(one => Math.Pow(seen.GetValueOrDefault(one.Key) - one.Value, 2) / one.Value), 0, 44.3);
+        // 16 outcomes: 15 degrees of freedom, which chance alone takes beyond 44.3 once in ten thousand times. Rare ones count together.
+        List<(double Expected, int Seen)> cells = [.. expected.Where(one => one.Value >= 5).Select(one => (one.Value, seen.GetValueOrDefault(one.Key)))];
+        if (cells.Count < expected.Count) cells.Add((runs - cells.Sum(cell => cell.Expected), runs - cells.Sum(cell => cell.Seen)));
+        Assert.True(cells.Count >= 8, $"only {cells.Count} outcomes");
+        Assert.InRange(cells.Sum(cell => Math.Pow(cell.Seen - cell.Expected, 2) / cell.Expected), 0, 44.3);
     }
 
     [Theory]
