@@ -17,11 +17,10 @@ internal static class RequestOptions
         return effort is ReasoningEffort.None ? render : render with { Variables = render.Variables.Add("reasoning_effort", JsonValue.Create(Name(effort))) };
     }
 
-    /// <exception cref="UnsupportedModelException">The response is to have a format.</exception>
+    /// <exception cref="UnsupportedModelException">The response's schema has a form that no grammar expresses.</exception>
     public static GenerateOptions Generate(ChatOptions? options, GenerateOptions defaults, ChatAnswerFormat? format, IChatClient client)
     {
-        if (options is null) return defaults;
-        if (options.ResponseFormat is ChatResponseFormatJson) throw new UnsupportedModelException("ResponseFormat: JSON is not supported, only text");
+        options ??= new ChatOptions();
         GenerateOptions basis = options.RawRepresentationFactory?.Invoke(client) as GenerateOptions ?? defaults;
         return basis with
         {
@@ -30,9 +29,14 @@ internal static class RequestOptions
             TopK = options.TopK ?? basis.TopK,
             Seed = options.Seed is { } seed ? unchecked((uint)seed) : basis.Seed,
             MaxNewTokens = options.MaxOutputTokens ?? basis.MaxNewTokens,
+            FrequencyPenalty = options.FrequencyPenalty ?? basis.FrequencyPenalty,
+            PresencePenalty = options.PresencePenalty ?? basis.PresencePenalty,
+            Grammar = options.ResponseFormat is ChatResponseFormatJson json ? Grammar(json) : basis.Grammar,
             StopStrings = [.. basis.StopStrings, .. options.StopSequences ?? [], .. format?.StopStrings ?? []],
         };
     }
+
+    private static string Grammar(ChatResponseFormatJson format) => format.Schema is { } schema ? JsonSchemaGrammar.Create(schema) : JsonSchemaGrammar.AnyObject;
 
     private static ChatTool Tool(AITool tool) => tool is AIFunctionDeclaration function
         ? new(function.Name, function.Description, function.JsonSchema)

@@ -98,3 +98,32 @@ public sealed class ChatTemplateException : BigModelException
     /// <summary>The template's name.</summary>
     public string Template { get; }
 }
+
+/// <summary>A conversation has more tokens than the plan's context may hold.</summary>
+public sealed class ContextFullException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="tokens">Tokens of the conversation.</param>
+    /// <param name="contextLength">Tokens that it may have.</param>
+    public ContextFullException(int tokens, int contextLength)
+        : base($"the session has {tokens} tokens, and the context was planned for {contextLength}; plan for a longer one, or set {nameof(GenerateOptions.KeepWhenFull)}")
+        => (Tokens, ContextLength) = (tokens, contextLength);
+
+    /// <summary>Tokens of the conversation.</summary>
+    public int Tokens { get; }
+
+    /// <summary>Tokens that it may have.</summary>
+    public int ContextLength { get; }
+}
+
+/// <summary>A file of a saved session is damaged, or is of another model.</summary>
+public sealed class SessionFileException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="file">The file, by name.</param>
+    /// <param name="problem">What is wrong, with the numbers or names that disagree.</param>
+    public SessionFileException(string file, string problem) : base($"{file}: {problem}") => File = file;
+
+    /// <summary>The file, by name.</summary>
+    public string File { get; }
+}

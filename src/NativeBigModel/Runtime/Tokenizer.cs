@@ -14,10 +14,12 @@ public sealed unsafe class Tokenizer : IDisposable
     private readonly TextPreparation? _preparation;
     private readonly Spellings _special;
     private readonly bool _ownsModel;
+    private readonly Lazy<EngineModel?> _bytes;
 
     internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
         (_model, _preparation, _special, _ownsModel) = (model, checkpoint.Preparation, checkpoint.ChatTokens.Spellings, ownsModel);
+        _bytes = new(() => checkpoint.Preparation is null ? null : EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored)));
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -28,6 +30,11 @@ public sealed unsafe class Tokenizer : IDisposable
 
     /// <summary>Whether the checkpoint has a tokenizer at all; without one, only ids go in and out.</summary>
     public bool HasText { get; }
+
+    /// <summary>
+    /// A vocabulary in which each token has its own bytes, as grammars need it: where texts are prepared, the engine's has them spelt. It lives as long as the tokenizer.
+    /// </summary>
+    internal LlamaVocab* ByteVocabulary => _bytes.Value is { } other ? LlamaModelApi.LlamaModelGetVocab(other.Handle) : _vocab;
 
     /// <summary>Opens a checkpoint's tokenizer without its weights.</summary>
     /// <exception cref="EngineException">The engine is missing or refuses the vocabulary.</exception>
@@ -194,6 +201,7 @@ public sealed unsafe class Tokenizer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_bytes.IsValueCreated) _bytes.Value?.Dispose();
         if (_ownsModel) _model.Dispose();
     }
 }

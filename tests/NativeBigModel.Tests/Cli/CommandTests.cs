@@ -85,13 +85,13 @@ public class CommandTests
     public async Task A_device_map_is_planned_and_run()
     {
         using var folder = new TempFolder();
-        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk"}""");
+        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk", "blk.4": "disk"}""");
         JsonElement plan = await Object("plan", s_model, "--max-memory", "0=4MiB,1=4MiB,cpu=1GiB", "--context", "256", "--device-map", "auto");
         Assert.Equal("cpu,0,0,1,1,1,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
-        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--ring", "2", "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
         Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
-        Assert.Equal("cpu,cpu,cpu,disk,disk,cpu,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.Equal("cpu,cpu,cpu,disk,disk,disk,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.True(run.GetProperty("streaming").GetProperty("bytes_from_file").GetInt64() > 0);
     }
 
