@@ -6,6 +6,10 @@ Dictionary<string, (Func<string[], int> Run, string Help)> verbs = new()
     ["build"] = (BuildVerb.Run, "build the solution; arguments go to dotnet build"),
     ["test"] = (TestVerb.Run, "build and test; arguments go to dotnet test"),
     ["restore"] = (RestoreVerb.Run, "restore NuGet packages; arguments go to dotnet restore"),
+    ["bench"] = (BenchVerb.Run, "run the benchmark program; arguments go to it"),
+    ["pack"] = (PackVerb.Run, PackVerb.Usage),
+    ["single"] = (SingleVerb.Run, SingleVerb.Usage),
+    ["consumers"] = (ConsumersVerb.Run, ConsumersVerb.Usage),
     ["engine"] = (EngineVerb.Run, EngineVerb.Usage),
     ["plugin"] = (PluginVerb.Run, PluginVerb.Usage),
 };
@@ -14,7 +18,7 @@ string verb = args.Length == 0 ? "build" : args[0];
 if (!verbs.TryGetValue(verb, out var chosen))
 {
     Console.Error.WriteLine($"nbm-build: there is no verb '{verb}'; the verbs are:");
-    foreach ((string name, (_, string help)) in verbs) Console.Error.WriteLine($"  {name,-8} {help}");
+    foreach ((string name, (_, string help)) in verbs) Console.Error.WriteLine($"  {name,-9} {help}");
     return 2;
 }
 

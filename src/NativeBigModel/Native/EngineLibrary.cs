@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 
 namespace NativeBigModel.Native;
 
@@ -16,6 +18,9 @@ internal static unsafe class EngineLibrary
 
     /// <summary>The release whose structs and functions are bound here.</summary>
     public const string BoundVersion = "0.5.0";
+
+    private const string GpuPackages = "NativeBigModel.Backend.Cuda13, .Cuda12 or .Vulkan";
+    private const string EnginePackages = "NativeBigModel.Backend.Cpu, .Cuda13, .Cuda12 or .Vulkan";
 
     private static readonly Lock s_gate = new();
     private static readonly Dictionary<string, nint> s_libraries = [];
@@ -55,24 +60,29 @@ internal static unsafe class EngineLibrary
                 throw new EngineException($"the engine in {s_folder} is loaded, and a process holds only one: {folder} needs a process of its own");
             if (!s_ready) Initialize();
             if (kind is EngineKind.Cuda or EngineKind.Vulkan && !HasGpu())
-                throw new EngineException($"a GPU was asked for, and the engine in {s_folder} finds none{s_gpuRefusal}");
+                throw new EngineException($"a GPU was asked for, and the engine in {s_folder} finds none{(s_gpuRefusal.Length > 0 ? s_gpuRefusal : $": add the package {GpuPackages}")}");
         }
     }
 
     private static void LoadLibraries(EngineKind kind, string? folder)
     {
-        if (LoadedElsewhere() is { } other)
-            throw new EngineException($"another build of ggml, {other}, is loaded in this process; two cannot share one: run this library in a process of its own");
         IReadOnlyList<string> candidates = EngineFolder.Candidates(
-            folder, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), AppContext.BaseDirectory,
-            RuntimeInformation.RuntimeIdentifier, kind, kind == EngineKind.Auto && CudaDriver.HasDevice());
+            folder, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), [AppContext.BaseDirectory, AssemblyFolder(), .. EngineFolder.HostFolders()],
+            EngineFolder.Rid, kind, kind == EngineKind.Auto && CudaDriver.HasDevice());
+        if (LoadedBefore() is { } loaded)
+        {
+            // Another copy of this library, in a load context of its own, may have loaded the very engine that is wanted here.
+            if (!candidates.Contains(Path.GetDirectoryName(loaded)))
+                throw new EngineException($"another build of ggml, {loaded}, is loaded in this process; two cannot share one: run this library in a process of its own");
+            candidates = [Path.GetDirectoryName(loaded)!];
+        }
         List<string> refusals = [];
         foreach (string candidate in candidates)
         {
             if (TryLoad(candidate, out string reason)) return;
             refusals.Add($"{candidate} ({reason})");
         }
-        throw new EngineException($"no llama.cpp {BoundVersion} engine could be loaded; tried {string.Join("; ", refusals)}");
+        throw new EngineException($"no llama.cpp {BoundVersion} engine could be loaded; add the package {EnginePackages} to the application, or name a folder by NBM_ENGINE_PATH; tried {string.Join("; ", refusals)}");
     }
 
     /// <summary>Loads the three libraries of a folder, all or none.</summary>
@@ -126,31 +136,38 @@ internal static unsafe class EngineLibrary
     {
         long since = NativeLog.Count;
         LlamaSystemApi.LlamaLogSet(NativeLog.Callback, null);
-        LlamaSystemApi.LlamaBackendInit();
-        GgmlBackendApi.GgmlBackendLoadAllFromPath(s_folder!);
-        foreach (string library in GpuLibraries())
+        SilenceAtUnload();
+        if (GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Cpu) is null)
         {
-            // Loading a folder says nothing of what it refused, loading a file does; and the CUDA 12 build is in a folder of its own.
-            if (HasGpu()) break;
-            GgmlBackendApi.GgmlBackendLoad(library);
-            s_gpuRefusal = Words(since);
+            LlamaSystemApi.LlamaBackendInit();
+            GgmlBackendApi.GgmlBackendLoadAllFromPath(s_folder!);
+            foreach (string library in EngineFolder.GpuLibraries(s_folder!))
+            {
+                // Loading a folder says nothing of what it refused, loading a file does.
+                if (HasGpu()) break;
+                GgmlBackendApi.GgmlBackendLoad(library);
+                s_gpuRefusal = Words(since);
+            }
         }
         if (GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Cpu) is null)
             throw new EngineException($"no ggml-cpu library in {s_folder} runs on this processor{Words(since)}");
         s_ready = true;
     }
 
+    // The engine outlives a load context that is unloaded, and must not call into it.
+    private static void SilenceAtUnload()
+    {
+        if (AssemblyLoadContext.GetLoadContext(typeof(EngineLibrary).Assembly) is { IsCollectible: true } context)
+            context.Unloading += static _ => LlamaSystemApi.LlamaLogSet(null, null);
+    }
+
     private static bool HasGpu() =>
         GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Gpu) is not null || GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.IntegratedGpu) is not null;
 
-    private static IEnumerable<string> GpuLibraries() =>
-        from folder in new[] { s_folder!, Path.Combine(s_folder!, "fallback") }
-        where Directory.Exists(folder)
-        from file in Directory.EnumerateFiles(folder)
-        where Path.GetFileNameWithoutExtension(file) is "libggml-cuda" or "ggml-cuda" or "libggml-vulkan" or "ggml-vulkan"
-        select file;
+    [UnconditionalSuppressMessage("SingleFile", "IL3000", Justification = "In a single file there is no such folder, and the application's own is tried.")]
+    private static string AssemblyFolder() => Path.GetDirectoryName(typeof(EngineLibrary).Assembly.Location) ?? "";
 
-    private static string? LoadedElsewhere()
+    private static string? LoadedBefore()
     {
         using Process self = Process.GetCurrentProcess();
         return self.Modules.Cast<ProcessModule>().Select(static module => module.FileName).FirstOrDefault(EngineFolder.IsGgmlBase);

@@ -75,12 +75,22 @@ public sealed class EngineLibraryTests : IDisposable
         string app = Path.Combine(_folder, "app") + Path.DirectorySeparatorChar;
         string flat = Path.TrimEndingDirectorySeparator(app), runtimes = Path.Combine(app, "runtimes", "linux-x64", "native");
         string cpu = Path.Combine(app, "engines", "cpu"), cuda = Path.Combine(app, "engines", "cuda");
-        Assert.Equal([cpu, runtimes, flat], EngineFolder.Candidates(null, null, app, "linux-x64", EngineKind.Auto, cudaDriver: false));
-        Assert.Equal([cuda, cpu, runtimes, flat], EngineFolder.Candidates(null, "", app, "linux-x64", EngineKind.Auto, cudaDriver: true));
-        Assert.Equal([cuda, runtimes, flat], EngineFolder.Candidates(null, null, app, "linux-x64", EngineKind.Cuda, cudaDriver: false));
-        Assert.Equal([_folder], EngineFolder.Candidates(null, _folder, app, "linux-x64", EngineKind.Auto, cudaDriver: true));
-        Assert.Equal([flat], EngineFolder.Candidates(flat, _folder, app, "linux-x64", EngineKind.Auto, cudaDriver: true));
+        Assert.Equal([cpu, runtimes, flat], EngineFolder.Candidates(null, null, [app], "linux-x64", EngineKind.Auto, cudaDriver: false));
+        Assert.Equal([cuda, cpu, runtimes, flat], EngineFolder.Candidates(null, "", [app], "linux-x64", EngineKind.Auto, cudaDriver: true));
+        Assert.Equal([cuda, runtimes, flat], EngineFolder.Candidates(null, null, [app], "linux-x64", EngineKind.Cuda, cudaDriver: false));
+        Assert.Equal([cpu, runtimes, flat, .. Places(_folder)], EngineFolder.Candidates(null, null, [app, _folder, flat, ""], "linux-x64", EngineKind.Auto, cudaDriver: false));
+        Assert.Equal([_folder], EngineFolder.Candidates(null, _folder, [app], "linux-x64", EngineKind.Auto, cudaDriver: true));
+        Assert.Equal([flat], EngineFolder.Candidates(flat, _folder, [app], "linux-x64", EngineKind.Auto, cudaDriver: true));
     }
+
+    [Fact]
+    public void Gpu_libraries_of_several_packages_are_tried_newest_first_and_cuda_before_vulkan()
+    {
+        Write("libggml-gpu-vulkan.so", "libggml-gpu-cuda12.so", "libggml-cpu-zen4.so", "libggml-gpu-cuda13.so");
+        Assert.Equal(["libggml-gpu-cuda13.so", "libggml-gpu-cuda12.so", "libggml-gpu-vulkan.so"], EngineFolder.GpuLibraries(_folder).Select(Path.GetFileName));
+    }
+
+    private static string[] Places(string folder) => [Path.Combine(folder, "engines", "cpu"), Path.Combine(folder, "runtimes", "linux-x64", "native"), folder];
 
     private void Write(params string[] names)
     {

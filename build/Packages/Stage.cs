@@ -1,0 +1,80 @@
+namespace NativeBigModel.Build;
+
+/// <summary>Lays out a native package in a folder, as the package will hold it: runtimes/RID/native, licences, README, notices and the list of materials.</summary>
+internal sealed class Stage(EngineLock pins, string root)
+{
+    private const string Streams = "streams layers";
+    private const string DoesNotStream = "no streaming plug-in: layers run on the GPU or the CPU, and none are streamed";
+
+    /// <summary>Lays out one package anew; its folder.</summary>
+    public string Lay(Backend backend)
+    {
+        string folder = Path.Combine(root, backend.Package);
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        List<SpdxFile> files = [];
+        List<string> lines = [];
+        foreach (string rid in backend.Platforms(pins))
+        {
+            files.AddRange(AddEngine(backend, rid, folder));
+            SpdxFile[] plugins = backend.Library is null ? [.. AddPlugins(rid, folder)] : [];
+            files.AddRange(plugins);
+            lines.Add(backend.Library is not null ? $"| {rid} | |" : $"| {rid} | {(plugins.Length > 0 ? Streams : DoesNotStream)} |");
+        }
+        string readme = Path.Combine(Repository.Packaging, backend.Package, "README.md");
+        File.WriteAllText(Path.Combine(folder, "README.md"), $"{File.ReadAllText(readme)}\nInside: {pins.Engine} for\n\n| platform | |\n|---|---|\n{string.Join('\n', lines)}\n");
+        File.Copy(Path.Combine(Repository.Root, "THIRD-PARTY-NOTICES.md"), Path.Combine(folder, "THIRD-PARTY-NOTICES.md"));
+        File.Copy(Path.Combine(Repository.Root, "LICENSE"), Path.Combine(folder, "licenses", "LICENSE.NativeBigModel.txt"));
+        Spdx.Write(Path.Combine(folder, "_manifest", "spdx_2.2", "manifest.spdx.json"), backend.Package, Repository.Version, Repository.CommitTime, files);
+        return folder;
+    }
+
+    /// <summary>Lays out, for a program that carries them, what packages that were laid out hold: libraries, licences and notices; for all platforms or one. The folder.</summary>
+    public string Carry(string program, IEnumerable<Backend> backends, string? rid = null)
+    {
+        string folder = Path.Combine(root, program);
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        foreach (Backend backend in backends)
+        {
+            string from = Path.Combine(root, backend.Package);
+            foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(from, file).Replace('\\', '/')))
+            {
+                string[] parts = file.Split('/');
+                if (parts[0] is not ("runtimes" or "licenses" or "THIRD-PARTY-NOTICES.md") || (parts[0] is "runtimes" && rid is not null && parts[1] != rid)) continue;
+                Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(folder, file))!);
+                File.Copy(Path.Combine(from, file), Path.Combine(folder, file), overwrite: true);
+            }
+        }
+        return folder;
+    }
+
+    private IEnumerable<SpdxFile> AddEngine(Backend backend, string rid, string folder)
+    {
+        string engine = new EngineFetcher(pins, Path.Combine(Repository.Artifacts, "engine", rid), new Npm(), Console.Out).Fetch(rid, backend.Kind);
+        string[] files = [.. EngineStamp.Read(engine)!.Files.Select(static file => file.Path)];
+        string licenses = Directory.CreateDirectory(Path.Combine(folder, "licenses")).FullName;
+        foreach (string license in files.Where(static file => file.StartsWith("LICENSE", StringComparison.Ordinal))) File.Copy(Path.Combine(engine, license), Path.Combine(licenses, license), overwrite: true);
+        PinnedPackage[] origins = pins.Packages(rid, backend.Kind);
+        foreach ((string path, string name) in backend.Select(files, rid))
+        {
+            // The first package of a kind is the engine; the second adds what is in a folder of its own.
+            PinnedPackage origin = origins[path.Contains('/') ? ^1 : 0];
+            yield return Add(Path.Combine(engine, path), rid, name, folder, new SpdxOrigin(origin.Package, pins.Version, origin.Integrity, "MIT"));
+        }
+    }
+
+    private static IEnumerable<SpdxFile> AddPlugins(string rid, string folder)
+    {
+        string built = Path.Combine(Repository.Artifacts, "plugin", rid);
+        if (!Directory.Exists(built)) yield break;
+        foreach (string file in Directory.EnumerateFiles(built).Where(Backend.IsLibrary).Order(StringComparer.Ordinal))
+            yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"));
+    }
+
+    private static SpdxFile Add(string file, string rid, string name, string folder, SpdxOrigin origin)
+    {
+        string inside = $"runtimes/{rid}/native/{name}", target = Path.Combine(folder, inside);
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        File.Copy(file, target);
+        return new SpdxFile(inside, target, origin);
+    }
+}
