@@ -8,6 +8,7 @@ Dictionary<string, (Func<string[], int> Run, string Help)> verbs = new()
     ["restore"] = (RestoreVerb.Run, "restore NuGet packages; arguments go to dotnet restore"),
     ["bench"] = (BenchVerb.Run, "run the benchmark program; arguments go to it"),
     ["pack"] = (PackVerb.Run, PackVerb.Usage),
+    ["api"] = (ApiVerb.Run, "keep the public API as it is now, in the listings that a test compares with"),
     ["single"] = (SingleVerb.Run, SingleVerb.Usage),
     ["consumers"] = (ConsumersVerb.Run, ConsumersVerb.Usage),
     ["engine"] = (EngineVerb.Run, EngineVerb.Usage),

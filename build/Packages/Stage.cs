@@ -4,21 +4,23 @@ namespace NativeBigModel.Build;
 internal sealed class Stage(EngineLock pins, string root)
 {
     private const string Streams = "streams layers";
+    private const string StreamsPlainly = "streams layers; its part for CUDA is not in this build, so that hybrid plans are slower on NVIDIA's GPUs";
     private const string DoesNotStream = "no streaming plug-in: layers run on the GPU or the CPU, and none are streamed";
 
-    /// <summary>Lays out one package anew; its folder.</summary>
-    public string Lay(Backend backend)
+    /// <summary>Lays out one package anew, for all its platforms or one; its folder.</summary>
+    public string Lay(Backend backend, string? only = null)
     {
         string folder = Path.Combine(root, backend.Package);
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        Directory.CreateDirectory(Path.Combine(folder, "licenses"));
         List<SpdxFile> files = [];
         List<string> lines = [];
-        foreach (string rid in backend.Platforms(pins))
+        foreach (string rid in backend.Platforms(pins).Where(rid => only is null || rid == only))
         {
             files.AddRange(AddEngine(backend, rid, folder));
             SpdxFile[] plugins = backend.Library is null ? [.. AddPlugins(rid, folder)] : [];
             files.AddRange(plugins);
-            lines.Add(backend.Library is not null ? $"| {rid} | |" : $"| {rid} | {(plugins.Length > 0 ? Streams : DoesNotStream)} |");
+            lines.Add(backend.Library is not null ? $"| {rid} | |" : $"| {rid} | {Streaming(plugins)} |");
         }
         string readme = Path.Combine(Repository.Packaging, backend.Package, "README.md");
         File.WriteAllText(Path.Combine(folder, "README.md"), $"{File.ReadAllText(readme)}\nInside: {pins.Engine} for\n\n| platform | |\n|---|---|\n{string.Join('\n', lines)}\n");
@@ -51,8 +53,7 @@ internal sealed class Stage(EngineLock pins, string root)
     {
         string engine = new EngineFetcher(pins, Path.Combine(Repository.Artifacts, "engine", rid), new Npm(), Console.Out).Fetch(rid, backend.Kind);
         string[] files = [.. EngineStamp.Read(engine)!.Files.Select(static file => file.Path)];
-        string licenses = Directory.CreateDirectory(Path.Combine(folder, "licenses")).FullName;
-        foreach (string license in files.Where(static file => file.StartsWith("LICENSE", StringComparison.Ordinal))) File.Copy(Path.Combine(engine, license), Path.Combine(licenses, license), overwrite: true);
+        foreach (string license in files.Where(static file => file.StartsWith("LICENSE", StringComparison.Ordinal))) File.Copy(Path.Combine(engine, license), Path.Combine(folder, "licenses", license), overwrite: true);
         PinnedPackage[] origins = pins.Packages(rid, backend.Kind);
         foreach ((string path, string name) in backend.Select(files, rid))
         {
@@ -69,6 +70,13 @@ internal sealed class Stage(EngineLock pins, string root)
         foreach (string file in Directory.EnumerateFiles(built).Where(Backend.IsLibrary).Order(StringComparer.Ordinal))
             yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"));
     }
+
+    private static string Streaming(SpdxFile[] plugins) => plugins.FirstOrDefault(static file => Path.GetFileNameWithoutExtension(file.Path) is "libnbm" or "nbm") is { } plugin
+        ? HoldsCuda(plugin.File) ? Streams : StreamsPlainly
+        : DoesNotStream;
+
+    // The CUDA runtime that is linked into the plug-in looks for the driver under this name.
+    private static bool HoldsCuda(string file) => File.ReadAllBytes(file).AsSpan().IndexOf("libcuda.so.1"u8) >= 0;
 
     private static SpdxFile Add(string file, string rid, string name, string folder, SpdxOrigin origin)
     {

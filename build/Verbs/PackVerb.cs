@@ -6,32 +6,39 @@ namespace NativeBigModel.Build;
 /// </summary>
 internal static class PackVerb
 {
-    public const string Usage = "make the NuGet packages: [--into DIR] [--only PACKAGE,PACKAGE]";
+    public const string Usage = "make the NuGet packages: [--into DIR] [--only PACKAGE,PACKAGE] [--rid RID]";
 
     public static int Run(string[] arguments)
     {
         string into = Path.Combine(Repository.Artifacts, "packages");
         string[] only = [];
+        string? rid = null;
         for (int i = 0; i < arguments.Length; i += 2)
         {
-            if (arguments[i] is not ("--into" or "--only") || i + 1 == arguments.Length) throw new BuildException($"pack: '{arguments[i]}' is not understood; usage: pack, {Usage}");
+            if (arguments[i] is not ("--into" or "--only" or "--rid") || i + 1 == arguments.Length) throw new BuildException($"pack: '{arguments[i]}' is not understood; usage: pack, {Usage}");
             if (arguments[i] == "--into") into = Path.GetFullPath(arguments[i + 1]);
-            else only = arguments[i + 1].Split(',');
+            else if (arguments[i] == "--only") only = arguments[i + 1].Split(',');
+            else rid = arguments[i + 1];
         }
-        Make(into, only);
+        Make(into, only, rid);
         PackageTable.Print(into);
         return 0;
     }
 
     /// <summary>Makes the packages, all or the named ones, in a folder that holds nothing else afterwards.</summary>
-    public static void Make(string into, IReadOnlyCollection<string> only)
+    /// <param name="into">The folder.</param>
+    /// <param name="only">Names; none for all.</param>
+    /// <param name="rid">The only platform whose native libraries are taken; null for all.</param>
+    public static void Make(string into, IReadOnlyCollection<string> only, string? rid = null)
     {
+        EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         Job[] jobs = [.. Jobs().Where(job => only.Count == 0 || only.Contains(job.Package))];
         if (only.FirstOrDefault(name => jobs.All(job => job.Package != name)) is { } unknown)
             throw new BuildException($"pack: there is no package '{unknown}'; the packages are {string.Join(", ", Jobs().Select(static job => job.Package))}");
+        jobs = [.. jobs.Where(job => rid is null || job.Natives.All(backend => backend.Platforms(pins).Contains(rid)))];
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
-        string stage = Lay(jobs.SelectMany(static job => job.Natives));
-        foreach (Job job in jobs.Where(static job => job.Carries)) new Stage(EngineLock.Read(Repository.EngineLockFile), stage).Carry(job.Package, job.Natives);
+        string stage = Lay(jobs.SelectMany(static job => job.Natives), rid);
+        foreach (Job job in jobs.Where(static job => job.Carries)) new Stage(pins, stage).Carry(job.Package, job.Natives);
         // The tools are one project under several names; all other projects are packed together.
         string together = Path.Combine(stage, "packages.slnx");
         string[] projects = [.. jobs.Where(static job => !job.Carries).Select(static job => $"  <Project Path=\"{job.Project}\" />")];
@@ -41,14 +48,15 @@ internal static class PackVerb
     }
 
     /// <summary>Builds the plug-ins that can be built here and lays out the packages of native libraries; the folder in which they are.</summary>
-    public static string Lay(IEnumerable<Backend> backends)
+    public static string Lay(IEnumerable<Backend> backends, string? rid = null)
     {
         string stage = Path.Combine(Repository.Artifacts, "stage");
         Directory.CreateDirectory(stage);
         Backend[] distinct = [.. backends.Distinct()];
-        if (OperatingSystem.IsLinux() && distinct.Contains(Backend.Cpu)) PluginVerb.Run([]);
-        Stage layout = new(EngineLock.Read(Repository.EngineLockFile), stage);
-        foreach (Backend backend in distinct) layout.Lay(backend);
+        EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
+        if (OperatingSystem.IsLinux() && distinct.Contains(Backend.Cpu)) PluginVerb.BuildAll(Backend.Cpu.Platforms(pins).Where(one => rid is null || one == rid));
+        Stage layout = new(pins, stage);
+        foreach (Backend backend in distinct) layout.Lay(backend, rid);
         return stage;
     }
 
@@ -57,7 +65,7 @@ internal static class PackVerb
         int exit = Dotnet.Run(
         [
             "pack", project, "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"),
-            "-p:NbmEngine=none", "-p:ContinuousIntegrationBuild=true", $"-p:DeterministicTimestamp={Repository.CommitTime.ToUnixTimeSeconds()}", $"-p:NbmStage={stage}/", .. properties,
+            "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:ContinuousIntegrationBuild=true", $"-p:DeterministicTimestamp={Repository.CommitTime.ToUnixTimeSeconds()}", $"-p:NbmStage={stage}/", .. properties,
         ]);
         if (exit != 0) throw new BuildException($"{Path.GetFileNameWithoutExtension(project)} could not be packed; the reason is above");
     }

@@ -2,27 +2,75 @@ using System.Diagnostics;
 
 namespace NativeBigModel.Build;
 
-/// <summary>Builds the streaming plug-in in native/ with CMake, against the pinned headers and this platform's engine, and the chat library in native/chat of the pinned sources, into artifacts/plugin/RID/.</summary>
+/// <summary>Builds the streaming plug-in in native/ with CMake, against the pinned headers and a platform's engine, and the chat library in native/chat of the pinned sources for this one, into artifacts/plugin/RID/.</summary>
 internal static class PluginVerb
 {
-    public const string Usage = "build the streaming plug-in and the chat library: [--sanitize] also runs the plug-in's own tests under AddressSanitizer and UndefinedBehaviorSanitizer";
+    public const string Usage =
+        "build the streaming plug-in and the chat library: [--cuda AUTO|ON|OFF]; [--rid RID], cross-compiled and tested in an emulator where there is one; or [--sanitize], which runs its own tests under AddressSanitizer and UndefinedBehaviorSanitizer";
 
     private const string Purpose = "builds the streaming plug-in and the chat library";
 
     public static int Run(string[] arguments)
     {
-        if (arguments.FirstOrDefault(argument => argument != "--sanitize") is { } unknown) throw new BuildException($"plugin: '{unknown}' is not understood; usage: plugin, {Usage}");
-        if (arguments.Length > 0) return Test().Failed == 0 ? 0 : 1;
-        string output = Path.Combine(Repository.Artifacts, "plugin", Platform.Rid);
-        Place(Directory.GetFiles(BuildChat(output), "libnbm_chat.*").Single(), output);
-        Place(Directory.GetFiles(Build(output, "nbm", sanitize: false).Folder, "libnbm.*").Single(), output);
-        return 0;
+        switch (arguments)
+        {
+            case []:
+                BuildHere("AUTO");
+                return 0;
+            case ["--cuda", "AUTO" or "ON" or "OFF"]:
+                BuildHere(arguments[1]);
+                return 0;
+            case ["--sanitize"]:
+                return Test().Failed == 0 ? 0 : 1;
+            case ["--rid", string rid]:
+                TestCounts counts = BuildFor(rid);
+                Console.WriteLine(counts.Passed + counts.Failed == 0 ? "its tests were not run: there is no emulator" : counts);
+                return counts.Failed == 0 ? 0 : 1;
+            default:
+                throw new BuildException($"plugin: '{string.Join(' ', arguments)}' is not understood; usage: plugin, {Usage}");
+        }
     }
 
-    private static void Place(string library, string output)
+    /// <summary>Builds every plug-in that can be built here, for the platforms of the packages.</summary>
+    public static void BuildAll(IEnumerable<string> rids)
     {
-        string target = Path.Combine(output, Path.GetFileName(library)), beside = $"{target}.{Environment.ProcessId}";
-        File.Copy(library, beside);
+        foreach (string rid in rids)
+        {
+            if (rid == Platform.Rid) BuildHere("AUTO");
+            else if (CrossCompiler.For(rid, Repository.Artifacts) is null) Console.WriteLine($"{rid}: no compiler makes the plug-in here (NBM_FETCH_CROSS=1 fetches one for linux-arm64)");
+            else if (BuildFor(rid).Failed > 0) throw new BuildException($"{rid}: the plug-in's tests failed; the reason is above");
+        }
+    }
+
+    /// <summary>Builds the plug-in and its tests with the sanitizers and runs them.</summary>
+    public static TestCounts Test()
+    {
+        (string folder, string engine) = Build(Platform.Rid, Folder(Platform.Rid) + "-sanitize", "nbm_tests", ["-DNBM_SANITIZE=ON", "-DNBM_CUDA=AUTO", .. CudaToolkit.Options(Repository.Artifacts)]);
+        return RunTests([Path.Combine(folder, "nbm_tests"), engine]);
+    }
+
+    private static void BuildHere(string cuda)
+    {
+        string folder = Build(Platform.Rid, Folder(Platform.Rid), "nbm", ["-DNBM_SANITIZE=OFF", $"-DNBM_CUDA={cuda}", .. CudaToolkit.Options(Repository.Artifacts)]).Folder;
+        Keep(BuildChat(Folder(Platform.Rid)), "libnbm_chat.*", Folder(Platform.Rid), "strip");
+        Keep(folder, "libnbm.*", Folder(Platform.Rid), "strip");
+    }
+
+    private static TestCounts BuildFor(string rid)
+    {
+        CrossCompiler cross = CrossCompiler.For(rid, Repository.Artifacts) ?? throw new BuildException($"there is no compiler for {rid} here; for linux-arm64 install g++-aarch64-linux-gnu, or set NBM_FETCH_CROSS=1 on a Debian system");
+        (string folder, string engine) = Build(rid, Folder(rid), "nbm_tests", cross.Options);
+        Keep(folder, "libnbm.*", Folder(rid), cross.Strip);
+        return cross.Emulator.Length == 0 ? default : RunTests([.. cross.Emulator, Path.Combine(folder, "nbm_tests"), engine]);
+    }
+
+    private static string Folder(string rid) => Path.Combine(Repository.Artifacts, "plugin", rid);
+
+    // What debuggers read stays in the build folder.
+    private static void Keep(string built, string name, string output, string strip)
+    {
+        string library = Directory.GetFiles(built, name).Single(), target = Path.Combine(output, Path.GetFileName(library)), beside = $"{target}.{Environment.ProcessId}";
+        Command.Run(strip, Purpose, "--strip-unneeded", "-o", beside, library);
         File.Move(beside, target, overwrite: true);
         Console.WriteLine(target);
     }
@@ -36,11 +84,9 @@ internal static class PluginVerb
         return build;
     }
 
-    /// <summary>Builds the plug-in and its tests with the sanitizers and runs them.</summary>
-    public static TestCounts Test()
+    private static TestCounts RunTests(string[] command)
     {
-        (string folder, string engine) = Build(Path.Combine(Repository.Artifacts, "plugin", Platform.Rid + "-sanitize"), "nbm_tests", sanitize: true);
-        using Process tests = Process.Start(new ProcessStartInfo(Path.Combine(folder, "nbm_tests"), [engine]) { RedirectStandardOutput = true })!;
+        using Process tests = Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true })!;
         string output = tests.StandardOutput.ReadToEnd();
         tests.WaitForExit();
         Console.Write(output);
@@ -49,15 +95,15 @@ internal static class PluginVerb
         return new TestCounts(passed, failed == 0 && tests.ExitCode != 0 ? 1 : failed, 0);
     }
 
-    private static (string Folder, string Engine) Build(string output, string target, bool sanitize)
+    private static (string Folder, string Engine) Build(string rid, string output, string target, string[] options)
     {
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         string root = Path.Combine(Repository.Artifacts, "engine");
-        string engine = new EngineFetcher(pins, Path.Combine(root, Platform.Rid), new Npm(), Console.Out).Fetch(Platform.Rid, "cpu");
+        string engine = new EngineFetcher(pins, Path.Combine(root, rid), new Npm(), Console.Out).Fetch(rid, "cpu");
         string headers = GgmlHeaders.Fetch(pins, Path.Combine(root, "any"));
         string build = Path.Combine(output, "build");
-        Command.Run("cmake", Purpose, ["-S", Path.Combine(Repository.Root, "native"), "-B", build,
-            $"-DNBM_GGML_SOURCE={headers}", $"-DNBM_ENGINE={engine}", $"-DNBM_SANITIZE={(sanitize ? "ON" : "OFF")}", .. CudaToolkit.Options(Repository.Artifacts)]);
+        string configured = Command.Run("cmake", Purpose, ["-S", Path.Combine(Repository.Root, "native"), "-B", build, $"-DNBM_GGML_SOURCE={headers}", $"-DNBM_ENGINE={engine}", .. options]);
+        foreach (string line in configured.Split('\n').Where(static line => line.Contains("nbm: ", StringComparison.Ordinal))) Console.WriteLine(line.TrimStart('-', ' '));
         Command.Run("cmake", Purpose, "--build", build, "--target", target, "--parallel", $"{Environment.ProcessorCount}");
         return (build, engine);
     }

@@ -15,13 +15,13 @@ internal static class SingleVerb
         };
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         pins.Packages(rid, Backend.Cpu.Kind);
-        string stage = PackVerb.Lay([Backend.Cpu]), into = Path.Combine(Repository.Artifacts, "single", rid);
+        string stage = PackVerb.Lay([Backend.Cpu], rid), into = Path.Combine(Repository.Artifacts, "single", rid);
         string carries = new Stage(pins, stage).Carry($"nbm-{rid}", [Backend.Cpu], rid);
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
         int exit = Dotnet.Run(
         [
             "publish", Path.Combine(Repository.Root, "src", "NativeBigModel.Cli"), "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--runtime", rid, "--self-contained",
-            "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"), "-p:NbmEngine=none", "-p:PublishSingleFile=true", "-p:IncludeAllContentForSelfExtract=true",
+            "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"), "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:PublishSingleFile=true", "-p:IncludeAllContentForSelfExtract=true",
             "-p:EnableCompressionInSingleFile=true", "-p:DebugType=none", "-p:GenerateDocumentationFile=false", $"-p:NbmCarries={carries}/",
         ]);
         if (exit == 0) Console.WriteLine(string.Join('\n', Directory.GetFiles(into)));

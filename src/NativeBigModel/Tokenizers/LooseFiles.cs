@@ -100,7 +100,7 @@ internal static class LooseFiles
             ["decoder"] = new JsonObject { ["type"] = "Metaspace" },
             ["model"] = new JsonObject { ["type"] = "Unigram", ["unk_id"] = model.Pieces.FindIndex(piece => piece.Kind is TokenKind.Unknown) },
         };
-        JsonArray pieces = [.. model.Pieces.Select(piece => new JsonArray(piece.Text, piece.Score))];
+        JsonArray pieces = new([.. model.Pieces.Select(piece => (JsonNode)new JsonArray(piece.Text, piece.Score))]);
         return Compose(tokenizer, pieces.ToJsonString(), TokenizerFiles.SentencePieceT5);
     }
 

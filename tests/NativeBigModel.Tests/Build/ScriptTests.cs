@@ -17,6 +17,14 @@ public sealed class ScriptTests : IDisposable
     }
 
     [Fact]
+    public async Task An_unknown_verb_is_answered_with_those_there_are()
+    {
+        Tool.Result result = await Tool.Run("nbm-build.dll", ["nonsense"]);
+        Assert.Equal(2, result.ExitCode);
+        foreach (string verb in (string[])["restore", "build", "test", "bench", "pack", "consumers"]) Assert.Matches($@"(?m)^  {verb} +\w", result.Errors);
+    }
+
+    [Fact]
     public void Counts_are_summed_over_result_files()
     {
         foreach (int i in new[] { 1, 2 })
