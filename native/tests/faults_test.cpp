@@ -115,10 +115,14 @@ void refused_store() {
     getrlimit(RLIMIT_AS, &usual);
     const rlimit tight = {address_space() + size / 2, usual.rlim_max};
     setrlimit(RLIMIT_AS, &tight);
+    // An emulator keeps its own limit, and the memory can be had.
+    rlimit kept;
+    getrlimit(RLIMIT_AS, &kept);
+    const bool limited = kept.rlim_cur == tight.rlim_cur;
     const nbm_status status = nbm_device_commit(stream.device, stream.error, sizeof stream.error);
     setrlimit(RLIMIT_AS, &usual);
-    require(status == NBM_NO_MEMORY, "a store beyond the process's limit");
-    require(std::strstr(stream.error, std::to_string(size).c_str()) != nullptr, std::string("the error tells the bytes: ") + stream.error);
+    require(status == NBM_NO_MEMORY || !limited, "a store beyond the process's limit");
+    require(std::strstr(stream.error, std::to_string(size).c_str()) != nullptr || !limited, std::string("the error tells the bytes: ") + stream.error);
     ggml_backend_buffer_free(buffer);
     ggml_free(context);
 }
