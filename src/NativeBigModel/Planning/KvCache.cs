@@ -29,5 +29,5 @@ public static class KvCache
         return checked((keys + values) * Cells(layer, contextLength, batchSize));
     }
 
-    private static long Pad(long cells) => (cells + CellGroup - 1) / CellGroup * CellGroup;
+    internal static long Pad(long cells) => (cells + CellGroup - 1) / CellGroup * CellGroup;
 }

@@ -95,7 +95,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
         bool split = plan.SplitsLayers;
-        List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec, split)))];
+        List<Target> bound = [.. targets.Where(target => onDisk.Contains(ItemName.Of(target.Tensor.Spec, split)))];
         Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
         foreach (Target target in bound)
         {
@@ -105,10 +105,6 @@ internal sealed unsafe class EngineModel : IDisposable
         streaming.Commit();
         return [.. targets.Except(bound).Select(target => target with { Bytes = (nint)streaming.Bytes(target.Address) })];
     }
-
-    private static string LayerName(TensorSpec tensor, bool split) =>
-        split && FeedForwardPart.Holds(tensor) ? FeedForwardPart.Of(tensor.Layer)
-        : tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
     {
