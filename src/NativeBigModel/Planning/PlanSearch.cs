@@ -3,6 +3,12 @@ using System.Globalization;
 
 namespace NativeBigModel.Planning;
 
+/// <summary>What was chosen.</summary>
+/// <param name="Options">Options that give the plan by themselves.</param>
+/// <param name="Plan">The plan.</param>
+/// <param name="Note">Why it, in one sentence.</param>
+internal sealed record PlanChoice(PlanOptions Options, Plan Plan, string Note);
+
 /// <summary>Chooses a placement by its predicted speed: every way of placing layers is planned, then ring and batch around the best of them.</summary>
 internal static class PlanSearch
 {
@@ -12,7 +18,7 @@ internal static class PlanSearch
 
     /// <summary>The best plan for the objective; by its own prediction never worse than one that a fixed <see cref="PlanOptions.Offload"/> gives within the same limits.</summary>
     /// <exception cref="DoesNotFitException">None fits.</exception>
-    public static Plan Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         if (options.DeviceMap is not null) throw new InvalidOptionException("device map: it says where layers are, and optimizing chooses that; leave one of the two out");
         PlanOptions asked = options with { Optimize = null, MaxMemory = options.MaxMemory ?? MemoryLimits.Of(machine) };
@@ -28,7 +34,7 @@ internal static class PlanSearch
         if (Choose(objective, found).Plan.RingSlots > 0)
             foreach (PlanOptions candidate in Refinements(Choose(objective, found).Options, options)) Try(candidate);
         (PlanOptions chosen, Plan best) = Choose(objective, found);
-        return best with { Notes = [.. best.Notes, $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}"] };
+        return new(chosen, best, $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
     }
 
     private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, SpeedModel speeds)

@@ -28,7 +28,12 @@ public static class Planner
         ArgumentNullException.ThrowIfNull(machine);
         ArgumentNullException.ThrowIfNull(options);
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
-        try { return options.Optimize is { } objective ? PlanSearch.Best(objective, model, machine, options, speeds) : AsAsked(model, machine, options, speeds); }
+        try
+        {
+            if (options.Optimize is not { } objective) return AsAsked(model, machine, options, speeds);
+            PlanChoice choice = PlanSearch.Best(objective, model, machine, options, speeds);
+            return choice.Plan with { Notes = [.. choice.Plan.Notes, choice.Note] };
+        }
         catch (DoesNotFitException error) { throw FitAdvice.Of(error, model, machine, options, speeds); }
     }
 

@@ -31,6 +31,16 @@ internal sealed unsafe class EngineModel : IDisposable
         return new EngineModel(Create(definition.Metadata, [], parameters, null), null);
     }
 
+    /// <summary>The model without memory and without words: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>
+    /// <exception cref="EngineException">llama.cpp refuses the model.</exception>
+    public static EngineModel LayOut(ModelDefinition definition, EnginePlacement placement)
+    {
+        LlamaModelHandle handle = Create(definition with { Metadata = Wordless(definition) }, placement, new Collector(), allocates: false);
+        foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
+        placement.Streaming?.Commit();
+        return new EngineModel(handle, placement.Streaming);
+    }
+
     /// <summary>Allocates and fills a whole model.</summary>
     /// <exception cref="EngineException">llama.cpp refuses the model or has not the memory.</exception>
     /// <exception cref="CheckpointException">The weights are damaged.</exception>
@@ -38,7 +48,12 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         EngineLibrary.Load();
         cancel.ThrowIfCancellationRequested();
-        EnginePlacement placement = EnginePlacement.Of(plan);
+        return Load(definition, EnginePlacement.Of(plan), plan, progress, cancel);
+    }
+
+    /// <summary>The same on devices that were made for the plan and are this model's.</summary>
+    internal static EngineModel Load(ModelDefinition definition, EnginePlacement placement, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    {
         var collected = new Collector();
         LlamaModelHandle? handle = null;
         try
@@ -68,7 +83,7 @@ internal sealed unsafe class EngineModel : IDisposable
         Streaming?.Handle.Dispose();
     }
 
-    private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
+    private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector, bool allocates = true)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
         LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[3];
@@ -85,9 +100,20 @@ internal sealed unsafe class EngineModel : IDisposable
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
             parameters.LoadMode = LlamaLoadMode.None;
+            parameters.NoAlloc = allocates ? (byte)0 : (byte)1;
             parameters.TensorBuftOverrides = overrides;
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
+    }
+
+    // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
+    private static GgufMetadata Wordless(ModelDefinition definition)
+    {
+        var metadata = new GgufMetadata();
+        foreach ((string key, object value) in definition.Metadata.Where(pair => !pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal))) metadata[key] = value;
+        metadata["tokenizer.ggml.model"] = "none";
+        metadata[$"{definition.Shape.Architecture}.vocab_size"] = (uint)definition.Shape.VocabularySize;
+        return metadata;
     }
 
     // Layers on disk are bound to their files; what remains to be filled is returned.

@@ -26,6 +26,9 @@ internal sealed class EnginePlacement
     /// <summary>The wrapped device, where layers are streamed.</summary>
     public StreamingDevice? Streaming { get; private init; }
 
+    /// <summary>The device that is wrapped there, as ggml_backend_dev_t; 0 where none is.</summary>
+    public nint StreamingInner { get; private init; }
+
     /// <summary>Host memory as a device, where the CPU computes some layers and GPUs others.</summary>
     public StreamingDevice? HostPlace { get; private init; }
 
@@ -59,6 +62,7 @@ internal sealed class EnginePlacement
         return new(devices, split, layers.Count)
         {
             Streaming = streaming,
+            StreamingInner = target is null ? 0 : Find(target),
             HostPlace = hostPlace,
             StreamedTensors = Pattern(streamed, plan.SplitsLayers),
             SharedTensors = Pattern(shared, plan.SplitsLayers),
