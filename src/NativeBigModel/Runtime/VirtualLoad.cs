@@ -19,7 +19,9 @@ internal static class VirtualLoad
             placement = EnginePlacement.Of(plan);
             using EngineModel model = EngineModel.LayOut(definition, placement);
             using EngineContext context = EngineContext.Create(model, plan, definition.Shape.VocabularySize);
-            return EngineMemory.Of(context, placement);
+            // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
+            int counted = placement.StreamingInner == EngineDevices.Host() ? 2 : 1;
+            return EngineMemory.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
         }
         catch (EngineException) { return null; }
         finally

@@ -83,7 +83,7 @@ public class PlanSearchTests
     public void What_does_not_fit_names_two_changes_that_make_it_fit()
     {
         var machine = new Machine([], 0);
-        var options = new PlanOptions { ContextLength = 4096, MaxMemory = new() { Host = 700 * MiB } };
+        var options = new PlanOptions { ContextLength = 4096, MaxMemory = new() { Host = 1220 * MiB } };
         var error = Assert.Throws<DoesNotFitException>(() => Planner.Plan(s_models[0], machine, options));
         Assert.Contains("it fits with batches of 128 tokens, or with a KV cache in Q8_0", error.Message, StringComparison.Ordinal);
         Assert.NotNull(Planner.Plan(s_models[0], machine, options with { BatchSize = 128 }));

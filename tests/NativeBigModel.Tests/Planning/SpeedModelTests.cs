@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using NativeBigModel.Planning;
 
 namespace NativeBigModel.Tests.Planning;
@@ -17,7 +16,7 @@ public class SpeedModelTests
         DiskBytesPerSecond = 1e9,
     };
 
-    private static readonly ModelShape s_model = Models.Llama(16, 4096, 11008, 32, 32, 32000, TensorType.F16);
+    private static readonly ModelShape s_model = Models.Llama(64, 4096, 11008, 32, 32, 32000, TensorType.F16);
 
     private static readonly long s_layer = s_model.Tensors.Where(tensor => tensor.Layer == 0).Sum(tensor => tensor.Bytes), s_output = s_model.Tensors.Where(tensor => tensor.Name.StartsWith("output", StringComparison.Ordinal)).Sum(tensor => tensor.Bytes);
 
@@ -25,7 +24,7 @@ public class SpeedModelTests
     public void A_resident_model_reads_its_weights_once_a_token()
     {
         Prediction gpu = Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).Predicted!, cpu = Plan("cpu=60GiB", OffloadMode.Cpu).Predicted!;
-        long weights = 16 * s_layer + s_output;
+        long weights = 64 * s_layer + s_output;
         Near(weights / 1000e9, gpu.DecodeSeconds, 0.02);
         Near(weights / 20e9, cpu.DecodeSeconds, 0.02);
         Assert.Equal((PlanResource.Gpu, PlanResource.Cpu), (gpu.DecodeLimit, cpu.DecodeLimit));
@@ -47,7 +46,7 @@ public class SpeedModelTests
     [Fact]
     public void Link_and_CPU_at_once_take_less_than_either_and_no_less_than_both_together()
     {
-        const string limits = "0=3GiB,cpu=60GiB";
+        const string limits = "0=6GiB,cpu=60GiB";
         double stream = Plan(limits, OffloadMode.Stream).Predicted!.DecodeSeconds, cpu = Plan(limits, OffloadMode.Cpu).Predicted!.DecodeSeconds;
         Plan hybrid = Plan(limits, OffloadMode.Hybrid);
         long beyond = hybrid.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input").Sum(layer => layer.WeightBytes);
@@ -90,8 +89,8 @@ public class SpeedModelTests
     {
         ModelShape mixture = Models.Llama(8, 1024, 4096, 8, 8, 8000, TensorType.F16, experts: 8, used: 2);
         long experts = mixture.Tensors.Where(tensor => tensor.Name.Contains("_exps", StringComparison.Ordinal)).Sum(tensor => tensor.Bytes), rest = mixture.WeightBytes - experts - mixture.Tensors[0].Bytes;
-        Plan resident = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { MaxMemory = MemoryLimits.Parse("cpu=10GiB") });
-        Near((rest + experts / 4.0) / 20e9, resident.Predicted!.DecodeSeconds, 0.03);
+        Plan resident = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 4096, MaxMemory = MemoryLimits.Parse("cpu=10GiB") });
+        Near((rest + experts / 4.0 + resident.KvBytes / 8.0) / 20e9, resident.Predicted!.DecodeSeconds, 0.03);
         Plan streamed = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { MaxMemory = MemoryLimits.Parse("0=1GiB,cpu=10GiB"), Offload = OffloadMode.Stream });
         Near(streamed.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes) / 10e9, streamed.Predicted!.DecodeSeconds, 0.05);
     }

@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Net;
+using System.Security;
 using System.Text;
 
 namespace NativeBigModel.Planning.Exports;
@@ -141,12 +141,12 @@ public static class PlanPicture
     private static void Box(StringBuilder canvas, double x, double y, double width, double height, string colour, string title)
     {
         canvas.Append(CultureInfo.InvariantCulture, $"""<rect x="{x:0.##}" y="{y:0.##}" width="{Math.Max(0, width):0.##}" height="{height:0.##}" fill="{colour}">""");
-        if (title.Length > 0) canvas.Append("<title>").Append(WebUtility.HtmlEncode(title)).Append("</title>");
+        if (title.Length > 0) canvas.Append("<title>").Append(SecurityElement.Escape(title)).Append("</title>");
         canvas.Append("</rect>");
     }
 
     private static void Text(StringBuilder canvas, double x, double y, string text, bool bold = false, int size = 13, string anchor = "start") =>
-        canvas.Append(CultureInfo.InvariantCulture, $"""<text x="{x:0.##}" y="{y:0.##}" font-size="{size}" text-anchor="{anchor}"{(bold ? " font-weight=\"600\"" : "")} fill="#212121">{WebUtility.HtmlEncode(text)}</text>""");
+        canvas.Append(CultureInfo.InvariantCulture, $"""<text x="{x:0.##}" y="{y:0.##}" font-size="{size}" text-anchor="{anchor}"{(bold ? " font-weight=\"600\"" : "")} fill="#212121">{SecurityElement.Escape(text)}</text>""");
 
     private static string Number(double value) => value.ToString("0.##", CultureInfo.InvariantCulture);
 }

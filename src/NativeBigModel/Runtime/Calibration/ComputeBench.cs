@@ -123,19 +123,19 @@ internal sealed unsafe class ComputeBench : IDisposable
             var graph = new Graph(context, GgmlGraphApi.GgmlNewGraphCustom(context, GraphNodes, grads: false));
             fill(graph);
             if (graph.Unsupported || graph.Elements == 0) return null;
-            Compute(graph);
             var times = new List<double>();
             long started = Stopwatch.GetTimestamp();
-            do
+            // The first warms up, and is one of two on a machine so slow that it takes the budget.
+            while (times.Count < 2 || Stopwatch.GetElapsedTime(started) < budget)
             {
                 cancel.ThrowIfCancellationRequested();
                 long begun = Stopwatch.GetTimestamp();
                 Compute(graph);
                 times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             }
-            while (Stopwatch.GetElapsedTime(started) < budget);
+            // What the device can do, not what else the machine was doing: one of the faster runs.
             times.Sort();
-            return (times[times.Count / 2], graph.Bytes, graph.Elements);
+            return (times[times.Count / 4], graph.Bytes, graph.Elements);
         }
         finally { GgmlGraphApi.GgmlFree(context); }
     }

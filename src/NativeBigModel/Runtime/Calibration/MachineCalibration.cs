@@ -14,6 +14,7 @@ public sealed record CalibrationProgress(string Measuring, double Share);
 public static class MachineCalibration
 {
     private const long WeightBytes = 1L << 30; // more than any cache
+    private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
     private const int GpuMatrices = 16;
 
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
@@ -40,8 +41,8 @@ public static class MachineCalibration
         IReadOnlyList<nint> gpus = EngineDevices.Gpus();
         var steps = new Steps(progress, 2 + gpus.Count * 4, cancel);
         Machine machine = Machine.Probe();
-        using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(WeightBytes, machine.HostFreeBytes / 4));
         int threads = Environment.ProcessorCount;
+        using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(threads <= SmallProcessor ? WeightBytes / 4 : WeightBytes, machine.HostFreeBytes / 4));
         cpu.SetThreads(threads);
         MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, cancel));
         var gpuSpeeds = new List<GpuSpeeds>();
