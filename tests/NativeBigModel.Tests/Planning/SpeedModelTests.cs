@@ -25,8 +25,8 @@ public class SpeedModelTests
     {
         Prediction gpu = Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).Predicted!, cpu = Plan("cpu=60GiB", OffloadMode.Cpu).Predicted!;
         long weights = 64 * s_layer + s_output;
-        Near(weights / 1000e9, gpu.DecodeSeconds, 0.02);
-        Near(weights / 20e9, cpu.DecodeSeconds, 0.02);
+        Near(weights / 1000e9, gpu.DecodeSeconds, 0.03);
+        Near(weights / 20e9, cpu.DecodeSeconds, 0.03);
         Assert.Equal((PlanResource.Gpu, PlanResource.Cpu), (gpu.DecodeLimit, cpu.DecodeLimit));
         // Two operations for each weight and token.
         Near(weights / 2 * 2.0 * 512 / 100e12, gpu.PrefillSeconds, 0.02);

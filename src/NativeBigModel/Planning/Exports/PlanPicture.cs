@@ -100,7 +100,7 @@ public static class PlanPicture
             foreach (TimelineSegment segment in Joined(segments, scale))
             {
                 double width = (segment.End - segment.Start) * scale;
-                Box(canvas, Left + segment.Start * scale, y, width > Narrow ? width - 0.7 : width, LaneHeight, colour, string.Create(CultureInfo.InvariantCulture, $"{segment.Item}: {(segment.End - segment.Start) * 1000:0.###} ms"));
+                Box(canvas, Left + segment.Start * scale, y, width > Narrow ? width - 0.7 : Math.Max(width, 0.6), LaneHeight, colour, string.Create(CultureInfo.InvariantCulture, $"{segment.Item}: {(segment.End - segment.Start) * 1000:0.###} ms"));
             }
             y += LaneHeight + Gap;
         }

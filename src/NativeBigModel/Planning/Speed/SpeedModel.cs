@@ -30,7 +30,7 @@ public sealed class SpeedModel
         int prompt = Math.Min(PromptTokens, plan.ContextLength);
         Pass decode = Play(plan, steps, [1], prompt), prefill = Play(plan, steps, Batches(prompt, plan.BatchSize), prompt / 2);
         long read = plan.Layers.Where(layer => layer.Device != DeviceName.Disk).Sum(layer => layer.WeightBytes);
-        return new(_speeds.Measured, read / _speeds.DiskBytesPerSecond, prompt, prefill.Seconds, prefill.Limit, decode.Seconds, decode.Limit);
+        return new(_speeds.Measured && plan.Layers.All(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not { } gpu || gpu < _speeds.Gpus.Length), read / _speeds.DiskBytesPerSecond, prompt, prefill.Seconds, prefill.Limit, decode.Seconds, decode.Limit);
     }
 
     /// <summary>What is at work while one token is computed, in the middle of a text.</summary>
