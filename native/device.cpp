@@ -66,7 +66,7 @@ void nbm_device::commit() {
         }
         in_ram = (in_ram + nbm::files::alignment - 1) / nbm::files::alignment * nbm::files::alignment;
     }
-    ram = std::make_unique<nbm::arena>(inner, in_ram, options.allow_unpinned != 0);
+    ram = std::make_unique<nbm::arena>(options.pins_for != nullptr ? options.pins_for : inner, in_ram, options.allow_unpinned != 0);
     if (slot_bytes > 0) {
         allocate_slots();
     }

@@ -1,4 +1,7 @@
-// The courier for CUDA devices: a kernel reads activations out of mapped pinned memory over the link, beside the copy engine that brings the layers.
+// What CUDA devices have of their own.
+//
+// The courier: a kernel reads activations out of mapped pinned memory over the link, beside the copy engine that brings the layers. The stopwatch: events
+// that keep the time, which ggml's do not.
 //
 // ggml-cuda's runtime and this one, which is linked statically, share the device's primary context, and events are the driver's: an event that
 // ggml made is recorded on a stream of ours and waited for on ggml's.
@@ -130,20 +133,73 @@ private:
     std::atomic<uint64_t> count{0};
 };
 
-} // namespace
+class cuda_stopwatch final : public stopwatch {
+public:
+    cuda_stopwatch(ggml_backend_dev_t inner, int device) : inner(inner), device(device) {}
 
-std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner) {
+    ggml_backend_event_t make() override {
+        on_device   here(device);
+        cudaEvent_t event = nullptr;
+        if (cudaEventCreate(&event) != cudaSuccess) {
+            cudaGetLastError();
+            return nullptr;
+        }
+        return new ggml_backend_event{inner, event};
+    }
+
+    void drop(ggml_backend_event_t event) override {
+        on_device here(device);
+        cudaEventDestroy((cudaEvent_t) event->context);
+        delete event;
+    }
+
+    bool passed(ggml_backend_event_t event) const override {
+        const bool over = cudaEventQuery((cudaEvent_t) event->context) == cudaSuccess;
+        cudaGetLastError(); // "not ready" must not be found by others
+        return over;
+    }
+
+    uint64_t between(ggml_backend_event_t begin, ggml_backend_event_t end) const override {
+        float milliseconds = 0;
+        if (cudaEventElapsedTime(&milliseconds, (cudaEvent_t) begin->context, (cudaEvent_t) end->context) != cudaSuccess) {
+            cudaGetLastError();
+        }
+        return (uint64_t) (milliseconds * 1e6f);
+    }
+
+private:
+    const ggml_backend_dev_t inner;
+    const int                device;
+};
+
+// The CUDA runtime's number of a device; -1 for one of another kind.
+int cuda_number(ggml_backend_dev_t inner) {
     ggml_backend_reg_t     reg = ggml_backend_dev_backend_reg(inner);
     ggml_backend_dev_props props;
     ggml_backend_dev_get_props(inner, &props);
-    int device = 0;
+    int device = -1;
     if (reg == nullptr || std::strcmp(ggml_backend_reg_name(reg), "CUDA") != 0 || props.device_id == nullptr
         || cudaDeviceGetByPCIBusId(&device, props.device_id) != cudaSuccess) {
         cudaGetLastError();
+        return -1;
+    }
+    return device;
+}
+
+} // namespace
+
+std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner) {
+    const int device = cuda_number(inner);
+    if (device < 0) {
         return nullptr;
     }
     auto made = std::make_unique<cuda_courier>(inner, device);
     return made->usable() ? std::move(made) : nullptr;
+}
+
+std::unique_ptr<stopwatch> make_stopwatch(ggml_backend_dev_t inner) {
+    const int device = cuda_number(inner);
+    return device < 0 ? nullptr : std::make_unique<cuda_stopwatch>(inner, device);
 }
 
 } // namespace nbm

@@ -38,7 +38,26 @@ public:
     virtual void release(int group) = 0;
 
     virtual void add_stats(nbm_stats & stats) const = 0;
+    virtual void add_stats(int group, nbm_group_stats & stats) const = 0;
 };
+
+// Moments on a device's streams, by the device's own clock. Events of it are recorded as the device's other events are.
+class stopwatch {
+public:
+    virtual ~stopwatch() = default;
+
+    virtual ggml_backend_event_t make()                           = 0; // null where the device refuses one
+    virtual void                 drop(ggml_backend_event_t event) = 0;
+
+    // Whether the work before the event's last record is done.
+    virtual bool passed(ggml_backend_event_t event) const = 0;
+
+    // Nanoseconds from one to the other, both passed.
+    virtual uint64_t between(ggml_backend_event_t begin, ggml_backend_event_t end) const = 0;
+};
+
+// Null where the device tells no time.
+std::unique_ptr<stopwatch> make_stopwatch(ggml_backend_dev_t inner);
 
 // Brings the small tensors that layers computed on the CPU leave behind. A copy engine would have them wait behind the layers that stream.
 class courier {

@@ -1,11 +1,11 @@
 // The transport over the plain ggml backend interface. A thread of its own reads and enqueues: on a device with events it hands copies to a second
 // stream and lets the device order them against the computing; on one without (the CPU) host memory is filled while other slots are computed from.
 #include "dispatch.h"
+#include "timing.h"
 
 #include "ggml-backend-impl.h"
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -15,12 +15,6 @@
 
 namespace nbm {
 namespace {
-
-using clock = std::chrono::steady_clock;
-
-uint64_t ns_since(clock::time_point start) {
-    return (uint64_t) std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - start).count();
-}
 
 class generic_transport final : public transport {
 public:
@@ -39,6 +33,7 @@ public:
                 asynchronous = asynchronous && of.ready != nullptr && of.done != nullptr;
             }
         }
+        times = std::make_unique<timing>(inner, groups, asynchronous);
         size_t largest = 0;
         for (const group & one : groups) {
             for (const streamed_tensor & tensor : one.tensors) {
@@ -66,6 +61,7 @@ public:
         changed.notify_all();
         loader.join();
         ggml_backend_synchronize(copy);
+        times.reset();
         for (state & of : states) {
             free_event(of.ready);
             free_event(of.done);
@@ -87,12 +83,11 @@ public:
         if (of.occupant != index || of.problem) {
             claim(index); // not foreseen, or it failed before anyone needed it
         }
-        if (!of.loaded) {
-            auto start = clock::now();
-            changed.wait(lock, [&] { return of.loaded || of.problem; });
-            stats.wait_ns += ns_since(start);
-        }
+        // On a device with streams of its own, computing arrives later than this thread does, and the span says when.
+        const timing::span stood_still = times->begin(compute);
+        changed.wait(lock, [&] { return of.loaded || of.problem; });
         if (of.problem) {
+            times->discard(stood_still);
             throw *of.problem;
         }
         of.in_use = true;
@@ -100,6 +95,7 @@ public:
         if (asynchronous) {
             ggml_backend_event_wait(compute, of.ready);
         }
+        times->end_wait(stood_still, index, compute);
     }
 
     void mark(int index, ggml_backend_t compute) override {
@@ -124,10 +120,11 @@ public:
         to.loads           = stats.loads;
         to.bytes_from_ram  = stats.bytes_from_ram;
         to.bytes_from_file = stats.bytes_from_file;
-        to.load_ns         = stats.load_ns;
-        to.wait_ns         = stats.wait_ns;
         to.staging_bytes   = staging ? staging->size() : 0;
+        times->add_stats(to);
     }
+
+    void add_stats(int group, nbm_group_stats & to) const override { times->add_stats(group, to); }
 
 private:
     // Several large reads in flight keep a disk at its full speed while what they brought is copied on.
@@ -188,25 +185,26 @@ private:
             }
             bool wait_done = of.recorded;
             lock.unlock();
-            auto      start = clock::now();
             nbm_stats moved = {};
             std::optional<failure> problem;
+            if (wait_done) {
+                ggml_backend_event_wait(copy, of.done);
+            }
+            const timing::span coming = times->begin(copy);
             try {
-                if (wait_done) {
-                    ggml_backend_event_wait(copy, of.done);
-                }
                 fill(groups[index], slots[groups[index].slot], moved);
+                times->end_load(coming, index, copy);
                 if (asynchronous) {
                     ggml_backend_event_record(of.ready, copy);
                 }
             } catch (const failure & caught) {
+                times->discard(coming);
                 problem = caught;
             }
             lock.lock();
             stats.loads++;
             stats.bytes_from_ram  += moved.bytes_from_ram;
             stats.bytes_from_file += moved.bytes_from_file;
-            stats.load_ns         += ns_since(start);
             if (of.occupant == index) {
                 of.loaded  = !problem;
                 of.problem = problem;
@@ -295,8 +293,9 @@ private:
     ggml_backend_t             copy         = nullptr;
     bool                       asynchronous = false;
 
-    std::optional<arena> staging;
-    stage                stages[readers];
+    std::unique_ptr<timing> times;
+    std::optional<arena>    staging;
+    stage                   stages[readers];
 
     mutable std::mutex      mutex;
     std::condition_variable changed;

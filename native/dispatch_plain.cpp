@@ -1,4 +1,6 @@
-// The courier of a plug-in built without CUDA: none, and every copy is the device's own.
+// What a plug-in built without CUDA has in place of dispatch.cu: no courier, so that every copy is the device's own, and no clock of a device.
 #include "dispatch.h"
 
 std::unique_ptr<nbm::courier> nbm::make_courier(ggml_backend_dev_t) { return nullptr; }
+
+std::unique_ptr<nbm::stopwatch> nbm::make_stopwatch(ggml_backend_dev_t) { return nullptr; }

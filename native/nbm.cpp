@@ -89,6 +89,24 @@ void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
     }
 }
 
+nbm_status nbm_device_get_group_stats(nbm_device * device, uint64_t group, nbm_group_stats * stats, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] {
+        if (group >= device->groups.size()) {
+            throw nbm::failure{NBM_INVALID, "group " + std::to_string(group) + " of " + std::to_string(device->groups.size())};
+        }
+        const nbm::group & of = device->groups[group];
+        *stats        = {};
+        stats->shared = of.shared;
+        write_text(stats->name, sizeof stats->name, of.name);
+        for (const nbm::streamed_tensor & tensor : of.tensors) {
+            (tensor.file >= 0 ? stats->file_bytes : stats->ram_bytes) += tensor.bytes;
+        }
+        if (device->transport) {
+            device->transport->add_stats((int) group, *stats);
+        }
+    });
+}
+
 void nbm_device_destroy(nbm_device * device) { delete device; }
 
 nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nbm_memory * entries, size_t capacity, size_t * count, char * error, size_t error_size) {
@@ -107,7 +125,8 @@ nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nb
     });
 }
 
-void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size) {
-    *options_size = sizeof(nbm_options);
-    *stats_size   = sizeof(nbm_stats);
+void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size) {
+    *options_size     = sizeof(nbm_options);
+    *stats_size       = sizeof(nbm_stats);
+    *group_stats_size = sizeof(nbm_group_stats);
 }

@@ -44,9 +44,10 @@ typedef struct nbm_options {
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
     uint32_t shared_batch;   // tokens from which the device computes with shared weights; 0 for never
+    struct ggml_backend_device * pins_for; // the device that the host memory is pinned for; NULL for the wrapped one
 } nbm_options;
 
-// Since the start. Times are of the host's clock.
+// Since the start.
 typedef struct nbm_stats {
     uint64_t groups;          // groups of tensors that take turns in the ring
     uint64_t ring_bytes;      // device memory of the ring
@@ -57,10 +58,23 @@ typedef struct nbm_stats {
     uint64_t loads;           // groups brought into a slot
     uint64_t bytes_from_ram;
     uint64_t bytes_from_file;
-    uint64_t load_ns;         // time that the loader spent reading and enqueueing
-    uint64_t wait_ns;         // time that computing waited for a group
+    uint64_t load_ns;         // time in which groups were brought, of the loads that are over
+    uint64_t wait_ns;         // time that computing stood still for a group
+    uint64_t timed;           // 1 where the device tells the two times, by its own clock or, where it is the host, by the host's; they are 0 elsewhere
     uint64_t carried;         // activations brought from host memory without the device's copy engine
 } nbm_stats;
+
+// One group, since the start.
+typedef struct nbm_group_stats {
+    char     name[64];
+    uint64_t shared;          // 1 where the CPU computes it in place except for large batches
+    uint64_t ram_bytes;       // of its tensors, where they rest
+    uint64_t file_bytes;
+    uint64_t loads;           // that are over
+    uint64_t load_ns;         // of all of them
+    uint64_t best_load_ns;    // of the quickest
+    uint64_t wait_ns;
+} nbm_group_stats;
 
 NBM_API nbm_status nbm_device_create(struct ggml_backend_device * inner, const nbm_options * options, nbm_device ** device, char * error, size_t error_size);
 
@@ -86,6 +100,9 @@ NBM_API void nbm_device_last_error(nbm_device * device, char * error, size_t err
 
 NBM_API void nbm_device_get_stats(nbm_device * device, nbm_stats * stats);
 
+// Groups are numbered from 0 in the order in which a token passes them.
+NBM_API nbm_status nbm_device_get_group_stats(nbm_device * device, uint64_t group, nbm_group_stats * stats, char * error, size_t error_size);
+
 // After the model and its contexts are freed. Gives back all device, host and file resources.
 NBM_API void nbm_device_destroy(nbm_device * device);
 
@@ -100,8 +117,8 @@ typedef struct nbm_memory {
 // `breakdown` is the address of llama_get_memory_breakdown(const llama_context *), which llama.cpp exports in C++ only. Writes at most `capacity` entries; `count` is how many there are.
 NBM_API nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nbm_memory * entries, size_t capacity, size_t * count, char * error, size_t error_size);
 
-// sizeof nbm_options and nbm_stats, for the caller's layout check.
-NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size);
+// sizeof nbm_options, nbm_stats and nbm_group_stats, for the caller's layout check.
+NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,7 @@ CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 return args switch
 {
     ["convert", .. var rest] => ConvertBench.Run(rest),
-    ["stock", var path, var tokens] => StockRun.Run(path, int.Parse(tokens)),
+    ["stock", var path, .. var rest] => StockRun.Run(path, rest),
     ["make", var folder, var gigabytes] => Make(folder, double.Parse(gigabytes)),
     ["load", .. var rest] => LoadBench.Run(rest),
     // What the benchmarks above run in processes of their own, to see each one's peak memory.
@@ -21,6 +21,6 @@ static int Make(string folder, double gigabytes)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: nbm-bench convert|load [GIGABYTES] [ROUNDS]    one-pass conversion against two steps; loading a folder as it is\n       nbm-bench make DIR GIGABYTES                   a synthetic checkpoint\n       nbm-bench stock FILE.gguf TOKENS               stock llama.cpp, memory-mapped");
+    Console.Error.WriteLine("usage: nbm-bench convert|load [GIGABYTES] [ROUNDS]    one-pass conversion against two steps; loading a folder as it is\n       nbm-bench make DIR GIGABYTES                   a synthetic checkpoint\n       nbm-bench stock FILE.gguf [--ngl N] [--experts-on-cpu] [--prompt 512,2048] [--tokens N] [--rounds N] [--context N] [--threads N] [--ubatch N]\n                                                      stock llama.cpp, memory-mapped");
     return 2;
 }

@@ -11,7 +11,7 @@ for length in sorted({r['prompt'] for r in result['rounds']}):
     rounds = [r for r in result['rounds'] if r['prompt'] == length]
     decode = statistics.median(r['decode_s_per_token'] for r in rounds)
     streamed = statistics.median(r['streamed_bytes_per_token'] for r in rounds)
-    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token, {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s")
+    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token" + (f", {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s" if streamed else ''))
 predicted = result.get('plan', {}).get('predicted')
 if predicted:
     rounds = [r for r in result['rounds'] if r['prompt'] == predicted['prompt_tokens']] or result['rounds']
@@ -19,4 +19,10 @@ if predicted:
     parts.append(f"predicted: prompt {off('prefill_seconds', 'prefill_s')}, token {off('decode_seconds', 'decode_s_per_token')}, {'measured' if predicted['measured'] else 'assumed'} speeds")
     parts.append('planned bytes ' + ', '.join(f"{d['name']}: {d['total']}" for d in result['plan']['devices']))
 streaming = result.get('streaming') or {}
-print(f"{sys.argv[1]}\n    " + '; '.join(parts) + f"; carried {streaming.get('carried', 0)}", flush=True)
+if streaming.get('carried'):
+    parts.append(f"carried {streaming['carried']}")
+if streaming.get('speed'):
+    parts.append(f"groups came at {streaming['speed'] / 1e9:.1f} GB/s (at best {streaming['peak_speed'] / 1e9:.1f}) in {streaming['load_time']}, computing waited {streaming['wait_time']}: {streaming['bottleneck']}")
+if result.get('gpu_peak_bytes'):
+    parts.append(f"GPU memory {result['gpu_peak_bytes'] / 2**30:.1f} GiB")
+print(f"{sys.argv[1]}\n    " + '; '.join(parts), flush=True)

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 out=artifacts/gpu
 rm -rf "$out" && mkdir -p "$out/engine"
 dotnet publish src/NativeBigModel.Cli -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
+dotnet publish bench/NativeBigModel.Bench -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
 dotnet run --project build -- engine --kind cuda --rid linux-x64 >/dev/null
 cp artifacts/engine/linux-x64/cuda-*/*.so "$out/engine/" 2>/dev/null || true
 cp -rL artifacts/engine/any/headers-*/ggml "$out/ggml"

@@ -112,4 +112,72 @@ sanitizer() {
   done
 }
 
+rival() { # LABEL OPTIONS...
+  local label=$1; shift
+  timeout 170 python3 bench/rivals/torch_rivals.py run "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label: $*" || tail -c 400 "$work/err"
+}
+stock() { # FILE LABEL OPTIONS...
+  local file=$1 label=$2; shift 2
+  timeout 170 "$work/nbm/nbm-bench" stock "$file" "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label: stock llama.cpp $*" || tail -c 400 "$work/err"
+}
+
+# Llama-2-7B's shape in F16: the same folder for all that read Hugging Face's format, the GGUF of it for llama.cpp. Everything twice, in turn.
+rivals_7b() {
+  local folder=$work/7b-hf gguf=$work/7b-hf.gguf
+  [ -e "$folder/model.safetensors.index.json" ] || python3 bench/rivals/torch_rivals.py make "$folder" 32 4096 11008 32 32 32000
+  [ -e "$gguf" ] || "$nbm" convert "$folder" "$gguf" >/dev/null
+  for round in $(seq "${NBM_ROUNDS:-2}"); do
+    for gib in 4 8 12; do
+      bench "$folder" "7b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 0.55 --context 1024
+      bench "$folder" "7b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload stream --context 1024 --tokens 5
+      stock "$gguf" "7b $gib GiB" --ngl $(( (gib * 1024 - 900) / 410 ))
+      rival "7b $gib GiB" accelerate "$folder" --gpu $gib
+    done
+    for method in eager eager-pinned airllm; do rival 7b $method "$folder"; done
+  done
+  bench "$folder" "7b nbm from disk" --max-memory 0=4GiB,cpu=1GiB --offload disk --offload-folder "$work/off" --context 1024 --tokens 3
+}
+
+# What Python's offloaders do not take: 4-bit weights on the CPU. Stock llama.cpp with as many layers on the GPU as the budget holds.
+rivals_70b() {
+  model_70b
+  local file=$work/70b.gguf
+  for round in $(seq "${NBM_ROUNDS:-2}"); do
+    for gib in 8 16 24; do
+      bench "$file" "70b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 0.48 --context 1024
+      stock "$file" "70b $gib GiB" --ngl $(( (gib * 1024 - 900) / 470 ))
+    done
+  done
+}
+rivals_moe() {
+  model_moe
+  local file=$work/moe.gguf
+  for round in $(seq "${NBM_ROUNDS:-2}"); do
+    for gib in 6 12; do
+      bench "$file" "moe nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 1 --context 1024
+      stock "$file" "moe $gib GiB" --ngl $(( (gib * 1024 - 900) / 790 ))
+      stock "$file" "moe $gib GiB" --ngl 99 --experts-on-cpu
+    done
+  done
+}
+
+# Where the time of long streamed prompts goes.
+prefill() {
+  model_7b
+  local file=$work/7b.gguf
+  for ring in 3 5; do bench "$file" 7b --max-memory 0=6GiB,cpu=30GiB --offload stream --context 4096 --prompt 2048 --tokens 2 --rounds 6 --ring $ring; done
+  bench "$file" 7b --max-memory 0=60GiB --context 4096 --prompt 2048 --tokens 2 --rounds 6
+}
+
+# No GPU at all.
+cpu_only() {
+  model 7b-q4 32 4096 11008 32 32 32000 q4_0
+  local file=$work/7b-q4.gguf
+  for round in $(seq "${NBM_ROUNDS:-2}"); do
+    CUDA_VISIBLE_DEVICES= bench "$file" "7b q4_0 nbm, CPU alone" --max-memory cpu=30GiB --context 1024 --prompt 128
+    CUDA_VISIBLE_DEVICES= stock "$file" "7b q4_0, CPU alone" --ngl 0 --prompt 128
+  done
+  rm "$file"
+}
+
 for set in "$@"; do "$set"; done

@@ -77,17 +77,20 @@ internal static class RunCommand
         var text = new StringBuilder();
         var ids = new List<int>();
         GenerationStep? last = null;
+        StreamingStats? afterPrompt = null;
         await foreach (GenerationStep step in model.GenerateAsync(tokens, options, cancel).ConfigureAwait(false))
         {
             ids.Add(step.Token);
             text.Append(step.Text);
             if (!json) Console.Out.Write(step.Text);
+            if (last is null) afterPrompt = model.Streaming;
             last = step;
         }
+        StreamingStats? streamed = afterPrompt is null ? null : model.Streaming?.Since(afterPrompt);
         if (!json)
         {
             Console.Out.WriteLine();
-            if (stats) StreamingTable.Print(model, last!, ids.Count, Terminal.Console);
+            if (stats) StreamingTable.Print(streamed, last!, ids.Count, Terminal.Console);
         }
         else
         {
@@ -98,7 +101,7 @@ internal static class RunCommand
                 PromptIds = tokens,
                 FinishReason = Reason(last!.Finish!.Value),
                 Plan = PlanJson.Of(model.Plan),
-                model.Streaming,
+                Streaming = streamed,
                 Timings = new { LoadS = loading.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
             });
         }

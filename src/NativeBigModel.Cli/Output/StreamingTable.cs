@@ -3,24 +3,65 @@ using Spectre.Console;
 
 namespace NativeBigModel.Cli;
 
-/// <summary>What a run streamed, as a person reads it.</summary>
+/// <summary>What the tokens of a run streamed, as a person reads it.</summary>
 internal static class StreamingTable
 {
-    public static void Print(BigModel model, GenerationStep last, int tokens, IAnsiConsole console)
+    /// <param name="stats">What was streamed after the prompt; null where the plan streams nothing.</param>
+    /// <param name="last">The last step.</param>
+    /// <param name="tokens">Tokens generated.</param>
+    /// <param name="console">Where to.</param>
+    public static void Print(StreamingStats? stats, GenerationStep last, int tokens, IAnsiConsole console)
     {
+        if (stats is { Timed: true }) console.Write(Groups(stats, Math.Max(1, tokens - 1)));
         var grid = new Grid().AddColumn(new GridColumn().PadRight(2)).AddColumn();
         void Row(string name, string value) => grid.AddRow($"[grey]{name}[/]", Markup.Escape(value));
         Row("prompt", $"{last.Prefill.TotalSeconds:0.000} s");
         if (tokens > 1) Row("each token", $"{last.Elapsed.TotalSeconds / (tokens - 1):0.0000} s");
-        if (model.Streaming is { } stats)
+        if (stats is null) Row("streamed", "nothing: every layer is where it is computed");
+        else
         {
-            Row("ring", $"{ByteSize.Format(stats.RingBytes)} for {stats.Groups} groups");
+            Row("ring", $"{ByteSize.Format(stats.RingBytes)} for {stats.Groups.Count} groups");
             if (stats.BytesFromHost > 0) Row("from memory", $"{ByteSize.Format(stats.BytesFromHost)}{(stats.Pinned ? ", pinned" : "")}");
-            if (stats.BytesFromFile > 0) Row("from disk", $"{ByteSize.Format(stats.BytesFromFile)} at {stats.BytesFromFile / 1e9 / Math.Max(1e-9, stats.LoadTime.TotalSeconds):0.00} GB/s while reading");
+            if (stats.BytesFromFile > 0) Row("from disk", ByteSize.Format(stats.BytesFromFile));
             if (stats.Carried > 0) Row("activations", $"{stats.Carried} brought from the CPU beside the copies");
-            Row("waited", $"{stats.WaitTime.TotalSeconds:0.000} s for layers to come");
+            if (stats.Speed is { } speed) Row("speed", $"{Rate(speed)} while layers came{(stats.PeakSpeed is { } peak ? $"; the quickest came at {Rate(peak)}" : "")}");
+            Row("held up by", stats.Bottleneck switch
+            {
+                StreamingBottleneck.Link => $"the link: computing waited {stats.WaitTime.TotalSeconds:0.000} s for layers from memory",
+                StreamingBottleneck.Disk => $"the disk: computing waited {stats.WaitTime.TotalSeconds:0.000} s for layers from it",
+                StreamingBottleneck.Computing => "computing: layers came in time",
+                _ => "unknown: the device does not tell",
+            });
         }
-        else Row("streamed", "nothing: every layer is where it is computed");
         console.Write(grid);
     }
+
+    // Neighbours of one size and one place are one row: most models have a few kinds of layers.
+    private static Table Groups(StreamingStats stats, int passes)
+    {
+        var table = new Table().Border(TableBorder.Rounded).AddColumn("group").AddColumn("from");
+        foreach (string name in (string[])["bytes", "loads", "ms each", "GB/s", "ms waited/token"]) table.AddColumn(new TableColumn(name).RightAligned());
+        var alike = new List<StreamedGroup>();
+        foreach (StreamedGroup group in stats.Groups)
+        {
+            if (alike is [var first, ..] && (first.HostBytes, first.FileBytes, first.Shared) != (group.HostBytes, group.FileBytes, group.Shared)) Flush();
+            alike.Add(group);
+        }
+        Flush();
+        return table;
+
+        void Flush()
+        {
+            if (alike.Count == 0) return;
+            (StreamedGroup first, long loads) = (alike[0], alike.Sum(group => group.Loads));
+            double seconds = alike.Sum(group => group.LoadTime.TotalSeconds) / Math.Max(1, loads), waited = alike.Sum(group => group.WaitTime.TotalSeconds) / passes;
+            table.AddRow(
+                alike.Count == 1 ? first.Name : $"{first.Name} to {alike[^1].Name}",
+                first.Shared ? "memory, shared" : first.FileBytes == 0 ? "memory" : first.HostBytes == 0 ? "disk" : "memory, disk",
+                ByteSize.Format(first.Bytes), $"{loads}", loads > 0 ? $"{seconds * 1e3:0.00}" : "-", seconds > 0 ? $"{first.Bytes / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}");
+            alike.Clear();
+        }
+    }
+
+    private static string Rate(double bytesPerSecond) => $"{bytesPerSecond / 1e9:0.0} GB/s";
 }

@@ -60,6 +60,10 @@ internal static unsafe partial class GgmlBackendApi
     [LibraryImport(Base, EntryPoint = "ggml_backend_dev_get_props")]
     internal static partial void GgmlBackendDevGetProps(GgmlBackendDevice* device, out GgmlBackendDevProps props);
 
+    [LibraryImport(Base, EntryPoint = "ggml_backend_dev_supports_op")]
+    [return: MarshalAs(UnmanagedType.U1)]
+    internal static partial bool GgmlBackendDevSupportsOp(GgmlBackendDevice* device, GgmlTensor* op);
+
     [LibraryImport(Base, EntryPoint = "ggml_backend_dev_buffer_type")]
     internal static partial GgmlBackendBufferType* GgmlBackendDevBufferType(GgmlBackendDevice* device);
 

@@ -7,12 +7,13 @@ internal enum NbmStatus { Ok = 0, Invalid = 1, NoMemory = 2, IO = 3 }
 
 /// <summary>nbm_options.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct NbmOptions
+internal unsafe struct NbmOptions
 {
     public uint Ring;
     public uint AllowUnpinned;
     public uint Computes;
     public uint SharedBatch;
+    public GgmlBackendDevice* PinsFor;
 }
 
 /// <summary>nbm_stats.</summary>
@@ -30,6 +31,7 @@ internal struct NbmStats
     public ulong BytesFromFile;
     public ulong LoadNs;
     public ulong WaitNs;
+    public ulong Timed;
     public ulong Carried;
 }
 
@@ -41,6 +43,22 @@ internal unsafe struct NbmMemory
     public ulong Weights;
     public ulong Cache;
     public ulong Compute;
+}
+
+/// <summary>nbm_group_stats.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NbmGroupStats
+{
+    public const int NameBytes = 64;
+
+    public fixed byte Name[NameBytes];
+    public ulong Shared;
+    public ulong RamBytes;
+    public ulong FileBytes;
+    public ulong Loads;
+    public ulong LoadNs;
+    public ulong BestLoadNs;
+    public ulong WaitNs;
 }
 
 /// <summary>native/nbm.h: the streaming plug-in.</summary>
@@ -79,6 +97,9 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_device_get_stats")]
     internal static partial void NbmDeviceGetStats(NbmDeviceHandle device, out NbmStats stats);
 
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_get_group_stats")]
+    internal static partial NbmStatus NbmDeviceGetGroupStats(NbmDeviceHandle device, ulong group, out NbmGroupStats stats, byte* error, nuint errorSize);
+
     [LibraryImport(Nbm, EntryPoint = "nbm_device_destroy")]
     internal static partial void NbmDeviceDestroy(nint device);
 
@@ -86,5 +107,5 @@ internal static unsafe partial class NbmApi
     internal static partial NbmStatus NbmMemoryBreakdown(void* breakdown, nint context, NbmMemory* entries, nuint capacity, out nuint count, byte* error, nuint errorSize);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
-    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize);
+    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize, out uint groupStatsSize);
 }

@@ -42,8 +42,11 @@ internal static class StreamingLibrary
 
     private static unsafe void RequireSameLayout(string path)
     {
-        NbmApi.NbmAbiSizes(out uint options, out uint stats);
-        if (options != sizeof(NbmOptions) || stats != sizeof(NbmStats))
-            throw new EngineException($"{path} is of another version: its structs take {options} and {stats} bytes, and {sizeof(NbmOptions)} and {sizeof(NbmStats)} are bound");
+        NbmApi.NbmAbiSizes(out uint options, out uint stats, out uint groupStats);
+        if (options != sizeof(NbmOptions) || stats != sizeof(NbmStats) || groupStats != sizeof(NbmGroupStats))
+        {
+            throw new EngineException($"{path} is of another version: its structs take {options}, {stats} and {groupStats} bytes, and " +
+                $"{sizeof(NbmOptions)}, {sizeof(NbmStats)} and {sizeof(NbmGroupStats)} are bound");
+        }
     }
 }

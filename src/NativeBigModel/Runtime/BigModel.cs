@@ -41,7 +41,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         get
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return _model.Streaming is { } device ? StreamingStats.Of(device.Stats) : null;
+            return _model.Streaming is { } device ? StreamingStats.Of(device) : null;
         }
     }
 

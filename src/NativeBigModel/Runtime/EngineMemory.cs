@@ -1,59 +1,59 @@
+using System.Runtime.InteropServices;
+using NativeBigModel.Conversion;
 using NativeBigModel.Native;
-using NativeBigModel.Planning;
 
 namespace NativeBigModel.Runtime;
 
-/// <summary>Bytes that the engine holds on one device.</summary>
-/// <param name="Device">The <see cref="DeviceName"/>.</param>
-/// <param name="WeightBytes">Of weights that are not streamed.</param>
-/// <param name="StreamedBytes">Of weights that are streamed or shared, wherever they rest.</param>
-/// <param name="KvBytes">Of keys and values.</param>
-/// <param name="ComputeBytes">Of the buffers that are computed in.</param>
-internal sealed record EngineMemory(string Device, long WeightBytes, long StreamedBytes, long KvBytes, long ComputeBytes)
+/// <summary>The engine's tensors as a place for bytes: host memory is encoded into directly, a device is handed each piece, and a memory type of its own layout each whole tensor.</summary>
+internal sealed unsafe class EngineMemory : ITensorSink, IDisposable
 {
-    // llama_get_memory_breakdown(llama_context const *), by the C++ names of gcc and clang; Microsoft's compiler has others.
-    private const string Breakdown = "_Z26llama_get_memory_breakdownPK13llama_context";
-    private const int MaxTypes = 64;
-    private const int ErrorBytes = 256;
+    private readonly Place[] _places;
 
-    /// <summary>What a context and its model hold, or would hold if they were allocated; null where the engine cannot be asked.</summary>
-    public static unsafe IReadOnlyList<EngineMemory>? Of(EngineContext context, EnginePlacement placement)
+    /// <param name="targets">The ggml_tensor of each, where its bytes go if not to its own memory, and whether it takes only all of them at once.</param>
+    public EngineMemory(IReadOnlyList<(nint Tensor, nint Bytes, bool Whole)> targets) => _places = [.. targets.Select(target => new Place(target.Tensor, target.Bytes, target.Whole))];
+
+    public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) =>
+        _places[tensor].Memory() is { } memory && memory != 0 ? new Span<byte>((byte*)memory + offset, bytes) : scratch.AsSpan(0, bytes);
+
+    public void End(int tensor, long offset, ReadOnlySpan<byte> piece) => _places[tensor].Arrived(offset, piece);
+
+    public void Dispose()
     {
-        nint function = EngineLibrary.Find(EngineLibrary.Llama, Breakdown);
-        if (function == 0) return null;
-        NbmMemory* entries = stackalloc NbmMemory[MaxTypes];
-        byte* error = stackalloc byte[ErrorBytes];
-        nuint count;
-        try
-        {
-            StreamingLibrary.Load();
-            bool held = false;
-            context.Handle.DangerousAddRef(ref held);
-            try
-            {
-                NbmStatus status = NbmApi.NbmMemoryBreakdown((void*)function, context.Handle.DangerousGetHandle(), entries, MaxTypes, out count, error, ErrorBytes);
-                if (status != NbmStatus.Ok || count > MaxTypes) return null;
-            }
-            finally { context.Handle.DangerousRelease(); }
-        }
-        catch (Exception missing) when (missing is EngineException or EntryPointNotFoundException) { return null; }
-        var memory = new List<EngineMemory>();
-        foreach (NbmMemory entry in new ReadOnlySpan<NbmMemory>(entries, (int)count))
-        {
-            bool streamed = placement.Streaming is { } streaming && (entry.Type == streaming.BufferType || entry.Type == streaming.SharedBufferType);
-            memory.Add(new(NameOf(entry.Type, placement), streamed ? 0 : (long)entry.Weights, streamed ? (long)entry.Weights : 0, (long)entry.Cache, (long)entry.Compute));
-        }
-        return [.. memory.GroupBy(entry => entry.Device).Select(device => new EngineMemory(
-            device.Key, device.Sum(entry => entry.WeightBytes), device.Sum(entry => entry.StreamedBytes), device.Sum(entry => entry.KvBytes), device.Sum(entry => entry.ComputeBytes)))];
+        foreach (Place place in _places) place.Dispose();
     }
 
-    // Pinned memory belongs to a GPU and is the host's.
-    private static unsafe string NameOf(GgmlBackendBufferType* type, EnginePlacement placement)
+    private sealed class Place(nint tensor, nint bytes, bool whole) : IDisposable
     {
-        if (GgmlBackendApi.GgmlBackendBuftIsHost(type)) return DeviceName.Host;
-        var device = (nint)GgmlBackendApi.GgmlBackendBuftGetDevice(type);
-        if (device == placement.Streaming?.Device) device = placement.StreamingInner;
-        int gpu = EngineDevices.Gpus().ToList().IndexOf(device);
-        return gpu >= 0 ? DeviceName.Gpu(gpu) : DeviceName.Host;
+        private readonly GgmlTensor* _tensor = (GgmlTensor*)tensor;
+        private readonly Lock _gate = new();
+        private long _missing = (long)GgmlApi.GgmlNBytes((GgmlTensor*)tensor);
+        private byte* _assembled;
+
+        public nint Memory()
+        {
+            if (bytes != 0) return bytes;
+            if (!whole) return GgmlBackendApi.GgmlBackendBufferIsHost(_tensor->Buffer) ? (nint)_tensor->Data : 0;
+            lock (_gate) return (nint)(_assembled = _assembled is null ? (byte*)NativeMemory.Alloc(GgmlApi.GgmlNBytes(_tensor)) : _assembled);
+        }
+
+        public void Arrived(long offset, ReadOnlySpan<byte> piece)
+        {
+            if (whole)
+            {
+                if (Interlocked.Add(ref _missing, -piece.Length) > 0) return;
+                GgmlBackendApi.GgmlBackendTensorSet(_tensor, _assembled, 0, GgmlApi.GgmlNBytes(_tensor));
+                Dispose();
+            }
+            else if (Memory() == 0)
+            {
+                fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet(_tensor, from, (nuint)offset, (nuint)piece.Length);
+            }
+        }
+
+        public void Dispose()
+        {
+            NativeMemory.Free(_assembled);
+            _assembled = null;
+        }
     }
 }

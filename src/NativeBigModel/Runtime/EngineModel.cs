@@ -37,7 +37,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         LlamaModelHandle handle = Create(definition with { Metadata = Wordless(definition) }, placement, new Collector(), allocates: false);
         foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
-        placement.Streaming?.Commit();
+        foreach (StreamingDevice device in placement.Owned) device.Commit();
         return new EngineModel(handle, placement.Streaming);
     }
 
@@ -48,7 +48,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         EngineLibrary.Load();
         cancel.ThrowIfCancellationRequested();
-        return Load(definition, EnginePlacement.Of(plan), plan, progress, cancel);
+        return Load(definition, EnginePlacement.Of(plan, definition.Shape.Tensors), plan, progress, cancel);
     }
 
     /// <summary>The same on devices that were made for the plan and are this model's.</summary>
@@ -61,11 +61,17 @@ internal sealed unsafe class EngineModel : IDisposable
             handle = Create(definition, placement, collected);
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
-            if (placement.Streaming is { } streaming) targets = Commit(streaming, targets, plan, definition, cancel);
+            if (placement.Streaming is { } streaming) targets = BindFiles(streaming, targets, plan, definition, cancel);
+            foreach (StreamingDevice device in placement.Owned)
+            {
+                device.Commit();
+                targets = [.. targets.Select(target => target.Bytes != 0 ? target : target with { Bytes = (nint)device.Bytes(target.Address) })];
+            }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
-            TensorPump.Run([.. targets.Select(target => target.Tensor)], files, new MemorySink(targets), tracker.Add, cancel);
-            placement.Streaming?.Start();
+            using var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
+            TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
+            foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
             return new EngineModel(handle, placement.Streaming);
         }
@@ -86,22 +92,17 @@ internal sealed unsafe class EngineModel : IDisposable
     private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector, bool allocates = true)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
-        LlamaModelTensorBuftOverride* overrides = stackalloc LlamaModelTensorBuftOverride[3];
+        using var overrides = new BufferOverrides(placement.Overrides);
         fixed (nint* devices = placement.Devices)
         fixed (float* split = placement.TensorSplit)
-        fixed (byte* streamed = placement.StreamedTensors)
-        fixed (byte* shared = placement.SharedTensors)
         {
-            int count = 0;
-            if (streamed is not null) overrides[count++] = new() { Pattern = streamed, Buft = placement.Streaming!.BufferType };
-            if (shared is not null) overrides[count++] = new() { Pattern = shared, Buft = placement.Streaming!.SharedBufferType };
-            overrides[count] = default;
             parameters.Devices = (GgmlBackendDevice**)devices;
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
             parameters.LoadMode = LlamaLoadMode.None;
             parameters.NoAlloc = allocates ? (byte)0 : (byte)1;
-            parameters.TensorBuftOverrides = overrides;
+            parameters.TensorBuftOverrides = overrides.Address;
+            parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
     }
@@ -117,7 +118,7 @@ internal sealed unsafe class EngineModel : IDisposable
     }
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
-    private static List<Target> Commit(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
+    private static List<Target> BindFiles(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
         bool split = plan.SplitsLayers;
@@ -128,8 +129,7 @@ internal sealed unsafe class EngineModel : IDisposable
             (string file, long offset) = places[target.Tensor.Spec.Name];
             streaming.BindFile(target.Address, file, offset);
         }
-        streaming.Commit();
-        return [.. targets.Except(bound).Select(target => target with { Bytes = (nint)streaming.Bytes(target.Address) })];
+        return [.. targets.Except(bound)];
     }
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
@@ -178,27 +178,6 @@ internal sealed unsafe class EngineModel : IDisposable
                 targets.Add(new Target(model, address));
             }
             return targets;
-        }
-    }
-
-    private sealed class MemorySink(List<Target> targets) : ITensorSink
-    {
-        private readonly nint[] _memory = [.. targets.Select(HostMemory)];
-
-        public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) =>
-            _memory[tensor] != 0 ? new Span<byte>((byte*)_memory[tensor] + offset, bytes) : scratch.AsSpan(0, bytes);
-
-        public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
-        {
-            if (_memory[tensor] != 0) return;
-            fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet((GgmlTensor*)targets[tensor].Address, from, (nuint)offset, (nuint)piece.Length);
-        }
-
-        private static nint HostMemory(Target target)
-        {
-            if (target.Bytes != 0) return target.Bytes;
-            var tensor = (GgmlTensor*)target.Address;
-            return GgmlBackendApi.GgmlBackendBufferIsHost(tensor->Buffer) ? (nint)tensor->Data : 0;
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.RegularExpressions;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
@@ -35,54 +34,68 @@ internal sealed class EnginePlacement
     /// <summary>The devices that must live as long as the model.</summary>
     public IEnumerable<StreamingDevice> Owned => new[] { Streaming, HostPlace }.OfType<StreamingDevice>();
 
-    /// <summary>The names of the streamed tensors as a regular expression, zero-terminated UTF-8, or null where there are none.</summary>
-    public byte[]? StreamedTensors { get; private init; }
+    /// <summary>Regular expressions of the names of tensors that do not go to their device's own memory, and the ggml_backend_buffer_type_t that they go to; the first that matches counts.</summary>
+    public IReadOnlyList<(string Pattern, nint BufferType)> Overrides { get; private init; } = [];
 
-    /// <summary>Likewise the tensors that the CPU computes with between streamed ones.</summary>
-    public byte[]? SharedTensors { get; private init; }
+    /// <summary>The tensors in memory types that take whole tensors only.</summary>
+    public IReadOnlySet<string> Whole { get; private init; } = new HashSet<string>();
 
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
-    public static EnginePlacement Of(Plan plan)
+    public static unsafe EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors)
     {
         List<LayerPlacement> items = [.. plan.Layers.Where(layer => layer.Name != Item.Input)];
         // A layer is where its attention is computed; its feed-forward part may be elsewhere.
         List<LayerPlacement> layers = [.. items.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
-        List<LayerPlacement> streamed = [.. items.Where(layer => layer.Streamed)], shared = [.. items.Except(layers).Where(IsShared)];
-        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0);
+        List<LayerPlacement> streamed = [.. items.Where(layer => layer.Streamed)], shared = [.. items.Except(layers).Where(IsOnHost)];
+        IReadOnlyList<(nint BufferType, IReadOnlySet<string> Tensors)> layouts = runs is [(DeviceName.Host, _)] && !plan.SplitsLayers ? CpuLayouts.Choose(plan, tensors) : [];
+        IEnumerable<(string, nint)> laidOut = layouts.Select(layout => (Names(layout.Tensors), layout.BufferType));
+        HashSet<string> whole = [.. layouts.SelectMany(layout => layout.Tensors)];
+        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0) { Overrides = [.. laidOut], Whole = whole };
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         // What the CPU shares with a device is in hybrid plans, where that is the last one.
         string? target = streamed.FirstOrDefault()?.ComputeDevice ?? (shared.Count > 0 ? runs[^1].Device : null);
         StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.RingSlots, sharedBatch: PlanOptions.SharedBatchSize);
         bool hostBeside = target != DeviceName.Host && runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host);
-        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host()) : null;
+        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device)) : null;
         nint Device(string name) => name == target ? streaming!.Device : name == DeviceName.Host && hostBeside ? hostPlace!.Device : Find(name);
         nint[] devices = [.. runs.Select(run => Device(run.Device)), 0];
-        return new(devices, split, layers.Count)
+        var overrides = new List<(string, nint)>();
+        void Send(List<LayerPlacement> placed, GgmlBackendBufferType* type)
         {
-            Streaming = streaming,
-            StreamingInner = target is null ? 0 : Find(target),
-            HostPlace = hostPlace,
-            StreamedTensors = Pattern(streamed, plan.SplitsLayers),
-            SharedTensors = Pattern(shared, plan.SplitsLayers),
-        };
+            if (placed.Count > 0) overrides.Add((Pattern(placed, plan.SplitsLayers), (nint)type));
+        }
+        if (streaming is not null)
+        {
+            Send(streamed, streaming.BufferType);
+            Send(shared, streaming.SharedBufferType);
+        }
+        if (hostPlace is not null) Send([.. items.Except(shared).Where(IsOnHost)], hostPlace.SharedBufferType);
+        return new(devices, split, layers.Count) { Streaming = streaming, StreamingInner = target is null ? 0 : Find(target), HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
     }
 
-    /// <summary>Whether the CPU computes a feed-forward part where it rests, beside a device that computes the rest of the layer.</summary>
-    private static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false };
+    /// <summary>Whether the CPU computes it where it rests.</summary>
+    private static bool IsOnHost(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false };
 
     // In a plan that splits layers, blk.N is what the layer has besides its feed-forward part.
-    private static byte[]? Pattern(List<LayerPlacement> placed, bool split)
+    private static string Pattern(List<LayerPlacement> placed, bool split)
     {
-        if (placed.Count == 0) return null;
         IEnumerable<string> names = placed.Select(layer => layer.Name switch
         {
             Item.Output => "output",
             var name when FeedForwardPart.LayerOf(name) is { } whole => $"{Regex.Escape(whole)}\\.{FeedForwardPart.Names}",
             var name => $"{Regex.Escape(name)}\\.{(split ? $"(?!{FeedForwardPart.Names})" : "")}",
         });
-        return Encoding.UTF8.GetBytes($"^({string.Join('|', names)})\0");
+        return $"^({string.Join('|', names)})";
+    }
+
+    // Layers of one kind of tensor share an alternative: llama.cpp tries the expression on every tensor of the model.
+    private static string Names(IReadOnlySet<string> tensors)
+    {
+        IEnumerable<string> kinds = tensors.GroupBy(name => name[(name.IndexOf('.', name.StartsWith("blk.", StringComparison.Ordinal) ? 4 : 0) + 1)..]).Select(kind =>
+            kind.Key is "weight" ? "output\\.weight" : $"blk\\.({string.Join('|', kind.Select(name => name.Split('.')[1]))})\\.{Regex.Escape(kind.Key)}");
+        return $"^({string.Join('|', kinds)})$";
     }
 
     private static nint Find(string name)

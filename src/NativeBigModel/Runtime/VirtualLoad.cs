@@ -10,18 +10,18 @@ namespace NativeBigModel.Runtime;
 internal static class VirtualLoad
 {
     /// <summary>What each device would hold; null where the engine, the plug-in or a device of the plan is not here.</summary>
-    public static IReadOnlyList<EngineMemory>? Measure(ModelDefinition definition, Plan plan)
+    public static IReadOnlyList<EngineBytes>? Measure(ModelDefinition definition, Plan plan)
     {
         EnginePlacement? placement = null;
         try
         {
             Native.EngineLibrary.Load();
-            placement = EnginePlacement.Of(plan);
+            placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
             using EngineModel model = EngineModel.LayOut(definition, placement);
             using EngineContext context = EngineContext.Create(model, plan, definition.Shape.VocabularySize);
             // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
             int counted = placement.StreamingInner == EngineDevices.Host() ? 2 : 1;
-            return EngineMemory.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
+            return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
         }
         catch (EngineException) { return null; }
         finally

@@ -24,9 +24,9 @@ public class PlannedMemoryTests
             Plan plan = checkpoint.Plan(new Machine([], 1L << 30), options);
             Assert.True(plan.ComputeMeasured);
             Assert.All(plan.Devices, device => Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue)));
-            IReadOnlyList<EngineMemory> allocated = Allocate(checkpoint, plan, out NativeBigModel.Native.NbmStats? stats);
+            IReadOnlyList<EngineBytes> allocated = Allocate(checkpoint, plan, out NativeBigModel.Native.NbmStats? stats);
             DevicePlan host = plan.Devices.Single(device => device.Name == DeviceName.Host);
-            EngineMemory held = Assert.Single(allocated);
+            EngineBytes held = Assert.Single(allocated);
             string what = $"configuration {i}: {options}";
             Assert.True(host.ComputeBytes == held.ComputeBytes, $"{what}: {host.ComputeBytes} and {held.ComputeBytes} compute");
             Assert.True(plan.KvBytes == held.KvBytes, $"{what}: {plan.KvBytes} and {held.KvBytes} KV");
@@ -72,13 +72,13 @@ public class PlannedMemoryTests
         MaxMemory = random.Next(3) == 0 ? new() { Host = 1 << 28 } : null,
     };
 
-    private static IReadOnlyList<EngineMemory> Allocate(Checkpoint checkpoint, Plan plan, out NativeBigModel.Native.NbmStats? stats)
+    private static IReadOnlyList<EngineBytes> Allocate(Checkpoint checkpoint, Plan plan, out NativeBigModel.Native.NbmStats? stats)
     {
         NativeBigModel.Native.EngineLibrary.Load();
-        EnginePlacement placement = EnginePlacement.Of(plan);
+        EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
         using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
         using EngineContext context = EngineContext.Create(model, plan, 1);
         stats = placement.Streaming?.Stats;
-        return EngineMemory.Of(context, placement)!;
+        return EngineBytes.Of(context, placement)!;
     }
 }

@@ -123,13 +123,45 @@ public class StreamingTests(Capitals capitals)
             await using BigModel model = await BigModel.LoadAsync(folder.Path, Exact() with { MaxMemory = null, Offload = mode });
             StreamingStats stats = model.Streaming!;
             long streamed = model.Plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
-            Assert.Equal(7, stats.Groups);
+            Assert.Equal(7, stats.Groups.Count);
             Assert.InRange(stats.RingBytes, model.Plan.Devices[0].RingBytes - 3 * 256, model.Plan.Devices[0].RingBytes);
             Assert.Equal(mode == OffloadMode.Disk ? streamed : 0, stats.FileBytes);
             Assert.InRange(stats.HostBytes, mode == OffloadMode.Disk ? 0 : streamed, mode == OffloadMode.Disk ? 0 : streamed + 7 * 8192);
             await Capitals.Logits(model, s_ids);
             Assert.True(model.Streaming!.BytesFromFile + model.Streaming.BytesFromHost >= streamed, "every layer was brought at least once");
         }
+    }
+
+    [Fact]
+    public async Task The_statistics_tell_each_group_apart_and_what_was_done_since_an_earlier_moment()
+    {
+        await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, Streamed(OffloadMode.Stream) with { RingSlots = 2 });
+        await Capitals.Logits(model, s_ids);
+        StreamingStats before = model.Streaming!;
+        Assert.Equal([.. model.Plan.Layers.Where(layer => layer.Streamed).Select(layer => (layer.Name, layer.WeightBytes))], before.Groups.Select(group => (group.Name, group.HostBytes)));
+        Assert.All(before.Groups, group => Assert.True(group is { Loads: > 0, FileBytes: 0, Shared: false } && group.BestLoadTime <= group.LoadTime));
+        Assert.True(before is { Timed: true, Speed: > 0, PeakSpeed: > 0 });
+        Assert.NotEqual(StreamingBottleneck.Unknown, before.Bottleneck);
+        await Capitals.Logits(model, s_ids);
+        StreamingStats done = model.Streaming!.Since(before);
+        // All of one pass, and what the ring holds already for the next.
+        Assert.All(done.Groups, group => Assert.InRange(group.Loads, 0, before.Groups.Count + 2));
+        Assert.InRange(done.Groups.Sum(group => group.Loads), before.Groups.Count, 64 * before.Groups.Count);
+        Assert.True(done.BytesFromHost < model.Streaming.BytesFromHost && done.LoadTime < model.Streaming.LoadTime);
+        Assert.Equal(before.RingBytes, done.RingBytes);
+    }
+
+    [Theory]
+    [InlineData(0, 0, 0, StreamingBottleneck.Unknown)]
+    [InlineData(1000, 10, 0, StreamingBottleneck.Computing)]
+    [InlineData(1000, 700, 0, StreamingBottleneck.Link)]
+    [InlineData(1000, 700, 600, StreamingBottleneck.Disk)]
+    [InlineData(1000, 700, 100, StreamingBottleneck.Link)]
+    public void The_bottleneck_is_what_computing_waited_for(int loadMs, int waitMs, int diskWaitMs, StreamingBottleneck bottleneck)
+    {
+        StreamedGroup Group(int ms, long file) => new("blk.0", 1, file, false, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromMilliseconds(ms));
+        var stats = new StreamingStats([Group(waitMs - diskWaitMs, 0), Group(diskWaitMs, 1)], 0, 0, true, 0, 0, 0, 0, 0, true, TimeSpan.FromMilliseconds(loadMs), TimeSpan.FromMilliseconds(waitMs), 0);
+        Assert.Equal(bottleneck, stats.Bottleneck);
     }
 
     [Fact]

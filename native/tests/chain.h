@@ -1,0 +1,191 @@
+// What the native tests stream: a chain of matrix products on a wrapped CPU device, whose results are compared bit for bit with the same chain resident.
+#pragma once
+
+#include "../nbm.h"
+
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+constexpr int width = 96, layers = 9, rows = 3;
+
+struct failed : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+inline void require(bool holds, const std::string & what) {
+    if (!holds) {
+        throw failed(what);
+    }
+}
+
+inline std::vector<float> values(int seed, size_t count) {
+    std::vector<float> all(count);
+    uint32_t           state = 2463534242u + (uint32_t) seed * 747796405u;
+    for (float & one : all) {
+        state = state * 1664525u + 1013904223u;
+        one   = ((float) (state >> 8) / (1 << 24) - 0.5f) * 0.2f;
+    }
+    return all;
+}
+
+// Two matrices and a bias a layer, and an output outside the layers.
+struct chain {
+    ggml_context              * weights = nullptr;
+    ggml_context              * shared  = nullptr; // of every second layer, where there is a type for them
+    std::vector<ggml_tensor *>  tensors;
+    ggml_backend_buffer_t       buffer = nullptr, shared_buffer = nullptr;
+
+    explicit chain(ggml_backend_buffer_type_t buft, ggml_backend_buffer_type_t shared_buft = nullptr) {
+        weights = ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
+        shared  = shared_buft == nullptr ? weights : ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
+        for (int layer = 0; layer < layers; layer++) {
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".up.weight", width);
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".down.weight", width);
+            add(weights, "blk." + std::to_string(layer) + ".bias", 0);
+        }
+        add(weights, "output.weight", width);
+        buffer = ggml_backend_alloc_ctx_tensors_from_buft(weights, buft);
+        require(buffer != nullptr, "the weights could not be allocated");
+        ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+        if (shared_buft != nullptr) {
+            shared_buffer = ggml_backend_alloc_ctx_tensors_from_buft(shared, shared_buft);
+            require(shared_buffer != nullptr, "the shared weights could not be allocated");
+        }
+    }
+
+    ~chain() {
+        ggml_backend_buffer_free(buffer);
+        ggml_backend_buffer_free(shared_buffer);
+        if (shared != weights) {
+            ggml_free(shared);
+        }
+        ggml_free(weights);
+    }
+
+    chain(const chain &) = delete;
+    chain & operator=(const chain &) = delete;
+
+    void add(ggml_context * context, const std::string & name, int second) {
+        ggml_tensor * tensor = second > 0 ? ggml_new_tensor_2d(context, GGML_TYPE_F32, width, second) : ggml_new_tensor_1d(context, GGML_TYPE_F32, width);
+        ggml_set_name(tensor, name.c_str());
+        tensors.push_back(tensor);
+    }
+
+    std::vector<float> bytes_of(size_t index) const { return values((int) index + 1, (size_t) ggml_nelements(tensors[index])); }
+};
+
+inline ggml_backend_dev_t cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
+
+// One thread: ggml's threads spin while they wait for each other, and these tests run several computations at once.
+inline ggml_backend_t start(ggml_backend_dev_t device) {
+    ggml_backend_t backend = ggml_backend_dev_init(device, nullptr);
+    require(backend != nullptr, "the device gave no stream");
+    auto set = (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_set_n_threads");
+    require(set != nullptr, "the device hands on the number of threads");
+    set(backend, 1);
+    return backend;
+}
+
+inline std::vector<float> compute(const chain & model, ggml_backend_t backend, ggml_status expected = GGML_STATUS_SUCCESS) {
+    ggml_context * context = ggml_init({ggml_tensor_overhead() * 256 + ggml_graph_overhead(), nullptr, true});
+    ggml_tensor  * input   = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, rows);
+    ggml_set_input(input);
+    ggml_tensor * now = input;
+    for (int layer = 0; layer < layers; layer++) {
+        now = ggml_mul_mat(context, model.tensors[layer * 3], now);
+        now = ggml_mul_mat(context, model.tensors[layer * 3 + 1], ggml_relu(context, now));
+        now = ggml_add(context, now, model.tensors[layer * 3 + 2]);
+    }
+    now = ggml_mul_mat(context, model.tensors.back(), now);
+    ggml_set_output(now);
+    ggml_cgraph * graph = ggml_new_graph(context);
+    ggml_build_forward_expand(graph, now);
+    ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
+    std::vector<float>    in = values(0, width * rows), out(width * rows);
+    ggml_backend_tensor_set(input, in.data(), 0, in.size() * sizeof(float));
+    ggml_status status = ggml_backend_graph_compute(backend, graph);
+    if (status == GGML_STATUS_SUCCESS) {
+        ggml_backend_tensor_get(now, out.data(), 0, out.size() * sizeof(float));
+    }
+    ggml_backend_buffer_free(buffer);
+    ggml_free(context);
+    require(status == expected, "computing gave status " + std::to_string(status));
+    return out;
+}
+
+inline std::vector<float> resident() {
+    chain model(ggml_backend_dev_buffer_type(cpu()));
+    for (size_t i = 0; i < model.tensors.size(); i++) {
+        auto bytes = model.bytes_of(i);
+        ggml_backend_tensor_set(model.tensors[i], bytes.data(), 0, ggml_nbytes(model.tensors[i]));
+    }
+    ggml_backend_t backend = start(cpu());
+    auto           out     = compute(model, backend);
+    ggml_backend_free(backend);
+    return out;
+}
+
+// A temporary file with the bytes of every tensor, each at an odd place.
+struct weight_file {
+    std::string           path = (std::filesystem::temp_directory_path() / ("nbm-test-" + std::to_string(std::rand()) + ".bin")).string();
+    std::vector<uint64_t> offsets;
+
+    explicit weight_file(const chain & model) {
+        std::ofstream file(path, std::ios::binary);
+        uint64_t      at = 0;
+        for (size_t i = 0; i < model.tensors.size(); i++) {
+            auto        bytes = model.bytes_of(i);
+            std::string gap(i % 7 * 13 + 1, '\x5a');
+            file.write(gap.data(), (std::streamsize) gap.size());
+            at += gap.size();
+            offsets.push_back(at);
+            file.write((const char *) bytes.data(), (std::streamsize) (bytes.size() * sizeof(float)));
+            at += bytes.size() * sizeof(float);
+        }
+    }
+
+    ~weight_file() { std::filesystem::remove(path); }
+};
+
+struct streamed {
+    nbm_device * device = nullptr;
+    char         error[512] = "";
+
+    explicit streamed(uint32_t ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
+        nbm_options options = {ring, 1, 1, shared_batch, nullptr};
+        require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
+    }
+    ~streamed() { nbm_device_destroy(device); }
+    streamed(const streamed &) = delete;
+    streamed & operator=(const streamed &) = delete;
+
+    void bind(const chain & model, const weight_file & file, const std::function<bool(size_t)> & on_disk) {
+        for (size_t i = 0; i < model.tensors.size(); i++) {
+            if (on_disk(i)) {
+                require(nbm_device_bind_file(device, model.tensors[i], file.path.c_str(), file.offsets[i], error, sizeof error) == NBM_OK, error);
+            }
+        }
+        require(nbm_device_commit(device, error, sizeof error) == NBM_OK, error);
+        for (size_t i = 0; i < model.tensors.size(); i++) {
+            void * memory = nbm_device_tensor_bytes(device, model.tensors[i]);
+            require((memory == nullptr) == on_disk(i), "tensor_bytes tells memory from file");
+            if (memory != nullptr) {
+                auto bytes = model.bytes_of(i);
+                std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
+            }
+        }
+        require(nbm_device_start(device, error, sizeof error) == NBM_OK, error);
+    }
+};

@@ -1,0 +1,12 @@
+// The tests of native/, by file.
+#pragma once
+
+#include "chain.h"
+
+struct test {
+    std::string           name;
+    std::function<void()> run;
+};
+
+std::vector<test> streaming_tests();
+std::vector<test> fault_tests();

@@ -1,0 +1,116 @@
+#include "timing.h"
+
+#include <algorithm>
+
+namespace nbm {
+
+timing::timing(ggml_backend_dev_t inner, const std::vector<group> & groups, bool asynchronous)
+    : device_clock(asynchronous ? make_stopwatch(inner) : nullptr), by_host(!asynchronous), counted(groups.size()) {}
+
+timing::~timing() {
+    for (const unread & one : pending) {
+        give_back(one.one);
+    }
+    for (ggml_backend_event_t one : spare) {
+        device_clock->drop(one);
+    }
+}
+
+timing::span timing::begin(ggml_backend_t stream) {
+    span one;
+    if (by_host) {
+        one.since = clock::now();
+    } else if (device_clock) {
+        std::lock_guard<std::mutex> lock(mutex);
+        collect();
+        if (pending.size() < most_pending) {
+            one.begin = take();
+            one.end   = take();
+        }
+        if (one.begin != nullptr && one.end != nullptr) {
+            ggml_backend_event_record(one.begin, stream);
+        }
+    }
+    return one;
+}
+
+void timing::end_load(const span & one, int group, ggml_backend_t stream) { end(one, group, stream, true); }
+void timing::end_wait(const span & one, int group, ggml_backend_t stream) { end(one, group, stream, false); }
+
+void timing::end(const span & one, int group, ggml_backend_t stream, bool load) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (by_host) {
+        count(group, load, (uint64_t) std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - one.since).count());
+    } else if (one.begin != nullptr && one.end != nullptr) {
+        ggml_backend_event_record(one.end, stream);
+        pending.push_back({one, group, load});
+    }
+}
+
+void timing::discard(const span & one) {
+    std::lock_guard<std::mutex> lock(mutex);
+    give_back(one);
+}
+
+void timing::give_back(const span & one) {
+    for (ggml_backend_event_t event : {one.begin, one.end}) {
+        if (event != nullptr) {
+            spare.push_back(event);
+        }
+    }
+}
+
+void timing::count(int group, bool load, uint64_t ns) {
+    totals & of = counted[group];
+    if (!load) {
+        of.wait_ns += ns;
+        return;
+    }
+    of.loads++;
+    of.load_ns += ns;
+    of.best_ns = of.best_ns == 0 ? ns : std::min(of.best_ns, ns);
+}
+
+// With the lock held. Spans of two streams end in no fixed order, so each is asked.
+void timing::collect() {
+    for (size_t i = pending.size(); i-- > 0;) {
+        const unread one = pending.front();
+        pending.pop_front();
+        if (!device_clock->passed(one.one.end)) {
+            pending.push_back(one);
+            continue;
+        }
+        count(one.group, one.load, device_clock->between(one.one.begin, one.one.end));
+        give_back(one.one);
+    }
+}
+
+ggml_backend_event_t timing::take() {
+    if (spare.empty()) {
+        return device_clock->make();
+    }
+    ggml_backend_event_t one = spare.back();
+    spare.pop_back();
+    return one;
+}
+
+void timing::add_stats(nbm_stats & stats) {
+    std::lock_guard<std::mutex> lock(mutex);
+    collect();
+    stats.timed = by_host || device_clock ? 1 : 0;
+    for (const totals & of : counted) {
+        stats.load_ns += of.load_ns;
+        stats.wait_ns += of.wait_ns;
+    }
+}
+
+void timing::add_stats(int group, nbm_group_stats & stats) {
+    std::lock_guard<std::mutex> lock(mutex);
+    collect();
+    stats.loads        = counted[group].loads;
+    stats.load_ns      = counted[group].load_ns;
+    stats.best_load_ns = counted[group].best_ns;
+    stats.wait_ns      = counted[group].wait_ns;
+}
+
+} // namespace nbm

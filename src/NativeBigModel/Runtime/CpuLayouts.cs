@@ -1,0 +1,78 @@
+using System.Text.RegularExpressions;
+using NativeBigModel.Native;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Runtime;
+
+/// <summary>
+/// The memory types in which the CPU backend keeps some quantised matrices in another order of rows, or in tiles, which it multiplies by faster: a prompt
+/// several times, a token by half. The bytes are as many; the results differ in their last bits. Nothing but the CPU reads such memory, so they are for plans
+/// without a GPU, and for layers that do not stream.
+/// </summary>
+internal static unsafe class CpuLayouts
+{
+    // A whole matrix is put together before it is handed over; larger ones would be felt beside the plan's limits.
+    private const long LargestMatrix = 1L << 30;
+
+    // Matrices that graphs only ever multiply by. Embeddings are looked up as well, which those layouts cannot do.
+    private static readonly Regex s_multiplied = new(@"^(blk\.\d+\.(attn_(q|k|v|qkv|output)|ffn_(gate|up|down)(_exps|_shexp)?)|output)\.weight$", RegexOptions.CultureInvariant);
+
+    /// <summary>For each such memory type, the names of the tensors that belong in it.</summary>
+    /// <param name="plan">A plan without a GPU.</param>
+    /// <param name="tensors">The model's.</param>
+    public static IReadOnlyList<(nint BufferType, IReadOnlySet<string> Tensors)> Choose(Plan plan, IReadOnlyList<TensorSpec> tensors)
+    {
+        nint host = EngineDevices.Host();
+        HashSet<string> resting = [.. plan.Layers.Where(layer => layer is { Device: DeviceName.Host, Streamed: false }).Select(layer => layer.Name)];
+        List<TensorSpec> candidates = [.. tensors.Where(tensor => tensor.Bytes <= LargestMatrix && s_multiplied.IsMatch(tensor.Name) && resting.Contains(tensor.Layer < 0 ? Item.Output : $"blk.{tensor.Layer}"))];
+        var chosen = new List<(nint, IReadOnlySet<string>)>();
+        foreach (nint type in BufferTypes(host))
+        {
+            var verdicts = new Dictionary<(TensorType, long, long, long), bool>();
+            bool Takes(TensorSpec tensor)
+            {
+                (TensorType, long, long, long) shape = (tensor.Type, tensor.Columns, tensor.Dimensions[1], tensor.Dimensions.Length > 2 ? tensor.Dimensions[2] : 1);
+                if (!verdicts.TryGetValue(shape, out bool verdict)) verdicts[shape] = verdict = Multiplies(host, type, tensor);
+                return verdict;
+            }
+            HashSet<string> names = [.. candidates.Where(Takes).Select(tensor => tensor.Name)];
+            candidates.RemoveAll(tensor => names.Contains(tensor.Name));
+            if (names.Count > 0) chosen.Add((type, names));
+        }
+        return chosen;
+    }
+
+    private static List<nint> BufferTypes(nint host)
+    {
+        var types = new List<nint>();
+        GgmlBackendReg* registry = GgmlGraphApi.GgmlBackendDevBackendReg((GgmlBackendDevice*)host);
+        var get = (delegate* unmanaged[Cdecl]<nint, nint*>)GgmlGraphApi.GgmlBackendRegGetProcAddress(registry, "ggml_backend_dev_get_extra_bufts");
+        for (nint* type = get is null ? null : get(host); type is not null && *type != 0; type++) types.Add(*type);
+        return types;
+    }
+
+    // The backend is asked as llama.cpp asks it: with a product by a matrix of this shape that lies in the memory type.
+    private static bool Multiplies(nint host, nint type, TensorSpec tensor)
+    {
+        const int prompt = 512, used = 2;
+        GgmlContext* context = GgmlGraphApi.GgmlInit(new GgmlInitParams { MemSize = 16 * 1024, NoAlloc = 1 });
+        GgmlBackendBuffer* buffer = GgmlGraphApi.GgmlBackendBuftAllocBuffer((GgmlBackendBufferType*)type, 0);
+        try
+        {
+            if (context is null || buffer is null) return false;
+            bool stack = tensor.Dimensions.Length > 2;
+            long columns = tensor.Columns, rows = tensor.Dimensions[1], experts = stack ? tensor.Dimensions[2] : 1;
+            GgmlTensor* matrix = GgmlGraphApi.GgmlNewTensor3d(context, tensor.Type, columns, rows, experts);
+            matrix->Buffer = buffer;
+            GgmlTensor* product = stack
+                ? GgmlGraphApi.GgmlMulMatId(context, matrix, GgmlGraphApi.GgmlNewTensor3d(context, TensorType.F32, columns, used, prompt), GgmlGraphApi.GgmlNewTensor3d(context, TensorType.I32, used, prompt, 1))
+                : GgmlGraphApi.GgmlMulMat(context, matrix, GgmlGraphApi.GgmlNewTensor3d(context, TensorType.F32, columns, prompt, 1));
+            return GgmlBackendApi.GgmlBackendDevSupportsOp((GgmlBackendDevice*)host, product);
+        }
+        finally
+        {
+            if (buffer is not null) GgmlGraphApi.GgmlBackendBufferFree(buffer);
+            if (context is not null) GgmlGraphApi.GgmlFree(context);
+        }
+    }
+}
