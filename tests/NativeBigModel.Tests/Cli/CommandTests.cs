@@ -87,7 +87,7 @@ public class CommandTests
         using var folder = new TempFolder();
         await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk"}""");
         JsonElement plan = await Object("plan", s_model, "--max-memory", "0=6952960,1=6952960,cpu=1GiB", "--context", "256", "--device-map", "auto");
-        Assert.Equal("cpu,0,0,1,1,1,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.Equal("cpu,0,1,1,1,cpu,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
         JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
         Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
