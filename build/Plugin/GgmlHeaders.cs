@@ -1,14 +1,14 @@
 namespace NativeBigModel.Build;
 
-/// <summary>The ggml headers that the plug-in is built against, taken out of the pinned sources.</summary>
+/// <summary>What the plug-in is built against and the chat library is built of, taken out of the pinned sources.</summary>
 internal static class GgmlHeaders
 {
-    private static readonly string[] s_paths = ["LICENSE", "ggml/include", "ggml/src/ggml-impl.h", "ggml/src/ggml-backend-impl.h"];
+    private static readonly string[] s_paths = ["LICENSE", "ggml/include", "ggml/src/ggml-impl.h", "ggml/src/ggml-backend-impl.h", "include", "common", "vendor/nlohmann"];
 
     /// <summary>The folder that holds them, fetched and unpacked now unless it is there already.</summary>
     public static string Fetch(EngineLock pins, string root)
     {
-        string headers = Path.Combine(root, $"headers-{pins.Version}");
+        string headers = Path.Combine(root, $"unpacked-{pins.Version}");
         if (Directory.Exists(headers)) return headers;
         string sources = new EngineFetcher(pins, root, new Npm(), Console.Out).Fetch("any", EngineLock.SourcesKind);
         string work = $"{headers}.{Environment.ProcessId}";

@@ -17,6 +17,8 @@ internal static class Failures
         catch (OperationCanceledException) { return Report("cancelled", "cancelled", ExitCode.Cancelled, json); }
         catch (InvalidOptionException error) { return Report(error.Message, "usage", ExitCode.Usage, json); }
         catch (CheckpointException error) { return Report(error.Message, "bad_input", ExitCode.BadInput, json); }
+        catch (ChatTemplateException error) { return Report(error.Message, "chat_template", ExitCode.BadInput, json); }
+        catch (Exception error) when (error is SessionFileException or ContextFullException) { return Report(error.Message, "bad_input", ExitCode.BadInput, json); }
         catch (UnsupportedModelException error) { return Report(error.Message, "unsupported", ExitCode.BadInput, json); }
         catch (DoesNotFitException error) { return Report(error.Message, "does_not_fit", ExitCode.DoesNotFit, json); }
         catch (EngineException error) { return Report(error.Message, "engine", ExitCode.EngineFailure, json); }

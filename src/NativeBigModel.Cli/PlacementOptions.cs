@@ -12,6 +12,8 @@ internal sealed class PlacementOptions
 
     private readonly Option<int?> _context = new("--context") { Description = $"Tokens one conversation may hold; {PlanOptions.DefaultContextLength} or the model's own unless given", HelpName = "N" };
 
+    private readonly Option<int> _sessions = new("--sessions") { Description = "Conversations that are computed at the same time, each with a context of its own", HelpName = "N", DefaultValueFactory = _ => 1 };
+
     private readonly Option<string> _kvType = new("--kv-type") { Description = "Type of the KV cache: F16, BF16, F32, Q8_0 or Q4_0", HelpName = "T", DefaultValueFactory = _ => "F16" };
 
     private readonly Option<string> _offload = new("--offload")
@@ -43,8 +45,11 @@ internal sealed class PlacementOptions
 
     private readonly bool _choosesCache;
 
+    private readonly bool _choosesSessions;
+
     /// <param name="choosesCache">Whether context and KV type are the user's to choose.</param>
-    public PlacementOptions(bool choosesCache = true) => _choosesCache = choosesCache;
+    /// <param name="choosesSessions">Whether the number of sessions is, as one number.</param>
+    public PlacementOptions(bool choosesCache = true, bool choosesSessions = true) => (_choosesCache, _choosesSessions) = (choosesCache, choosesSessions);
 
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
@@ -54,6 +59,7 @@ internal sealed class PlacementOptions
         if (_choosesCache)
         {
             command.Add(_context);
+            if (_choosesSessions) command.Add(_sessions);
             command.Add(_kvType);
         }
         command.Add(_offload);
@@ -66,7 +72,7 @@ internal sealed class PlacementOptions
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _kvType, _offload, _deviceMap, _ring, _cpuShare, _optimize, _threads, _offloadFolder])
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _optimize, _threads, _offloadFolder])
         .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
@@ -87,7 +93,7 @@ internal sealed class PlacementOptions
             OffloadFolder = parsed.GetValue(_offloadFolder),
         };
         return _choosesCache
-            ? options with { ContextLength = parsed.GetValue(_context), KvType = OneOf("--kv-type", parsed.GetRequiredValue(_kvType), KvCache.Types) }
+            ? options with { ContextLength = parsed.GetValue(_context), Sessions = _choosesSessions ? parsed.GetValue(_sessions) : 1, KvType = OneOf("--kv-type", parsed.GetRequiredValue(_kvType), KvCache.Types) }
             : options;
     }
 

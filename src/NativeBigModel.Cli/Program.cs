@@ -19,6 +19,7 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
     BenchCommand.Create(),
     TokenizeCommand.Create(),
     DetokenizeCommand.Create(),
+    TemplateCommand.Create(),
     LogitsCommand.Create(),
 };
 

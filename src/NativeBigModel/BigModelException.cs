@@ -86,3 +86,44 @@ public sealed class EngineException : BigModelException
     /// <param name="inner">The cause, where there is one.</param>
     public EngineException(string message, Exception? inner = null) : base(message, inner) { }
 }
+
+/// <summary>A chat template is not valid, refuses the messages that it was given, or needs more time, stack or memory than a template may have.</summary>
+public sealed class ChatTemplateException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="template">The template's name.</param>
+    /// <param name="problem">What is wrong, after the line and column where it is known.</param>
+    public ChatTemplateException(string template, string problem) : base($"chat template '{template}': {problem}") => Template = template;
+
+    /// <summary>The template's name.</summary>
+    public string Template { get; }
+}
+
+/// <summary>A conversation has more tokens than the plan's context may hold.</summary>
+public sealed class ContextFullException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="tokens">Tokens of the conversation.</param>
+    /// <param name="contextLength">Tokens that it may have.</param>
+    public ContextFullException(int tokens, int contextLength)
+        : base($"the session has {tokens} tokens, and the context was planned for {contextLength}; plan for a longer one, or set {nameof(GenerateOptions.KeepWhenFull)}")
+        => (Tokens, ContextLength) = (tokens, contextLength);
+
+    /// <summary>Tokens of the conversation.</summary>
+    public int Tokens { get; }
+
+    /// <summary>Tokens that it may have.</summary>
+    public int ContextLength { get; }
+}
+
+/// <summary>A file of a saved session is damaged, or is of another model.</summary>
+public sealed class SessionFileException : BigModelException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="file">The file, by name.</param>
+    /// <param name="problem">What is wrong, with the numbers or names that disagree.</param>
+    public SessionFileException(string file, string problem) : base($"{file}: {problem}") => File = file;
+
+    /// <summary>The file, by name.</summary>
+    public string File { get; }
+}

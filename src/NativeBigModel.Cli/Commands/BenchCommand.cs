@@ -15,9 +15,10 @@ internal static class BenchCommand
         var prompt = new Option<string>("--prompt") { Description = "Lengths of prompts, in tokens", HelpName = "512,2048", DefaultValueFactory = _ => "512" };
         var tokens = new Option<int>("--tokens") { Description = "Tokens to generate after each prompt", HelpName = "N", DefaultValueFactory = _ => 16 };
         var rounds = new Option<int>("--rounds") { Description = "Times that each is measured, after one that is not", HelpName = "N", DefaultValueFactory = _ => 3 };
-        var placement = new PlacementOptions();
+        var sessions = new Option<string?>("--sessions") { Description = "Time so many conversations at once instead, each with the first length of prompt", HelpName = "1,2,4,8" };
+        var placement = new PlacementOptions(choosesSessions: false);
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("bench", "Load a model and time prompts and tokens") { path, prompt, tokens, rounds };
+        var command = new Command("bench", "Load a model and time prompts and tokens") { path, prompt, tokens, rounds, sessions };
         placement.AddTo(command);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
@@ -27,11 +28,18 @@ internal static class BenchCommand
             (int count, int times) = (parsed.GetValue(tokens), parsed.GetValue(rounds));
             if (count < 2) throw new InvalidOptionException($"--tokens: {count}; at least 2 are needed to time one");
             if (times < 1) throw new InvalidOptionException($"--rounds: {times}; at least 1 is needed");
+            int[] together = parsed.GetValue(sessions) is { } list ? CommonOptions.ParseIds("--sessions", list) : [];
+            if (parsed.GetValue(sessions) is not null && (together.Length == 0 || together.Any(number => number < 1))) throw new InvalidOptionException("--sessions: at least 1 conversation is needed");
             long started = Stopwatch.GetTimestamp();
             using var progress = new ProgressLine("loading");
-            await using BigModel model = await BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed), progress, cancel).ConfigureAwait(false);
+            await using BigModel model = await BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed) with { Sessions = together.DefaultIfEmpty(1).Max() }, progress, cancel).ConfigureAwait(false);
             progress.Dispose();
             double load = Stopwatch.GetElapsedTime(started).TotalSeconds;
+            if (together.Length > 0)
+            {
+                await SessionsBench.RunAsync(model, load, together, lengths[0], count, times, parsed.GetValue(json), cancel).ConfigureAwait(false);
+                return;
+            }
             var measured = new List<Round>();
             for (int round = 0; round <= times; round++)
             {
@@ -49,20 +57,24 @@ internal static class BenchCommand
 
     private static async Task<Round> MeasureAsync(BigModel model, int length, int count, CancellationToken cancel)
     {
-        int vocabulary = model.Tokenizer.TokenCount;
-        int[] prompt = [.. Enumerable.Range(0, length).Select(i => (int)(i * 7919L % vocabulary))];
-        var options = new GenerateOptions { Temperature = 0, MaxNewTokens = count, IgnoreEndOfGeneration = true };
+        int[] prompt = Prompt(model, length, 0);
+        GenerateOptions options = Options(count);
         GenerationStep? last = null;
         long before = 0;
         await foreach (GenerationStep step in model.GenerateAsync(prompt, options, cancel).ConfigureAwait(false))
         {
-            if (last is null) before = Streamed(model);
+            if (last is null) before = Streamed(step);
             last = step;
         }
-        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(model) - before) / (count - 1));
+        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(last) - before) / (count - 1));
     }
 
-    private static long Streamed(BigModel model) => model.Streaming is { } stats ? stats.BytesFromHost + stats.BytesFromFile : 0;
+    /// <summary>A prompt of so many tokens; others with another seed.</summary>
+    internal static int[] Prompt(BigModel model, int length, int seed) => [.. Enumerable.Range(0, length).Select(i => (int)((i + 31L * seed) * 7919 % model.Tokenizer.TokenCount))];
+
+    internal static GenerateOptions Options(int tokens) => new() { Temperature = 0, MaxNewTokens = tokens, IgnoreEndOfGeneration = true, ReusePrefix = false };
+
+    private static long Streamed(GenerationStep step) => step.Streaming is { } stats ? stats.BytesFromHost + stats.BytesFromFile : 0;
 
     private static void Print(double load, int[] lengths, List<Round> rounds)
     {
@@ -78,7 +90,7 @@ internal static class BenchCommand
         Terminal.Console.Write(table);
     }
 
-    private static double Median(IEnumerable<double> values)
+    internal static double Median(IEnumerable<double> values)
     {
         double[] sorted = [.. values.Order()];
         return (sorted[sorted.Length / 2] + sorted[(sorted.Length - 1) / 2]) / 2;

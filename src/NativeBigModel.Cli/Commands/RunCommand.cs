@@ -21,14 +21,17 @@ internal static class RunCommand
         var seed = new Option<uint?>("--seed") { Description = "The same seed gives the same text", HelpName = "S" };
         var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
         var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
+        var grammar = new Option<string?>("--grammar") { Description = "A file with a GBNF grammar that the answer follows", HelpName = "FILE" };
+        var drafts = new DraftOptions();
         var placement = new PlacementOptions();
         var plan = new Option<string?>("--plan") { Description = "Carry out a plan that nbm plan --out wrote, in place of making one", HelpName = "FILE" };
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
         {
-            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos,
+            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar,
         };
+        drafts.AddTo(command);
         placement.AddTo(command);
         command.Add(plan);
         command.Add(stats);
@@ -47,12 +50,16 @@ internal static class RunCommand
                 Seed = parsed.GetValue(seed),
                 StopStrings = [.. parsed.GetValue(stop) ?? []],
                 IgnoreEndOfGeneration = parsed.GetValue(ignoreEos),
+                Grammar = parsed.GetValue(grammar) is { } gbnf ? await File.ReadAllTextAsync(gbnf, cancel).ConfigureAwait(false) : null,
             };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
             if (parsed.GetValue(plan) is not null && placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
+            PlanOptions options = placement.Read(parsed);
+            await using BigModel? draft = await drafts.LoadAsync(parsed, options, cancel).ConfigureAwait(false);
+            generate = generate with { Speculation = drafts.Read(parsed, draft) };
             Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
                 ? progress => LoadPlannedAsync(parsed.GetRequiredValue(path), file, progress, cancel)
-                : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), placement.Read(parsed), progress, cancel);
+                : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), DraftOptions.Beside(options, draft), progress, cancel);
             await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
@@ -83,10 +90,10 @@ internal static class RunCommand
             ids.Add(step.Token);
             text.Append(step.Text);
             if (!json) Console.Out.Write(step.Text);
-            if (last is null) afterPrompt = model.Streaming;
+            afterPrompt ??= step.Streaming;
             last = step;
         }
-        StreamingStats? streamed = afterPrompt is null ? null : model.Streaming?.Since(afterPrompt);
+        StreamingStats? streamed = afterPrompt is null ? null : last?.Streaming?.Since(afterPrompt);
         if (!json)
         {
             Console.Out.WriteLine();
@@ -102,6 +109,8 @@ internal static class RunCommand
                 FinishReason = Reason(last!.Finish!.Value),
                 Plan = PlanJson.Of(model.Plan),
                 Streaming = streamed,
+                last.DraftedTokens,
+                last.AcceptedTokens,
                 Timings = new { LoadS = loading.TotalSeconds, PrefillS = last.Prefill.TotalSeconds, DecodeSPerToken = ids.Count > 1 ? last.Elapsed.TotalSeconds / (ids.Count - 1) : 0 },
             });
         }

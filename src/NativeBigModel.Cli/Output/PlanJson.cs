@@ -10,6 +10,7 @@ internal static class PlanJson
         plan.Model,
         Type = plan.WeightType.ToString(),
         Context = plan.ContextLength,
+        plan.Sessions,
         KvType = plan.KvType.ToString(),
         plan.FlashAttention,
         plan.BatchSize,

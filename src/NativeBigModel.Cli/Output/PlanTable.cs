@@ -13,7 +13,7 @@ internal static class PlanTable
     public static void Print(Plan plan, ModelShape shape, IAnsiConsole console)
     {
         console.MarkupLineInterpolated($"[bold]{plan.Model}[/]  {shape.Architecture}, {Count(shape.ParameterCount)} parameters, {shape.Layers.Length} layers");
-        console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({plan.ContextLength} tokens, {plan.KvType})");
+        console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({(plan.Sessions > 1 ? $"{plan.Sessions} x " : "")}{plan.ContextLength} tokens, {plan.KvType})");
         var table = new Table().Border(TableBorder.Rounded);
         table.AddColumn(new TableColumn("device").NoWrap());
         foreach (string amount in (string[])["weights", "KV cache", "ring", "compute", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());

@@ -17,6 +17,7 @@ internal static class StreamingTable
         void Row(string name, string value) => grid.AddRow($"[grey]{name}[/]", Markup.Escape(value));
         Row("prompt", $"{last.Prefill.TotalSeconds:0.000} s");
         if (tokens > 1) Row("each token", $"{last.Elapsed.TotalSeconds / (tokens - 1):0.0000} s");
+        if (last.DraftedTokens > 0) Row("guessed", $"{last.DraftedTokens} tokens, {last.AcceptedTokens} of them right");
         if (stats is null) Row("streamed", "nothing: every layer is where it is computed");
         else
         {

@@ -58,6 +58,12 @@ public abstract class Checkpoint
     /// <exception cref="UnsupportedModelException">The weights cannot be brought into that type.</exception>
     public ModelShape Describe(WeightType type = WeightType.AsStored) => Define(type).Shape;
 
+    /// <summary>The Jinja sources of the model's chat templates by name, most often one, <c>default</c>; empty where it has none.</summary>
+    public abstract IReadOnlyDictionary<string, string> ChatTemplates { get; }
+
+    /// <summary>What chat templates need of the vocabulary.</summary>
+    internal abstract ChatTokens ChatTokens { get; }
+
     /// <summary>The model in the engine's terms.</summary>
     /// <param name="type">How to store the weights.</param>
     /// <param name="preparedText">Whether texts will go through <see cref="Preparation"/> first; a file for others must stand on its own.</param>

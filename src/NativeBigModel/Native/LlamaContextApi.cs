@@ -41,6 +41,14 @@ internal static unsafe partial class LlamaContextApi
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool LlamaMemorySeqRm(LlamaMemory* memory, int seqId, int p0, int p1);
 
+    /// <summary>Gives positions [p0, p1) of a sequence to another as well. Where each sequence has cells of its own, aborts the process unless it is the whole sequence.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_memory_seq_cp")]
+    internal static partial void LlamaMemorySeqCp(LlamaMemory* memory, int seqIdSrc, int seqIdDst, int p0, int p1);
+
+    /// <summary>The first position that every layer still has of a sequence, or -1 where it is empty.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_memory_seq_pos_min")]
+    internal static partial int LlamaMemorySeqPosMin(LlamaMemory* memory, int seqId);
+
     /// <summary>The last position of a sequence, or -1 where it is empty.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_memory_seq_pos_max")]
     internal static partial int LlamaMemorySeqPosMax(LlamaMemory* memory, int seqId);
@@ -69,4 +77,16 @@ internal static unsafe partial class LlamaContextApi
     /// <summary>The row of batch token <paramref name="i"/>, or from the end where negative; null where it has none.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_get_logits_ith")]
     internal static partial float* LlamaGetLogitsIth(LlamaContextHandle context, int i);
+
+    /// <summary>Bytes of a sequence's state; 0 where the engine failed.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_state_seq_get_size")]
+    internal static partial nuint LlamaStateSeqGetSize(LlamaContextHandle context, int seqId);
+
+    /// <summary>Copies a sequence's state out. Returns the bytes written, 0 where the engine failed.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_state_seq_get_data")]
+    internal static partial nuint LlamaStateSeqGetData(LlamaContextHandle context, byte* dst, nuint size, int seqId);
+
+    /// <summary>Replaces a sequence by a state. Returns the bytes read, 0 where the engine refused them; some bytes abort the process: check them first.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_state_seq_set_data")]
+    internal static partial nuint LlamaStateSeqSetData(LlamaContextHandle context, byte* src, nuint size, int destSeqId);
 }

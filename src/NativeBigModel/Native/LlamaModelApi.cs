@@ -70,6 +70,10 @@ internal static unsafe partial class LlamaModelApi
     [LibraryImport(Llama, EntryPoint = "llama_model_decoder_start_token")]
     internal static partial int LlamaModelDecoderStartToken(LlamaModelHandle model);
 
+    /// <summary>Tokens of the sliding window; 0 without one.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_model_n_swa")]
+    internal static partial int LlamaModelNSwa(LlamaModelHandle model);
+
     [LibraryImport(Llama, EntryPoint = "llama_model_is_recurrent")]
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool LlamaModelIsRecurrent(LlamaModelHandle model);

@@ -49,6 +49,10 @@ internal static unsafe partial class LlamaSamplerApi
     internal static partial LlamaSampler* LlamaSamplerInitPenalties(
         int nVocab, int penaltyLastN, float penaltyRepeat, float penaltyFreq, float penaltyPresent);
 
+    /// <summary>Null where the text is no grammar, which llama.cpp explains on the standard error output. Accepting a token that the grammar rejects aborts the process.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_sampler_init_grammar", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial LlamaSamplerHandle LlamaSamplerInitGrammar(LlamaVocab* vocab, string grammarStr, string grammarRoot);
+
     [LibraryImport(Llama, EntryPoint = "llama_sampler_accept")]
     internal static partial void LlamaSamplerAccept(LlamaSamplerHandle sampler, int token);
 

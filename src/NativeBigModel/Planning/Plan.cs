@@ -15,6 +15,9 @@ public sealed record Plan
     /// <summary>Tokens that one conversation may hold.</summary>
     public required int ContextLength { get; init; }
 
+    /// <summary>Conversations that may be computed at the same time, each with a context of that length.</summary>
+    public int Sessions { get => field == 0 ? 1 : field; init; } // 0 is what the reader of a file makes of no word about it
+
     /// <summary>Type of the KV cache.</summary>
     public required TensorType KvType { get; init; }
 
@@ -84,8 +87,8 @@ public sealed record Plan
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
-            == (other.Model, other.WeightType, other.ContextLength, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
+        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
+            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
         && (ComputeMeasured, Predicted) == (other.ComputeMeasured, other.Predicted)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())

@@ -13,7 +13,7 @@ internal static class PlanCheck
         }
         var options = new PlanOptions
         {
-            WeightType = plan.WeightType, ContextLength = plan.ContextLength, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
+            WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
             RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots,
         };
         List<Item> items = Planner.Items(model, options);

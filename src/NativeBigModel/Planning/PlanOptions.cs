@@ -38,6 +38,9 @@ public sealed record PlanOptions
     /// <summary>Tokens of a prompt that are computed together.</summary>
     public const int DefaultBatchSize = 512;
 
+    /// <summary>Conversations that llama.cpp computes together at most (llama-cparams.h, LLAMA_MAX_SEQ).</summary>
+    public const int MaxSessions = 256;
+
     // What ggml's thread pool takes (ggml.h, GGML_MAX_N_THREADS).
     internal const int MaxThreads = 512;
 
@@ -55,6 +58,9 @@ public sealed record PlanOptions
 
     /// <summary>Tokens that one conversation may hold; null for <see cref="DefaultContextLength"/> or the model's own, whichever is less.</summary>
     public int? ContextLength { get; init; }
+
+    /// <summary>Conversations that may be computed at the same time, 1 to <see cref="MaxSessions"/>; each has a context of its own.</summary>
+    public int Sessions { get; init; } = 1;
 
     /// <summary>Type of the KV cache: F16, Q8_0, Q4_0, BF16 or F32.</summary>
     public TensorType KvType { get; init; } = TensorType.F16;

@@ -82,6 +82,7 @@ public static class Planner
             Model = model.Name,
             WeightType = options.WeightType,
             ContextLength = context,
+            Sessions = options.Sessions,
             KvType = options.KvType,
             FlashAttention = options.FlashAttention,
             BatchSize = options.BatchSize ?? (streams ? PlanOptions.StreamingBatchSize : PlanOptions.DefaultBatchSize),
@@ -111,6 +112,7 @@ public static class Planner
                 throw new InvalidOptionException($"KV type {options.KvType}: packs {options.KvType.BlockSize()} elements together, and this model's heads have {layer.KeyLength}");
         }
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
+        if (options.Sessions is < 1 or > PlanOptions.MaxSessions) throw new InvalidOptionException($"{options.Sessions} sessions: there may be 1 to {PlanOptions.MaxSessions}");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
         if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
@@ -126,6 +128,7 @@ public static class Planner
 
     private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context, int batch)
     {
+        bool shares = KvCache.SharesCells(model, options.Sessions);
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
         List<TensorSpec> output = [.. byLayer[-1].Where(tensor => tensor.Name.StartsWith("output", StringComparison.Ordinal))];
         List<TensorSpec> input = [.. byLayer[-1].Except(output)];
@@ -134,7 +137,7 @@ public static class Planner
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
         yield return new Item(Item.Input, Sum(input), 0, 0, 0);
         for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch), SlotBytes(byLayer[i]), 0);
+            yield return new Item($"blk.{i}", Sum(byLayer[i]), KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), SlotBytes(byLayer[i]), 0);
         yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
     }
 

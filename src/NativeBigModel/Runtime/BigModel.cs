@@ -1,30 +1,30 @@
 using System.Runtime.CompilerServices;
-using System.Threading.Channels;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
 using NativeBigModel.Tensors;
 
 namespace NativeBigModel;
 
-/// <summary>A plan that was carried out: a model in memory that generates. Calls may come from any thread and take their turns.</summary>
+/// <summary>
+/// A plan that was carried out: a model in memory that generates. Calls may come from any thread; as many as <see cref="PlanOptions.Sessions"/> are computed together,
+/// others wait, first come first served.
+/// </summary>
 public sealed class BigModel : IAsyncDisposable, IDisposable
 {
-    // Tokens, or rows of logits, that are computed ahead of the caller.
-    private const int ItemsAhead = 16;
-
     private readonly EngineModel _model;
-    private readonly EngineContext _context;
     private readonly ModelShape _shape;
-    private readonly SemaphoreSlim _turn = new(1, 1);
-    private readonly CancellationTokenSource _disposing = new();
     private bool _disposed;
 
     private BigModel(Checkpoint checkpoint, Plan plan, ModelShape shape, EngineModel model)
     {
         (Checkpoint, Plan, _shape, _model) = (checkpoint, plan, shape, model);
         Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
-        _context = EngineContext.Create(model, plan, Tokenizer.TokenCount);
+        Engine = new Engine(EngineContext.Create(model, plan, KvCache.SharesCells(shape, plan.Sessions), Tokenizer.TokenCount));
     }
+
+    internal Engine Engine { get; }
+
+    internal ModelShape Shape => _shape;
 
     /// <summary>What was loaded.</summary>
     public Checkpoint Checkpoint { get; }
@@ -41,7 +41,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         get
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return _model.Streaming is { } device ? StreamingStats.Of(device) : null;
+            return StreamingNow();
         }
     }
 
@@ -82,10 +82,27 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     /// <inheritdoc cref="GenerateAsync(string, GenerateOptions?, CancellationToken)"/>
     public IAsyncEnumerable<GenerationStep> GenerateAsync(IReadOnlyList<int> prompt, GenerateOptions? options = null, CancellationToken cancel = default)
     {
-        options ??= new GenerateOptions();
-        options.Validate();
-        int[] tokens = Check(prompt);
-        return Stream<GenerationStep>((emit, stop) => new Generation(_context, Tokenizer, options).Run(tokens, emit, stop), cancel);
+        int[] tokens = Check(prompt, options ??= new GenerateOptions());
+        return Stream(stop => NewGeneration(tokens, options, null, stop), cancel);
+    }
+
+    /// <summary>Begins a conversation: what it has computed of its tokens is not computed again. It costs nothing until it is used.</summary>
+    public ModelSession CreateSession()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return new ModelSession(this, []);
+    }
+
+    /// <summary>Goes on with a conversation that <see cref="ModelSession.SaveAsync"/> wrote.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="cancel">Ends the reading.</param>
+    /// <exception cref="SessionFileException">The file is damaged, or holds a session of another model.</exception>
+    /// <exception cref="ContextFullException">It has more tokens than this model's plan allows.</exception>
+    public Task<ModelSession> LoadSessionAsync(string path, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return ModelSession.LoadAsync(this, path, cancel);
     }
 
     /// <summary>Computes the logits at every position of a sequence.</summary>
@@ -94,17 +111,8 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     /// <returns>For each token, one float per vocabulary entry: the logits of the token that follows it.</returns>
     public IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> tokens, CancellationToken cancel = default)
     {
-        int[] ids = Check(tokens);
-        return Stream<float[]>((emit, stop) =>
-        {
-            _context.Clear();
-            for (int done = 0; done < ids.Length;)
-            {
-                int count = _context.AppendWithLogits(ids.AsSpan(done), stop);
-                for (int i = 0; i < count; i++) emit(_context.Logits(i).ToArray());
-                done += count;
-            }
-        }, cancel);
+        int[] ids = Check(tokens, null);
+        return Stream(stop => new LogitsJob(ids, Engine.Wake, stop), cancel);
     }
 
     /// <inheritdoc/>
@@ -114,13 +122,15 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
-        await _disposing.CancelAsync().ConfigureAwait(false);
-        await _turn.WaitAsync().ConfigureAwait(false);
-        _context.Dispose();
+        await Engine.CloseAsync().ConfigureAwait(false);
+        Tokenizer.Dispose();
         _model.Dispose();
-        _turn.Dispose();
-        _disposing.Dispose();
     }
+
+    internal GenerationJob NewGeneration(int[] tokens, GenerateOptions options, ModelSession? session, CancellationToken stop) =>
+        new(tokens, options, Tokenizer, Plan.ContextLength, Engine.Wake, stop) { Session = session, Streaming = StreamingNow };
+
+    private StreamingStats? StreamingNow() => _model.Streaming is { } device ? StreamingStats.Of(device) : null;
 
     private static BigModel Load(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {
@@ -142,37 +152,34 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         }
     }
 
-    private int[] Check(IReadOnlyList<int> tokens)
+    /// <summary>The tokens, if they can be computed with the options; without options, as they stand.</summary>
+    internal int[] Check(IReadOnlyList<int> tokens, GenerateOptions? options)
     {
         ArgumentNullException.ThrowIfNull(tokens);
         ObjectDisposedException.ThrowIf(_disposed, this);
+        options?.Validate(Tokenizer.TokenCount, Plan.ContextLength);
+        if (options?.Speculation is not null && !Engine.Context.KeepsParts) throw new UnsupportedModelException("speculation: the model has one state for all tokens, and guesses that are wrong cannot be taken back");
+        if (options?.Speculation?.Draft is { } draft) DraftModel.Require(this, draft);
         Tokenizer.RequireKnown(tokens);
         if (tokens.Count == 0) throw new InvalidOptionException("the prompt has no tokens, and at least 1 is needed");
-        if (tokens.Count > Plan.ContextLength && _shape.ContextCap is { } cap && tokens.Count > _shape.ContextLength) throw new UnsupportedModelException($"the prompt has {tokens.Count} tokens: {cap}");
-        if (tokens.Count > Plan.ContextLength) throw new InvalidOptionException($"the prompt has {tokens.Count} tokens, and the context was planned for {Plan.ContextLength}");
-        return [.. tokens];
+        if (tokens.Count <= Plan.ContextLength || options?.KeepWhenFull is not null) return [.. tokens];
+        if (_shape.ContextCap is { } cap && tokens.Count > _shape.ContextLength) throw new UnsupportedModelException($"the prompt has {tokens.Count} tokens: {cap}");
+        throw new InvalidOptionException($"the prompt has {tokens.Count} tokens, and the context was planned for {Plan.ContextLength}");
     }
 
-    /// <summary>Runs <paramref name="work"/> when its turn has come and hands on what it emits; it waits where the caller does not keep up.</summary>
-    private async IAsyncEnumerable<T> Stream<T>(Action<Action<T>, CancellationToken> work, [EnumeratorCancellation] CancellationToken cancel)
+    /// <summary>Hands on what a job makes. Leaving the stream ends the job.</summary>
+    internal async IAsyncEnumerable<T> Stream<T>(Func<CancellationToken, Job<T>> make, [EnumeratorCancellation] CancellationToken cancel)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        Channel<T> items = Channel.CreateBounded<T>(new BoundedChannelOptions(ItemsAhead) { SingleReader = true, SingleWriter = true });
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _disposing.Token);
-        void Emit(T item)
-        {
-            if (!items.Writer.TryWrite(item)) items.Writer.WriteAsync(item, stop.Token).AsTask().GetAwaiter().GetResult();
-        }
-        Task running = InTurn(() =>
-        {
-            try { work(Emit, stop.Token); }
-            finally { items.Writer.TryComplete(); }
-        }, stop.Token);
+        cancel.ThrowIfCancellationRequested();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Job<T> job = make(stop.Token);
+        Engine.Add(job);
         try
         {
-            while (await WaitForItem(items, running).ConfigureAwait(false))
+            while (await WaitForItem(job.Output, cancel).ConfigureAwait(false))
             {
-                while (items.Reader.TryRead(out T? item))
+                while (job.Output.TryTake(out T item))
                 {
                     cancel.ThrowIfCancellationRequested();
                     ObjectDisposedException.ThrowIf(_disposed, this);
@@ -180,38 +187,12 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
                 }
             }
         }
-        finally
-        {
-            // The caller may have left the loop early; the context must be free before the next turn.
-            await stop.CancelAsync().ConfigureAwait(false);
-            await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-        await Rethrow(running, cancel).ConfigureAwait(false);
+        finally { await stop.CancelAsync().ConfigureAwait(false); }
     }
 
-    // The engine computes on a thread of its own, so that a caller's thread pool is never held for the length of a generation.
-    private async Task InTurn(Action work, CancellationToken cancel)
+    private static async ValueTask<bool> WaitForItem<T>(Outbox<T> output, CancellationToken cancel)
     {
-        await _turn.WaitAsync(cancel).ConfigureAwait(false);
-        try
-        {
-            await Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
-        }
-        finally { _turn.Release(); }
-    }
-
-    private static async Task<bool> WaitForItem<T>(Channel<T> items, Task work)
-    {
-        Task<bool> item = items.Reader.WaitToReadAsync().AsTask();
-        await Task.WhenAny(item, work).ConfigureAwait(false);
-        // The work can end without an item: cancelled while it waited for its turn.
-        return work.IsCompleted ? items.Reader.TryPeek(out _) : await item.ConfigureAwait(false);
-    }
-
-    private async Task Rethrow(Task work, CancellationToken cancel)
-    {
-        try { await work.ConfigureAwait(false); }
-        catch (OperationCanceledException) when (!cancel.IsCancellationRequested && _disposed) { throw new ObjectDisposedException(nameof(BigModel)); }
+        try { return await output.WaitAsync(cancel).ConfigureAwait(false); }
         catch (OperationCanceledException error) when (cancel.IsCancellationRequested) { throw new OperationCanceledException(error.Message, error, cancel); }
     }
 }

@@ -5,44 +5,62 @@ using NativeBigModel.Planning;
 
 namespace NativeBigModel.Runtime;
 
-/// <summary>The KV cache and compute buffers of one conversation. Used by one thread at a time.</summary>
+/// <summary>The KV cache of a plan's sequences, and the buffers they are computed in. Used by one thread at a time.</summary>
 internal sealed unsafe class EngineContext : IDisposable
 {
-    // Positions of one batch whose logits are computed. More would reserve vocabulary-sized rows for each.
-    private const int MaxOutputs = 16;
+    // Positions of one pass whose logits are computed: so many for one sequence, and so many for each of several. More would reserve vocabulary-sized rows.
+    private const int MinOutputs = 16;
+    private const int OutputsPerSequence = 8;
 
     private readonly LlamaContextHandle _handle;
-    private readonly int* _abort;
-    private readonly int _batchSize;
-    private readonly int _vocabulary;
-
     private readonly StreamingDevice? _streaming;
+    private readonly int* _abort;
+    private readonly int _vocabulary;
+    private readonly int _window;
 
-    private EngineContext(LlamaContextHandle handle, StreamingDevice? streaming, int* abort, int batchSize, int vocabulary, int length)
+    private EngineContext(LlamaContextHandle handle, EngineModel model, int* abort, Plan plan, int batchSize, int outputs, bool sharesCells, int vocabulary)
     {
         _abort = abort;
-        _streaming = streaming;
-        (_handle, _batchSize, _vocabulary, Length) = (handle, batchSize, vocabulary, length);
+        (_handle, _streaming, _vocabulary) = (handle, model.Streaming, vocabulary);
+        (Length, Sequences) = (plan.ContextLength, plan.Sessions);
+        _window = LlamaModelApi.LlamaModelNSwa(model.Handle);
+        KeepsParts = !LlamaModelApi.LlamaModelIsRecurrent(model.Handle) && !LlamaModelApi.LlamaModelIsHybrid(model.Handle);
+        CanShare = sharesCells && KeepsParts && _window == 0;
+        Batch = new PassBatch(batchSize, outputs);
     }
 
-    /// <summary>Tokens that it may hold.</summary>
+    /// <summary>Tokens that each sequence may hold.</summary>
     public int Length { get; }
 
-    /// <summary>Tokens that it holds.</summary>
-    public int Used { get; private set; }
+    /// <summary>Sequences that it holds.</summary>
+    public int Sequences { get; }
 
-    public LlamaContextHandle Handle => _handle;
+    /// <summary>Whether a sequence can forget its last tokens and keep the others: not where it has one state for all of them.</summary>
+    public bool KeepsParts { get; }
+
+    /// <summary>Whether several sequences may have the cells of a common beginning. Windows reuse cells that one sequence has left behind, and no cell that another still has.</summary>
+    public bool CanShare { get; }
+
+    /// <summary>What <see cref="Compute"/> computes.</summary>
+    public PassBatch Batch { get; }
+
+    private LlamaMemory* Memory => LlamaContextApi.LlamaGetMemory(_handle);
 
     /// <exception cref="EngineException">There is not the memory.</exception>
-    public static EngineContext Create(EngineModel model, Plan plan, int vocabulary)
+    public static EngineContext Create(EngineModel model, Plan plan, bool sharesCells, int vocabulary)
     {
         LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
-        int batch = Math.Min(plan.BatchSize, plan.ContextLength);
-        parameters.NCtx = (uint)plan.ContextLength;
+        long length = plan.Sessions * (plan.Sessions > 1 ? KvCache.Pad(plan.ContextLength) : plan.ContextLength);
+        if (length > uint.MaxValue) throw new InvalidOptionException($"{plan.Sessions} sessions of {plan.ContextLength} tokens: llama.cpp counts {uint.MaxValue} tokens at most");
+        int batch = (int)Math.Min(plan.BatchSize, plan.Sessions * (long)plan.ContextLength);
+        // llama.cpp asserts a row of logits for each sequence.
+        int outputs = Math.Max(plan.Sessions, Math.Min(batch, Math.Max(MinOutputs, OutputsPerSequence * plan.Sessions)));
+        parameters.NCtx = (uint)length;
         parameters.NBatch = (uint)batch;
         parameters.NUbatch = (uint)batch;
-        parameters.NSeqMax = 1;
-        parameters.NOutputsMax = (uint)Math.Min(MaxOutputs, batch);
+        parameters.NSeqMax = (uint)plan.Sessions;
+        parameters.NOutputsMax = (uint)outputs;
+        parameters.KvUnified = sharesCells ? (byte)1 : (byte)0;
         parameters.TypeK = plan.KvType;
         parameters.TypeV = plan.KvType;
         parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
@@ -55,73 +73,74 @@ internal sealed unsafe class EngineContext : IDisposable
         parameters.AbortCallbackData = abort;
         long since = NativeLog.Count;
         LlamaContextHandle handle = LlamaContextHandle.Create(model.Handle, parameters);
-        if (!handle.IsInvalid) return new EngineContext(handle, model.Streaming, abort, batch, vocabulary, plan.ContextLength);
+        if (!handle.IsInvalid) return new EngineContext(handle, model, abort, plan, batch, outputs, sharesCells, vocabulary);
         NativeMemory.Free(abort);
-        throw new EngineException($"llama.cpp could not make a context of {plan.ContextLength} tokens: {NativeLog.ErrorText(since)}");
+        throw new EngineException($"llama.cpp could not make a context of {length} tokens: {NativeLog.ErrorText(since)}");
     }
 
-    /// <summary>Forgets everything.</summary>
-    public void Clear()
+    /// <summary>Computes the batch. False where it was aborted: then sequences hold what they held before, or less.</summary>
+    /// <exception cref="EngineException">The engine failed; the sequences of the batch must be forgotten.</exception>
+    public bool Compute()
     {
-        LlamaContextApi.LlamaMemoryClear(LlamaContextApi.LlamaGetMemory(_handle), data: false);
-        Used = 0;
+        long since = NativeLog.Count;
+        LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
+        if (status == LlamaDecodeStatus.Aborted) return false;
+        if (status != LlamaDecodeStatus.Success) throw Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", since);
+        LlamaContextApi.LlamaSynchronize(_handle);
+        return true;
     }
 
-    /// <summary>Computes tokens after those it holds, and the logits of the last one.</summary>
-    /// <exception cref="OperationCanceledException">Cancelled; the context must be cleared.</exception>
-    /// <exception cref="EngineException">The engine failed.</exception>
-    public void Append(ReadOnlySpan<int> tokens, CancellationToken cancel)
+    /// <summary>Makes the pass that is being computed, or the next one, end early. From any thread, while the context is not disposed of.</summary>
+    public void Abort() => Volatile.Write(ref *_abort, 1);
+
+    /// <summary>Takes back <see cref="Abort"/>.</summary>
+    public void Rearm() => Volatile.Write(ref *_abort, 0);
+
+    /// <summary>Forgets what a sequence holds from a position on. Returns the tokens that it still holds: that many, or none where it cannot keep a part.</summary>
+    public int Keep(int sequence, int count)
     {
-        while (!tokens.IsEmpty)
-        {
-            int count = Math.Min(_batchSize, tokens.Length);
-            Decode(tokens[..count], allLogits: false, cancel);
-            tokens = tokens[count..];
-        }
+        // A windowed layer must still have what the next token reaches back to.
+        bool whole = count > 0 && (_window == 0 || LlamaContextApi.LlamaMemorySeqPosMin(Memory, sequence) <= Math.Max(0, count - _window));
+        if (whole && LlamaContextApi.LlamaMemorySeqRm(Memory, sequence, count, -1)) return count;
+        LlamaContextApi.LlamaMemorySeqRm(Memory, sequence, -1, -1);
+        return 0;
     }
 
-    /// <summary>Returns when what was appended has been computed; a GPU may still be at work until then.</summary>
-    public void Wait() => LlamaContextApi.LlamaSynchronize(_handle);
+    /// <summary>Gives an empty sequence the beginning of another, where <see cref="CanShare"/>.</summary>
+    public void Share(int from, int to, int count) => LlamaContextApi.LlamaMemorySeqCp(Memory, from, to, 0, count);
 
-    /// <summary>Computes a few tokens and the logits of each: at most what one call may return. Gives the number of tokens taken.</summary>
-    public int AppendWithLogits(ReadOnlySpan<int> tokens, CancellationToken cancel)
-    {
-        int count = Math.Min(Math.Min(MaxOutputs, _batchSize), tokens.Length);
-        Decode(tokens[..count], allLogits: true, cancel);
-        return count;
-    }
-
-    /// <summary>The logits of a token of the last batch, -1 for the last; valid until the next one.</summary>
+    /// <summary>The logits of a token of the last batch; valid until the next one.</summary>
     public ReadOnlySpan<float> Logits(int index)
     {
         float* row = LlamaContextApi.LlamaGetLogitsIth(_handle, index);
         return row is not null ? new ReadOnlySpan<float>(row, _vocabulary) : throw new EngineException($"llama.cpp computed no logits for token {index} of the batch");
     }
 
+    /// <summary>Everything that a sequence holds, in memory that the caller disposes of.</summary>
+    /// <exception cref="EngineException">The engine failed.</exception>
+    public NativeBuffer SaveState(int sequence)
+    {
+        long since = NativeLog.Count;
+        var buffer = new NativeBuffer((long)LlamaContextApi.LlamaStateSeqGetSize(_handle, sequence));
+        nuint written = LlamaContextApi.LlamaStateSeqGetData(_handle, buffer.Bytes, (nuint)buffer.Length, sequence);
+        if ((long)written == buffer.Length && buffer.Length > 0) return buffer;
+        buffer.Dispose();
+        throw new EngineException($"llama.cpp saved {written} of {buffer.Length} bytes of a sequence: {NativeLog.ErrorText(since)}");
+    }
+
+    /// <summary>Makes a sequence hold what <see cref="SaveState"/> gave; the bytes were checked. False where llama.cpp refuses them: then it is empty.</summary>
+    public bool RestoreState(int sequence, NativeBuffer state, int tokens)
+    {
+        nuint read = LlamaContextApi.LlamaStateSeqSetData(_handle, state.Bytes, (nuint)state.Length, sequence);
+        if ((long)read == state.Length && LlamaContextApi.LlamaMemorySeqPosMax(Memory, sequence) == tokens - 1) return true;
+        Keep(sequence, 0);
+        return false;
+    }
+
     public void Dispose()
     {
         _handle.Dispose();
         NativeMemory.Free(_abort);
-    }
-
-    private void Decode(ReadOnlySpan<int> tokens, bool allLogits, CancellationToken cancel)
-    {
-        cancel.ThrowIfCancellationRequested();
-        if (tokens.Length > Length - Used) throw new InvalidOptionException($"{Used + tokens.Length} tokens, and the context was planned for {Length}");
-        sbyte* outputs = stackalloc sbyte[MaxOutputs];
-        new Span<sbyte>(outputs, MaxOutputs).Fill(1);
-        Volatile.Write(ref *_abort, 0);
-        nint flag = (nint)_abort;
-        using CancellationTokenRegistration registration = cancel.UnsafeRegister(static state => Volatile.Write(ref *(int*)(nint)state!, 1), flag);
-        long since = NativeLog.Count;
-        fixed (int* ids = tokens)
-        {
-            var batch = new LlamaBatch { NTokens = tokens.Length, Token = ids, Logits = allLogits ? outputs : null };
-            LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, batch);
-            if (status == LlamaDecodeStatus.Aborted) throw new OperationCanceledException(cancel);
-            if (status != LlamaDecodeStatus.Success) throw Failure($"llama.cpp could not compute {tokens.Length} tokens at position {Used} (status {(int)status})", since);
-        }
-        Used += tokens.Length;
     }
 
     // ggml's threads wait for each other by spinning: one that shares its core with the loader holds up all of them.

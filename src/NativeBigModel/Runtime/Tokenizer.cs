@@ -1,4 +1,5 @@
 using System.Text;
+using NativeBigModel.Chat;
 using NativeBigModel.Native;
 using NativeBigModel.Runtime;
 using NativeBigModel.Tokenizers;
@@ -11,11 +12,14 @@ public sealed unsafe class Tokenizer : IDisposable
     private readonly EngineModel _model;
     private readonly LlamaVocab* _vocab;
     private readonly TextPreparation? _preparation;
+    private readonly Spellings _special;
     private readonly bool _ownsModel;
+    private readonly Lazy<EngineModel?> _bytes;
 
     internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
     {
-        (_model, _preparation, _ownsModel) = (model, checkpoint.Preparation, ownsModel);
+        (_model, _preparation, _special, _ownsModel) = (model, checkpoint.Preparation, checkpoint.ChatTokens.Spellings, ownsModel);
+        _bytes = new(() => checkpoint.Preparation is null ? null : EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored)));
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -26,6 +30,11 @@ public sealed unsafe class Tokenizer : IDisposable
 
     /// <summary>Whether the checkpoint has a tokenizer at all; without one, only ids go in and out.</summary>
     public bool HasText { get; }
+
+    /// <summary>
+    /// A vocabulary in which each token has its own bytes, as grammars need it: where texts are prepared, the engine's has them spelt. It lives as long as the tokenizer.
+    /// </summary>
+    internal LlamaVocab* ByteVocabulary => _bytes.Value is { } other ? LlamaModelApi.LlamaModelGetVocab(other.Handle) : _vocab;
 
     /// <summary>Opens a checkpoint's tokenizer without its weights.</summary>
     /// <exception cref="EngineException">The engine is missing or refuses the vocabulary.</exception>
@@ -41,13 +50,25 @@ public sealed unsafe class Tokenizer : IDisposable
     public int[] Encode(string text, bool addSpecial = true)
     {
         ArgumentNullException.ThrowIfNull(text);
+        return Encode(text, addSpecial, []);
+    }
+
+    /// <summary>The ids of a rendered conversation. Special tokens are those that the template wrote; nothing is added, and what was said becomes none.</summary>
+    public int[] Encode(ChatPrompt prompt)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return Encode(prompt.Text, addSpecial: false, prompt.Literal);
+    }
+
+    private int[] Encode(string text, bool addSpecial, IReadOnlyList<(int Begin, int End)> literal)
+    {
         RequireText();
-        if (_preparation is null) return Tokenize(text, addSpecial, parseSpecial: true);
+        if (_preparation is null) return EncodeByEngine(text, addSpecial, new(literal));
         using var lease = new HandleLease(_model.Handle);
         TextRules rules = _preparation.Rules;
         List<int> ids = [];
         if (addSpecial) ids.AddRange(rules.EngineSurrounds ? EngineLeading() : rules.Leading);
-        foreach (TextPiece piece in _preparation.Split(text))
+        foreach (TextPiece piece in _preparation.Split(text, literal))
         {
             if (piece.Token is { } token) ids.Add(token);
             else ids.AddRange(Tokenize(piece.Text, addSpecial: false, parseSpecial: false));
@@ -106,6 +127,27 @@ public sealed unsafe class Tokenizer : IDisposable
         }
     }
 
+    // The engine reads special tokens everywhere or nowhere. Between the ones that the template wrote, a stretch with another spelling in it is read without.
+    private int[] EncodeByEngine(string text, bool addSpecial, LiteralRanges literal)
+    {
+        List<(int Begin, int End)> spelt = [.. _special.Places(text)];
+        if (!spelt.Any(place => literal.Overlap(place.Begin, place.End))) return Tokenize(text, addSpecial, parseSpecial: true);
+        List<int> ids = [];
+        (int begin, bool said) = (0, false);
+        foreach ((int from, int to) in spelt.Append((text.Length, text.Length)))
+        {
+            if (from < text.Length && literal.Overlap(from, to))
+            {
+                said = true;
+                continue;
+            }
+            ids.AddRange(Tokenize(text[begin..from], addSpecial: false, parseSpecial: !said));
+            if (to > from) ids.AddRange(Tokenize(text[from..to], addSpecial: false, parseSpecial: true));
+            (begin, said) = (to, false);
+        }
+        return [.. ids];
+    }
+
     private int[] EngineLeading()
     {
         using var lease = new HandleLease(_model.Handle);
@@ -159,6 +201,7 @@ public sealed unsafe class Tokenizer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_bytes.IsValueCreated) _bytes.Value?.Dispose();
         if (_ownsModel) _model.Dispose();
     }
 }

@@ -18,7 +18,7 @@ internal static class VirtualLoad
             Native.EngineLibrary.Load();
             placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
             using EngineModel model = EngineModel.LayOut(definition, placement);
-            using EngineContext context = EngineContext.Create(model, plan, definition.Shape.VocabularySize);
+            using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), definition.Shape.VocabularySize);
             // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
             int counted = placement.StreamingInner == EngineDevices.Host() ? 2 : 1;
             return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();

@@ -28,11 +28,14 @@ internal sealed class AddedTokenCutter
     }
 
     /// <summary>The pieces in order; the stretches are not empty. One at place 0 begins where the text does.</summary>
-    public IEnumerable<(TextPiece Piece, int At)> Cut(string text)
+    /// <param name="text">The text.</param>
+    /// <param name="isText">Asked of each spelling, [begin, end), in order: whether it is text and no token. Null where all are tokens.</param>
+    public IEnumerable<(TextPiece Piece, int At)> Cut(string text, Func<int, int, int, bool>? isText = null)
     {
         int start = 0;
         for (int from = 0; Next(text, from) is (var begin, var end, { } token); from = end)
         {
+            if (isText?.Invoke(token, begin, end) is true) continue;
             if (_wholeWord.Contains(token) && (EndsWithWord(text.AsSpan(0, begin)) || BeginsWithWord(text.AsSpan(end)))) continue;
             if (_trimBefore.Contains(token)) begin = start + text.AsSpan(start, begin - start).TrimEnd().Length;
             if (_trimAfter.Contains(token)) end += text.Length - end - text.AsSpan(end).TrimStart().Length;

@@ -19,7 +19,7 @@ internal static class HuggingFaceTokenizer
         vocabulary = WithSpecialTokens(vocabulary, special, files, table);
         return vocabulary is { EosId: null, NeverInText: null, Model: not "bert" }
             ? throw new UnsupportedModelException("tokenizer_config.json: eos_token: none, and no token for byte 0xFF to stand in for it")
-            : vocabulary with { ChatTemplate = ChatTemplates.Read(files) };
+            : vocabulary with { ChatTemplates = ChatTemplates.Read(files), NamedTokens = ChatTemplates.NamedTokens(files) };
     }
 
     private static Vocabulary? ReadModel(TokenizerFiles files, TokenTable table)

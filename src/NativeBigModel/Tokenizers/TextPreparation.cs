@@ -22,6 +22,7 @@ internal sealed class TextPreparation
     private readonly TextNormalizer _normalizer;
     private readonly AddedTokenCutter _raw;
     private readonly AddedTokenCutter _normalized;
+    private readonly AddedTokenCutter _unnormalized;
     private readonly HashSet<int> _late;
     private readonly TokenKind[] _kinds;
     private readonly int? _unknown;
@@ -50,6 +51,7 @@ internal sealed class TextPreparation
         List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => token.text.Length > 0 && kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
         _raw = new(added.Where(token => !normalized.Contains(token.Id)), rules);
         _normalized = new(added.Where(token => normalized.Contains(token.Id)).Select(token => (_normalizer.Apply(token.Text), token.Id)).Where(token => token.Item1.Length > 0), rules);
+        _unnormalized = new(added.Where(token => normalized.Contains(token.Id)), rules);
         _late = [.. normalized, .. rules.WholeWord];
         _unknown = Array.IndexOf(kinds, TokenKind.Unknown) is >= 0 and var id ? id : null;
     }
@@ -59,22 +61,37 @@ internal sealed class TextPreparation
     /// <summary>Whether the token is one that a text without special tokens leaves out.</summary>
     public bool IsSpecial(int token) => _kinds[token] is TokenKind.Control or TokenKind.Unknown;
 
-    /// <summary>The text in pieces. Spellings of special tokens are those tokens.</summary>
-    public IEnumerable<TextPiece> Split(string text)
+    /// <summary>The text in pieces. Spellings of special tokens are those tokens, but where they overlap one of the ranges of <paramref name="literal"/>, [Begin, End) in order.</summary>
+    public IEnumerable<TextPiece> Split(string text, IReadOnlyList<(int Begin, int End)>? literal = null)
     {
-        foreach ((TextPiece raw, int at) in _raw.Cut(UnicodeNormalization.WellFormed(text)))
+        LiteralRanges ranges = new(literal ?? []);
+        foreach ((TextPiece raw, int at) in _raw.Cut(UnicodeNormalization.WellFormed(text), (token, begin, end) => IsSpecial(token) && ranges.Overlap(begin, end)))
         {
             if (raw.Token is not null)
             {
                 yield return raw;
                 continue;
             }
-            foreach ((TextPiece piece, int offset) in _normalized.Cut(_normalizer.Apply(raw.Text)))
+            foreach ((TextPiece piece, int offset) in _normalized.Cut(_normalizer.Apply(raw.Text), LiteralTokens(raw.Text, at, ranges)))
             {
                 if (piece.Token is not null) yield return piece;
                 else foreach (TextPiece part in Words(piece.Text, isFirst: at == 0 && offset == 0)) yield return part;
             }
         }
+    }
+
+    // Normalising moves places, and keeps order: of each token, the spelling of the same number is the same.
+    private Func<int, int, int, bool>? LiteralTokens(string stretch, int at, LiteralRanges ranges)
+    {
+        if (!ranges.Overlap(at, at + stretch.Length)) return null;
+        Dictionary<int, Queue<bool>> literal = [];
+        foreach ((TextPiece piece, int offset) in _unnormalized.Cut(stretch))
+        {
+            if (piece.Token is not { } token) continue;
+            if (!literal.TryGetValue(token, out Queue<bool>? places)) literal[token] = places = new();
+            places.Enqueue(ranges.Overlap(at + offset, at + offset + _tokens[token].Length));
+        }
+        return (token, _, _) => IsSpecial(token) && (!literal.TryGetValue(token, out Queue<bool>? places) || !places.TryDequeue(out bool isText) || isText);
     }
 
     /// <summary>The bytes that a token stands for where they are known here: where the engine knows them spelt.</summary>

@@ -34,6 +34,7 @@ internal sealed class TokenizerFiles : IDisposable
             SpecialTokensMap = Open("special_tokens_map.json", LargestSetting);
             GenerationConfig = Open("generation_config.json", LargestSetting);
             AddedTokens = Open("added_tokens.json", LargestSetting);
+            ChatTemplateJson = Open("chat_template.json", LargestSetting);
             HasTokenizerJson = Tokenizer is not null;
             if (!HasTokenizerJson && !Has(SentencePiece)) Tokenizer = Keep(VocabularyJson, LooseFiles.Bpe(this)) ?? Keep(VocabularyTxt, LooseFiles.WordPiece(this)) ?? Keep(SentencePieceT5, LooseFiles.Unigram(this));
         }
@@ -58,6 +59,8 @@ internal sealed class TokenizerFiles : IDisposable
 
     public JsonField? AddedTokens { get; }
 
+    public JsonField? ChatTemplateJson { get; }
+
     /// <summary>config.json's model_type, where there is one.</summary>
     public string? ModelType => Open("config.json", LargestSetting)?.Find("model_type")?.Text();
 
@@ -68,6 +71,15 @@ internal sealed class TokenizerFiles : IDisposable
 
     /// <summary>The file's text, or null where there is none.</summary>
     public string? ReadChatTemplate() => ReadText(ChatTemplate, LargestSetting);
+
+    /// <summary>The templates beside it, by name.</summary>
+    public IEnumerable<(string Name, string Template)> ReadMoreChatTemplates()
+    {
+        string folder = Path.Combine(_folder, "additional_chat_templates");
+        if (!Directory.Exists(folder)) return [];
+        return Directory.EnumerateFiles(folder, "*.jinja").Order(StringComparer.Ordinal).Select(file => Path.GetFileNameWithoutExtension(file))
+            .Select(name => (name, ReadText(Path.Combine("additional_chat_templates", name + ".jinja"), LargestSetting)!));
+    }
 
     /// <summary>The file's text, or null where there is none.</summary>
     public string? ReadText(string name) => ReadText(name, LargestVocabulary);

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using NativeBigModel.Chat;
 using NativeBigModel.Checkpoints.Gguf;
 
 namespace NativeBigModel.Tokenizers;
@@ -45,8 +47,11 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
     /// <summary>What the tokenizer does before and after its model, in full; the keys above are llama.cpp's nearest.</summary>
     public TextRules Text { get; init; } = new();
 
-    /// <summary>The Jinja chat template, verbatim.</summary>
-    public string? ChatTemplate { get; init; }
+    /// <summary>The Jinja chat templates, verbatim, by name.</summary>
+    public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>The spellings of bos_token and the like, which chat templates use.</summary>
+    public IReadOnlyDictionary<string, string> NamedTokens { get; init; } = ImmutableDictionary<string, string>.Empty;
 
     /// <summary>Writes the <c>tokenizer.*</c> keys.</summary>
     public void WriteTo(GgufMetadata metadata)
@@ -66,8 +71,18 @@ internal sealed record Vocabulary(string Model, string? PreTokenizer, string[] T
         metadata["tokenizer.ggml.add_space_prefix"] = AddSpacePrefix;
         if (Model is "t5") WriteUnigram(metadata);
         if (Model is "bert") WriteWordPiece(metadata);
-        if (ChatTemplate is not null) metadata["tokenizer.chat_template"] = ChatTemplate;
+        WriteChatTemplates(metadata);
         Text.WriteTo(metadata);
+    }
+
+    private void WriteChatTemplates(GgufMetadata metadata)
+    {
+        foreach ((string name, string template) in ChatTemplates)
+        {
+            metadata[name is ChatTemplate.DefaultName ? GgufVocabulary.ChatTemplateKey : $"{GgufVocabulary.ChatTemplateKey}.{name}"] = template;
+        }
+        string[] named = [.. ChatTemplates.Keys.Where(name => name is not ChatTemplate.DefaultName)];
+        if (named.Length > 0) metadata["tokenizer.chat_templates"] = named;
     }
 
     private void WriteUnigram(GgufMetadata metadata)

@@ -85,13 +85,13 @@ public class CommandTests
     public async Task A_device_map_is_planned_and_run()
     {
         using var folder = new TempFolder();
-        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk"}""");
+        await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk", "blk.4": "disk"}""");
         JsonElement plan = await Object("plan", s_model, "--max-memory", "0=6952960,1=6952960,cpu=1GiB", "--context", "256", "--device-map", "auto");
         Assert.Equal("cpu,0,1,1,1,cpu,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
-        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
+        JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--ring", "2", "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
         Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);
-        Assert.Equal("cpu,cpu,cpu,disk,disk,cpu,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        Assert.Equal("cpu,cpu,cpu,disk,disk,disk,cpu,cpu", string.Join(',', run.GetProperty("plan").GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.True(run.GetProperty("streaming").GetProperty("bytes_from_file").GetInt64() > 0);
     }
 
@@ -121,6 +121,19 @@ public class CommandTests
         Assert.Contains($"nbm convert {s_model} capitals-llama-Q8_0.gguf --type Q8_0", arguments.Errors, StringComparison.Ordinal);
         Assert.Equal("capitals-llama-Q8_0.gguf", JsonDocument.Parse(parameters.Output).RootElement.GetProperty("ModelPath").GetString());
         Assert.Equal((await Tool.Run([.. plan, "json"])).Output, (await Tool.Run([.. plan[..^1], "--json"])).Output);
+    }
+
+    [Fact]
+    public async Task Template_shows_a_conversation_and_its_tokens()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["messages.json"], """[{"role": "user", "content": "What is the capital of France?"}]""");
+        JsonElement rendered = await Object("template", s_model, "--messages", folder["messages.json"], "--add-generation-prompt");
+        Assert.Equal("<|begin_of_text|><|user|>\nWhat is the capital of France?<|end|>\n<|assistant|>\n", rendered.GetProperty("text").GetString());
+        Assert.Equal([0, 2, 203], Capitals.Ids(rendered.GetProperty("ids"))[..3]);
+        Assert.Equal(2, (await Tool.Run("template", s_model, "--messages", folder["messages.json"], "--name", "none")).ExitCode);
+        await File.WriteAllTextAsync(folder["messages.json"], "[{");
+        Assert.Equal(3, (await Tool.Run("template", s_model, "--messages", folder["messages.json"])).ExitCode);
     }
 
     [Fact]

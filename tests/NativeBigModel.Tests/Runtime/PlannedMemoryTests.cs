@@ -77,7 +77,7 @@ public class PlannedMemoryTests
         NativeBigModel.Native.EngineLibrary.Load();
         EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
         using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
-        using EngineContext context = EngineContext.Create(model, plan, 1);
+        using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
         stats = placement.Streaming?.Stats;
         return EngineBytes.Of(context, placement)!;
     }

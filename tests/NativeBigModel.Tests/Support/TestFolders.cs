@@ -13,6 +13,9 @@ internal static class TestFolders
     /// <summary>The golden cases, or null where they are not there.</summary>
     public static string? Golden { get; } = Existing(Path.Combine(Path.GetDirectoryName(Repository) ?? "", "shared", "golden", "cases"));
 
+    /// <summary>The small model that guesses for the bundled one, or null where it is not there.</summary>
+    public static string? Draft { get; } = Existing(Path.Combine(Path.GetDirectoryName(Repository) ?? "", "shared", "models", "capitals-llama-draft"));
+
     /// <summary>A copy of a golden case, its configuration spelt in the new or in the old way.</summary>
     public static TempFolder Copy(string name, bool oldConfig = false)
     {

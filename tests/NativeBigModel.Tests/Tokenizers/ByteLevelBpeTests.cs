@@ -104,8 +104,8 @@ public class ByteLevelBpeTests
         const string config = """{"chat_template": [{"name": "rag", "template": "R"}, {"name": "default", "template": "D"}]}""";
         using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.json", Samples.ByteLevel()).With("tokenizer_config.json", config);
 
-        Assert.Equal("D", folder.Read(Samples.ByteLevelSize).ChatTemplate);
-        Assert.Equal("J", folder.With("chat_template.jinja", "J").Read(Samples.ByteLevelSize).ChatTemplate);
+        Assert.Equal(new() { ["default"] = "D", ["rag"] = "R" }, folder.Read(Samples.ByteLevelSize).ChatTemplates.ToDictionary());
+        Assert.Equal(new() { ["default"] = "J" }, folder.With("chat_template.jinja", "J").Read(Samples.ByteLevelSize).ChatTemplates.ToDictionary());
     }
 
     [Fact]

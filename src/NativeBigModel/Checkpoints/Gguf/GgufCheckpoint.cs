@@ -15,12 +15,18 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     private readonly ModelShape _shape;
     private readonly IReadOnlyList<(TensorSpec Spec, TensorSource Source)> _tensors;
     private readonly Lazy<TextPreparation?> _preparation;
+    private readonly Lazy<ChatTokens> _chatTokens;
 
     private GgufCheckpoint(string path, GgufMetadata metadata, ModelShape shape, IReadOnlyList<StoredTensor> stored, IReadOnlyList<(TensorSpec, TensorSource)> tensors)
         : base(path, CheckpointFormat.Gguf, stored, shape) =>
-        (_metadata, _shape, _tensors, _preparation) = (metadata, shape, tensors, new(() => GgufVocabulary.ReadPreparation(new GgufKeys(System.IO.Path.GetFileName(path), metadata))));
+        (_metadata, _shape, _tensors, ChatTemplates, _preparation, _chatTokens) = (metadata, shape, tensors, GgufVocabulary.ReadChatTemplates(Keys(path, metadata)),
+        new(() => GgufVocabulary.ReadPreparation(Keys(path, metadata))), new(() => GgufVocabulary.ReadChatTokens(Keys(path, metadata))));
 
     internal override TextPreparation? Preparation => _preparation.Value;
+
+    public override IReadOnlyDictionary<string, string> ChatTemplates { get; }
+
+    internal override ChatTokens ChatTokens => _chatTokens.Value;
 
     public static new GgufCheckpoint Open(string path)
     {
@@ -61,6 +67,8 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         metadata["general.file_type"] = type.FileType();
         return new(_shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] }, metadata, tensors);
     }
+
+    private static GgufKeys Keys(string path, GgufMetadata metadata) => new(System.IO.Path.GetFileName(path), metadata);
 
     private GgufMetadata Metadata(bool preparedText)
     {

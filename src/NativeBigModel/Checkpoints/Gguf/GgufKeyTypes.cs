@@ -12,7 +12,7 @@ internal static class GgufKeyTypes
     private static readonly Dictionary<string, Type[]> s_common = new(StringComparer.Ordinal)
     {
         ["general.architecture"] = s_text, ["general.name"] = s_text, ["general.file_type"] = s_count, ["general.quantization_version"] = s_count,
-        ["tokenizer.ggml.model"] = s_text, ["tokenizer.ggml.pre"] = s_text, ["tokenizer.chat_template"] = s_text,
+        ["tokenizer.ggml.model"] = s_text, ["tokenizer.ggml.pre"] = s_text, ["tokenizer.chat_template"] = s_text, ["tokenizer.chat_templates"] = [typeof(string[])],
         ["tokenizer.ggml.tokens"] = [typeof(string[])], ["tokenizer.ggml.merges"] = [typeof(string[])],
         ["tokenizer.ggml.scores"] = [typeof(float[]), typeof(int[])], ["tokenizer.ggml.token_type"] = [typeof(int[])],
         ["tokenizer.ggml.suppress_tokens"] = [typeof(int[])], ["tokenizer.ggml.token_type_count"] = s_count,

@@ -1,3 +1,4 @@
+using NativeBigModel.Chat;
 using NativeBigModel.Tokenizers;
 
 namespace NativeBigModel.Checkpoints.Gguf;
@@ -5,7 +6,13 @@ namespace NativeBigModel.Checkpoints.Gguf;
 /// <summary>Checks a GGUF's vocabulary for all that llama.cpp asserts while it loads one or encodes a text (llama-vocab.cpp).</summary>
 internal static class GgufVocabulary
 {
+    /// <summary>The default chat template; others are behind it, after a point.</summary>
+    public const string ChatTemplateKey = "tokenizer.chat_template";
+
     private const int ByteType = 6;
+
+    private static readonly (string Name, string Key)[] s_named =
+        [("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"), ("cls_token", "cls"), ("mask_token", "mask")];
 
     // BOS, EOS and separator that llama.cpp assumes where a file has none; -1 where it assumes none.
     private static readonly Dictionary<string, (int Bos, int Eos, int Separator)> s_defaults = new(StringComparer.Ordinal)
@@ -44,8 +51,35 @@ internal static class GgufVocabulary
     {
         PreTokenizer? words = keys.String("tokenizer.ggml.model") is "gpt2" ? PreTokenizers.Find(keys.String("tokenizer.ggml.pre")) : null;
         if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens || (TextRules.Read(keys, tokens.Length) ?? TextRules.ImpliedBy(words)) is not { } rules) return null;
-        int[] kinds = keys.Integers("tokenizer.ggml.token_type") ?? [.. Enumerable.Repeat((int)TokenKind.Normal, tokens.Length)];
-        return new(keys.File, tokens, [.. kinds.Take(tokens.Length).Select(kind => (TokenKind)kind)], rules, words);
+        return new(keys.File, tokens, Kinds(keys, tokens.Length), rules, words);
+    }
+
+    private static TokenKind[] Kinds(GgufKeys keys, int count) => keys.Integers("tokenizer.ggml.token_type") is { } kinds
+        ? [.. kinds.Take(count).Select(kind => (TokenKind)kind)]
+        : [.. Enumerable.Repeat(TokenKind.Normal, count)];
+
+    /// <summary>The chat templates, in the keys of gguf-py.</summary>
+    /// <exception cref="CheckpointException">One is no text.</exception>
+    public static IReadOnlyDictionary<string, string> ReadChatTemplates(GgufKeys keys)
+    {
+        Dictionary<string, string> templates = new(StringComparer.Ordinal);
+        foreach (string key in keys.Names.Where(key => key.StartsWith(ChatTemplateKey + ".", StringComparison.Ordinal))) templates[key[(ChatTemplateKey.Length + 1)..]] = keys.String(key)!;
+        if (keys.String(ChatTemplateKey) is { } template) templates[ChatTemplate.DefaultName] = template;
+        return templates;
+    }
+
+    /// <summary>What chat templates need of the vocabulary.</summary>
+    public static ChatTokens ReadChatTokens(GgufKeys keys)
+    {
+        if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens) return ChatTokens.None;
+        TokenKind[] kinds = Kinds(keys, tokens.Length);
+        Dictionary<string, string> named = [];
+        foreach ((string name, string key) in s_named)
+        {
+            // A token that stands in for a missing one is never special.
+            if (keys.Long($"tokenizer.ggml.{key}_token_id") is { } id && id < tokens.Length && kinds[id] is not (TokenKind.Normal or TokenKind.Byte)) named[name] = tokens[id];
+        }
+        return new(named, tokens, kinds);
     }
 
     // llama.cpp throws through its C interface where a map leads out of itself.

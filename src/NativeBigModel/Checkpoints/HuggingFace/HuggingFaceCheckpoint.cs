@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints.Gguf;
@@ -22,12 +23,16 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
         : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
-        (Quantization, _architecture, _reading, _sources, _vocabulary, _preparation) =
-        (quantization, architecture, reading, sources, vocabulary, new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
+        (Quantization, _architecture, _reading, _sources, _vocabulary, ChatTokens, _preparation) =
+        (quantization, architecture, reading, sources, vocabulary, vocabulary is null ? ChatTokens.None : new(vocabulary.NamedTokens, vocabulary.Tokens, vocabulary.Kinds), new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
 
     public override string? Quantization { get; }
 
     internal override TextPreparation? Preparation => _preparation.Value;
+
+    public override IReadOnlyDictionary<string, string> ChatTemplates => _vocabulary?.ChatTemplates ?? ImmutableDictionary<string, string>.Empty;
+
+    internal override ChatTokens ChatTokens { get; }
 
     public static new HuggingFaceCheckpoint Open(string folder)
     {

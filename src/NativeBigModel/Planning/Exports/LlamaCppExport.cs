@@ -21,7 +21,8 @@ public sealed record LlamaCppExport(ImmutableArray<string> Arguments, ImmutableA
                 "-m", modelPath, "-fit", "off", "-ngl", $"{placement.GpuLayers}",
                 .. placement.GpuLayers > 0 ? (string[])["-ts", string.Join(',', placement.LayersOfGpu)] : ["-dev", "none"],
                 .. placement.HostTensors is { } tensors ? (string[])["-ot", $"{tensors}=CPU"] : [],
-                "-c", $"{plan.ContextLength}", "-ctk", kv, "-ctv", kv, "-fa", plan.FlashAttention ? "auto" : "off", "-b", batch, "-ub", batch,
+                "-c", $"{plan.ContextLength * (long)plan.Sessions}", .. plan.Sessions > 1 ? (string[])["-np", $"{plan.Sessions}", "--no-kv-unified"] : [],
+                "-ctk", kv, "-ctv", kv, "-fa", plan.FlashAttention ? "auto" : "off", "-b", batch, "-ub", batch,
             ],
             placement.Notes);
     }

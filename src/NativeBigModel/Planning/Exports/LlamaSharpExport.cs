@@ -26,7 +26,7 @@ public static class LlamaSharpExport
         var json = new JsonObject
         {
             ["ModelPath"] = modelPath,
-            ["ContextSize"] = plan.ContextLength,
+            ["ContextSize"] = plan.ContextLength * (long)plan.Sessions,
             ["GpuLayerCount"] = placement.GpuLayers,
             ["MainGpu"] = 0,
             ["SplitMode"] = SplitByLayer,
@@ -37,6 +37,7 @@ public static class LlamaSharpExport
             ["TypeV"] = (int)plan.KvType,
             ["FlashAttention"] = plan.FlashAttention,
         };
+        if (plan.Sessions > 1) json["SeqMax"] = plan.Sessions;
         // A list that is null is dereferenced when LLamaSharp loads the model, so one that says nothing is left out.
         if (placement.GpuLayers > 0) json["TensorSplits"] = new JsonArray([.. placement.LayersOfGpu.Select(layers => (JsonNode)layers)]);
         // Without layers on GPUs the CPU computes large batches too, as the plan has it.

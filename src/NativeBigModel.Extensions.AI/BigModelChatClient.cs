@@ -1,0 +1,109 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.AI;
+using NativeBigModel.Chat;
+
+namespace NativeBigModel.Extensions.AI;
+
+/// <summary>
+/// <see cref="IChatClient"/> on a loaded model, with its own chat template. All members may be called at once from any thread; the model decides how many
+/// answers it computes together.
+/// </summary>
+/// <remarks>
+/// Honoured of <see cref="ChatOptions"/>: Instructions, Temperature, TopP, TopK, Seed, MaxOutputTokens, StopSequences, Tools (functions) with ToolMode Auto and None, Reasoning.Effort
+/// as the template's enable_thinking and reasoning_effort, and a RawRepresentationFactory that gives <see cref="GenerateOptions"/>. A ToolMode that requires a call is
+/// told to nobody: the model may answer without. Functions are not invoked here; that is what ChatClientBuilder's UseFunctionInvocation is for.
+/// </remarks>
+public sealed class BigModelChatClient : IChatClient
+{
+    private const string Provider = "nativebigmodel";
+
+    private readonly ChatClientMetadata _metadata;
+    private readonly bool _ownsModel;
+
+    /// <summary>Creates a client.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="template">The chat template; null for the checkpoint's.</param>
+    /// <param name="defaults">How to generate where a call says nothing; null for the model's defaults and as many tokens as the context holds.</param>
+    /// <param name="modelId">What answers say that they come from; null for the checkpoint's name.</param>
+    /// <param name="ownsModel">Whether disposing of the client disposes of the model.</param>
+    /// <exception cref="UnsupportedModelException">The checkpoint has no chat template, and none is given.</exception>
+    public BigModelChatClient(BigModel model, ChatTemplate? template = null, GenerateOptions? defaults = null, string? modelId = null, bool ownsModel = false)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        Model = model;
+        Template = template ?? ChatTemplate.Find(model.Checkpoint) ?? throw new UnsupportedModelException("the checkpoint has no chat template, and none was given");
+        Defaults = defaults ?? new GenerateOptions { MaxNewTokens = model.Plan.ContextLength };
+        _ownsModel = ownsModel;
+        _metadata = new(Provider, providerUri: null, modelId ?? Path.GetFileNameWithoutExtension(model.Checkpoint.Path));
+    }
+
+    /// <summary>The model.</summary>
+    public BigModel Model { get; }
+
+    /// <summary>How conversations are rendered.</summary>
+    public ChatTemplate Template { get; }
+
+    /// <summary>How to generate where a call says nothing.</summary>
+    public GenerateOptions Defaults { get; }
+
+    /// <inheritdoc/>
+    public Task<ChatResponse> GetResponseAsync(IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default) =>
+        GetStreamingResponseAsync(messages, options, cancellationToken).ToChatResponseAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    /// <exception cref="ChatTemplateException">The template refuses these messages.</exception>
+    /// <exception cref="InvalidOptionException">The conversation is longer than the context, or an option is out of range.</exception>
+    public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public object? GetService(Type serviceType, object? serviceKey = null)
+    {
+        ArgumentNullException.ThrowIfNull(serviceType);
+        if (serviceKey is not null) return null;
+        if (serviceType == typeof(ChatClientMetadata)) return _metadata;
+        if (serviceType.IsInstanceOfType(this)) return this;
+        return serviceType == typeof(BigModel) ? Model : serviceType == typeof(ChatTemplate) ? Template : serviceType == typeof(Tokenizer) ? Model.Tokenizer : null;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_ownsModel) Model.Dispose();
+    }
+
+    private async IAsyncEnumerable<ChatResponseUpdate> Stream(IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions? options, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        IReadOnlyList<Chat.ChatMessage> said = Conversation.Read(messages, options?.Instructions);
+        ChatRenderOptions render = RequestOptions.Render(options);
+        int[] prompt = Model.Tokenizer.Encode(Template.Render(said, render));
+        ChatAnswerFormat? format = FormatOf(said, render);
+        GenerateOptions generate = RequestOptions.Generate(options, Defaults, format, this);
+        ChatAnswerReader reader = new(Model.Tokenizer, format);
+        Updates updates = new(options?.ModelId ?? _metadata.DefaultModelId!);
+        (int count, FinishReason? finish) = (0, null);
+        await foreach (GenerationStep step in Model.GenerateAsync(prompt, generate, cancel).ConfigureAwait(false))
+        {
+            (count, finish) = (count + 1, step.Finish);
+            foreach (ChatResponseUpdate update in updates.Of(reader.Add(step))) yield return update;
+        }
+        (ChatAnswer answer, string content, string reasoning) = reader.Finish();
+        foreach (ChatResponseUpdate update in updates.Of((content, reasoning))) yield return update;
+        yield return updates.Last(answer.ToolCalls, finish, prompt.Length, count);
+    }
+
+    // A template in which llama.cpp finds no format is one of plain content; with tools, that is an error.
+    private ChatAnswerFormat? FormatOf(IReadOnlyList<Chat.ChatMessage> said, ChatRenderOptions render)
+    {
+        try
+        {
+            ChatAnswerFormat format = Template.AnswerFormat(said, render);
+            return format.Thinks || !render.Tools.IsEmpty ? format : null;
+        }
+        catch (ChatTemplateException) when (render.Tools.IsEmpty) { return null; }
+    }
+}

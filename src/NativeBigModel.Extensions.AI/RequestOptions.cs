@@ -1,0 +1,52 @@
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.AI;
+using NativeBigModel.Chat;
+
+namespace NativeBigModel.Extensions.AI;
+
+/// <summary>What <see cref="ChatOptions"/> ask for, in the library's terms.</summary>
+internal static class RequestOptions
+{
+    /// <exception cref="UnsupportedModelException">A tool is no function.</exception>
+    public static ChatRenderOptions Render(ChatOptions? options)
+    {
+        ChatRenderOptions render = new();
+        if (options?.Tools is { Count: > 0 } tools && options.ToolMode is not NoneChatToolMode) render = render with { Tools = [.. tools.Select(Tool)] };
+        if (options?.Reasoning?.Effort is not { } effort) return render;
+        render = render with { Variables = render.Variables.Add("enable_thinking", JsonValue.Create(effort is not ReasoningEffort.None)) };
+        return effort is ReasoningEffort.None ? render : render with { Variables = render.Variables.Add("reasoning_effort", JsonValue.Create(Name(effort))) };
+    }
+
+    /// <exception cref="UnsupportedModelException">The response's schema has a form that no grammar expresses.</exception>
+    public static GenerateOptions Generate(ChatOptions? options, GenerateOptions defaults, ChatAnswerFormat? format, IChatClient client)
+    {
+        options ??= new ChatOptions();
+        GenerateOptions basis = options.RawRepresentationFactory?.Invoke(client) as GenerateOptions ?? defaults;
+        return basis with
+        {
+            Temperature = options.Temperature ?? basis.Temperature,
+            TopP = options.TopP ?? basis.TopP,
+            TopK = options.TopK ?? basis.TopK,
+            Seed = options.Seed is { } seed ? unchecked((uint)seed) : basis.Seed,
+            MaxNewTokens = options.MaxOutputTokens ?? basis.MaxNewTokens,
+            FrequencyPenalty = options.FrequencyPenalty ?? basis.FrequencyPenalty,
+            PresencePenalty = options.PresencePenalty ?? basis.PresencePenalty,
+            Grammar = options.ResponseFormat is ChatResponseFormatJson json ? Grammar(json) : basis.Grammar,
+            StopStrings = [.. basis.StopStrings, .. options.StopSequences ?? [], .. format?.StopStrings ?? []],
+        };
+    }
+
+    private static string Grammar(ChatResponseFormatJson format) => format.Schema is { } schema ? JsonSchemaGrammar.Create(schema) : JsonSchemaGrammar.AnyObject;
+
+    private static ChatTool Tool(AITool tool) => tool is AIFunctionDeclaration function
+        ? new(function.Name, function.Description, function.JsonSchema)
+        : throw new UnsupportedModelException($"the tool '{tool.Name}' is {tool.GetType().Name}, and only functions can be called");
+
+    // The words of OpenAI's API, which templates test for.
+    private static string Name(ReasoningEffort effort) => effort switch
+    {
+        ReasoningEffort.Low => "low",
+        ReasoningEffort.Medium => "medium",
+        _ => "high",
+    };
+}

@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using NativeBigModel.Native;
+
+namespace NativeBigModel.Chat;
+
+/// <summary>
+/// How a model with a certain template writes what it thinks, says and wants called: llama.cpp finds it out from the template, for all formats that it knows.
+/// <see cref="ChatTemplate.AnswerFormat"/> gives it. Thread-safe.
+/// </summary>
+public sealed class ChatAnswerFormat
+{
+    private readonly byte[] _json;
+
+    internal ChatAnswerFormat(string json)
+    {
+        using JsonDocument document = JsonDocument.Parse(json);
+        JsonElement root = document.RootElement;
+        _json = Encoding.UTF8.GetBytes(json);
+        StopStrings = Texts(root, "additional_stops");
+        Markers = Texts(root, "preserved_tokens");
+        Thinks = root.GetProperty("thinking_start_tag").GetString() is { Length: > 0 } || root.GetProperty("thinking_end_tags").GetArrayLength() > 0;
+    }
+
+    /// <summary>Texts that end an answer in this format, besides the model's own end.</summary>
+    public ImmutableArray<string> StopStrings { get; }
+
+    /// <summary>Tokens whose spelling is part of the format: an answer to be parsed must hold them, though they may be special.</summary>
+    public ImmutableArray<string> Markers { get; }
+
+    /// <summary>Whether answers may begin with what the model thinks.</summary>
+    public bool Thinks { get; }
+
+    /// <summary>The parts of an answer. What does not follow the format is content as it stands.</summary>
+    /// <param name="text">The answer as generated, with the spelling of <see cref="Markers"/> and without what ended it.</param>
+    /// <param name="partial">Whether more is to come: a call that is not complete is then left out or cut.</param>
+    public ChatAnswer Parse(string text, bool partial = false)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return TryParse(text, partial) ?? new(text, "", []);
+    }
+
+    internal ChatAnswer? TryParse(string text, bool partial) => ChatLibrary.Parse(_json, text, partial) is { } json ? ChatAnswer.Parse(json) : null;
+
+    private static ImmutableArray<string> Texts(JsonElement root, string name) => [.. root.GetProperty(name).EnumerateArray().Select(item => item.GetString()!)];
+}
