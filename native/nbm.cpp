@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <new>
 
 namespace {
@@ -31,6 +32,12 @@ nbm_status guarded(char * error, size_t size, work && what) {
         return NBM_INVALID;
     }
 }
+
+// As llama_memory_breakdown in llama.cpp's src/llama-ext.h.
+struct held_bytes {
+    size_t model, context, compute;
+};
+using held_by_type = std::map<ggml_backend_buffer_type_t, held_bytes>;
 
 } // namespace
 
@@ -101,6 +108,22 @@ nbm_status nbm_device_get_group_stats(nbm_device * device, uint64_t group, nbm_g
 }
 
 void nbm_device_destroy(nbm_device * device) { delete device; }
+
+nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nbm_memory * entries, size_t capacity, size_t * count, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] {
+        if (breakdown == nullptr || context == nullptr || entries == nullptr || count == nullptr) {
+            throw nbm::failure{NBM_INVALID, "nbm_memory_breakdown needs a function, a context and places for the result"};
+        }
+        const held_by_type held = ((held_by_type (*)(const void *)) breakdown)(context);
+        *count = held.size();
+        size_t written = 0;
+        for (const auto & [type, bytes] : held) {
+            if (written < capacity) {
+                entries[written++] = {type, bytes.model, bytes.context, bytes.compute};
+            }
+        }
+    });
+}
 
 void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size) {
     *options_size     = sizeof(nbm_options);

@@ -106,6 +106,17 @@ NBM_API nbm_status nbm_device_get_group_stats(nbm_device * device, uint64_t grou
 // After the model and its contexts are freed. Gives back all device, host and file resources.
 NBM_API void nbm_device_destroy(nbm_device * device);
 
+// What a context of llama.cpp and its model hold in one type of buffers, in bytes. Of a model that was made without allocating: what they would hold.
+typedef struct nbm_memory {
+    struct ggml_backend_buffer_type * type;
+    uint64_t weights;
+    uint64_t cache;
+    uint64_t compute;
+} nbm_memory;
+
+// `breakdown` is the address of llama_get_memory_breakdown(const llama_context *), which llama.cpp exports in C++ only. Writes at most `capacity` entries; `count` is how many there are.
+NBM_API nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nbm_memory * entries, size_t capacity, size_t * count, char * error, size_t error_size);
+
 // sizeof nbm_options, nbm_stats and nbm_group_stats, for the caller's layout check.
 NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size);
 

@@ -12,7 +12,7 @@ if [ ! -e "$work/engine/libnbm.so" ]; then
   cmake -S native -B "$work/build" -DNBM_GGML_SOURCE="$work" -DNBM_ENGINE="$work/engine" -DCMAKE_CUDA_ARCHITECTURES=90 >"$work/build.log" 2>&1 &&
     cmake --build "$work/build" --target nbm --parallel >>"$work/build.log" 2>&1 && cp "$work/build/libnbm.so" "$work/engine/" || { tail -30 "$work/build.log"; exit 1; }
 fi
-export NBM_ENGINE_PATH=$work/engine
+export NBM_ENGINE_PATH=$work/engine XDG_CACHE_HOME=$work/cache
 nbm=$work/nbm/nbm
 
 model() { # NAME LAYERS WIDTH FFN HEADS KV VOCAB TYPE
@@ -85,6 +85,26 @@ bits() {
   "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/b" --max-memory 0=6GiB,cpu=60GiB --offload stream
   cmp "$work/a" "$work/b" && echo "7b: streamed logits are the resident ones, bit for bit"
 }
+
+# Predictions against what is measured, at several budgets; the most that the driver saw in use, its own 0.5 GiB or so included.
+speeds() { timeout 100 "$nbm" doctor --calibrate --offload-folder /tmp 2>&1; "$nbm" doctor --json | tee "${OUT:-$work}/doctor.json" >/dev/null; }
+
+watched() { # bench, and the GPU's memory meanwhile
+  nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -lms 100 >"$work/used" & local watcher=$!
+  bench "$@"
+  kill $watcher; echo "    $(sort -n "$work/used" | tail -1) MiB in use at most"
+}
+
+predicted() { # FILE NAME BUDGETS...: each is limits, then how
+  local file=$1 name=$2 budget; shift 2
+  for budget in "$@"; do watched "$file" "$name" --context 1024 --rounds 1 $budget; done
+}
+
+plans_7b() { model_7b; predicted "$work/7b.gguf" 7b "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=8GiB,cpu=30GiB --offload stream" "--max-memory 0=2GiB,cpu=30GiB --offload stream" "--max-memory 0=8GiB,cpu=30GiB --offload hybrid" "--max-memory 0=3GiB,cpu=30GiB --offload hybrid" "--max-memory 0=8GiB,cpu=30GiB" "--max-memory 0=8GiB,cpu=30GiB --optimize decode" "--max-memory 0=3GiB,cpu=30GiB --optimize decode" "--max-memory cpu=30GiB"; }
+
+plans_70b() { model_70b; predicted "$work/70b.gguf" 70b "--max-memory 0=60GiB,cpu=60GiB" "--max-memory 0=24GiB,cpu=60GiB --offload stream" "--max-memory 0=6GiB,cpu=60GiB --offload stream" "--max-memory 0=24GiB,cpu=60GiB --offload hybrid" "--max-memory 0=3GiB,cpu=60GiB --offload hybrid" "--max-memory 0=24GiB,cpu=60GiB" "--max-memory 0=24GiB,cpu=60GiB --optimize decode" "--max-memory 0=3GiB,cpu=60GiB --optimize decode"; }
+
+plans_moe() { model_moe; predicted "$work/moe.gguf" moe "--max-memory 0=40GiB,cpu=60GiB" "--max-memory 0=16GiB,cpu=60GiB --offload stream" "--max-memory 0=6GiB,cpu=60GiB --offload stream" "--max-memory 0=16GiB,cpu=60GiB --offload hybrid" "--max-memory 0=6GiB,cpu=60GiB --offload hybrid" "--max-memory 0=6GiB,cpu=60GiB" "--max-memory 0=16GiB,cpu=60GiB --optimize decode" "--max-memory 0=6GiB,cpu=60GiB --optimize decode"; }
 
 sanitizer() {
   for tool in memcheck racecheck; do

@@ -31,7 +31,13 @@ internal sealed class PlacementOptions
 
     private readonly Option<int> _ring = new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
 
-    private readonly Option<double> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes", HelpName = "0..1", DefaultValueFactory = _ => new PlanOptions().CpuShare };
+    private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; as measured by nbm doctor --calibrate, or else half, unless given", HelpName = "0..1" };
+
+    private readonly Option<string?> _optimize = new("--optimize")
+    {
+        Description = "Choose placement, CPU share, ring and batch for the least predicted time a token (decode), for a prompt (prefill), for both (balanced), or for the least memory that is nearly as fast",
+        HelpName = "decode|prefill|balanced|memory",
+    };
 
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU; every core unless given", HelpName = "N" };
 
@@ -60,17 +66,20 @@ internal sealed class PlacementOptions
         command.Add(_deviceMap);
         command.Add(_ring);
         command.Add(_cpuShare);
+        command.Add(_optimize);
         command.Add(_threads);
         command.Add(_offloadFolder);
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _threads, _offloadFolder])
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _optimize, _threads, _offloadFolder])
         .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
     public PlanOptions Read(ParseResult parsed)
     {
+        if (parsed.GetValue(_optimize) is not null && ((Option[])[_offload, _cpuShare]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } decided)
+            throw new InvalidOptionException($"{decided.Name} and --optimize: one of them decides");
         var options = new PlanOptions
         {
             WeightType = parsed.GetValue(_type) is { } type ? WeightTypes.Parse(type) : WeightType.AsStored,
@@ -79,6 +88,7 @@ internal sealed class PlacementOptions
             DeviceMap = parsed.GetValue(_deviceMap) is { } map ? ReadDeviceMap(map) : null,
             RingSlots = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
+            Optimize = parsed.GetValue(_optimize) is { } objective ? OneOf("--optimize", objective, Enum.GetValues<Objective>()) : null,
             Threads = parsed.GetValue(_threads),
             OffloadFolder = parsed.GetValue(_offloadFolder),
         };

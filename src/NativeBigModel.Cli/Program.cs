@@ -11,6 +11,7 @@ Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false
 var root = new RootCommand("Runs language models larger than the GPU: from a Hugging Face folder or a GGUF file, under the memory that you allow.")
 {
     DemoCommand.Create(),
+    DoctorCommand.Create(),
     InspectCommand.Create(),
     PlanCommand.Create(),
     ConvertCommand.Create(),

@@ -7,7 +7,7 @@ namespace NativeBigModel.Cli.Commands;
 internal static class DemoCommand
 {
     private const string ModelFolder = "samples/capitals-llama";
-    private const long Budget = 12 << 20;
+    private const long Budget = 16 << 20;
 
     private static readonly string[] s_prompts =
     [

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using NativeBigModel.Planning;
+using NativeBigModel.Planning.Exports;
+using NativeBigModel.Runtime;
 using Spectre.Console;
 
 namespace NativeBigModel.Cli.Commands;
@@ -14,11 +16,15 @@ internal static class PlanCommand
         var placement = new PlacementOptions();
         var format = new Option<string?>("--format") { Description = "How to print it: as llamacpp, arguments for llama.cpp's programs; as llamasharp, the JSON of LLamaSharp's ModelParams", HelpName = string.Join('|', s_formats) };
         var output = new Option<string?>("--out") { Description = "Also write the plan to a file that run --plan reads", HelpName = "FILE" };
+        var explain = new Option<bool>("--explain") { Description = "Say what the speed waits for, and what more memory, a smaller KV cache, other weights or another placement would buy" };
+        var picture = new Option<string?>("--svg") { Description = "Also draw the plan: layers by devices, and the time of one token", HelpName = "FILE" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("plan", "Show where every layer would live and the exact bytes on each device; loads nothing") { path };
         placement.AddTo(command);
         command.Add(format);
         command.Add(output);
+        command.Add(explain);
+        command.Add(picture);
         command.Add(json);
         command.SetGuardedAction((parsed, _) =>
         {
@@ -26,21 +32,25 @@ internal static class PlanCommand
             PlanOptions options = placement.Read(parsed);
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
             ModelShape shape = checkpoint.Describe(options.WeightType);
-            // The machine is asked only for what the user left open.
-            Machine machine = options.MaxMemory is null ? Machine.Probe() : new Machine([], 0);
-            Plan plan = Planner.Plan(shape, machine, options);
+            Machine machine = Machine.Probe();
+            Plan plan = checkpoint.Plan(machine, options);
+            var speeds = new SpeedModel(shape, machine.Speeds ?? MachineSpeeds.Assumed);
             if (parsed.GetValue(output) is { } file) Write(Path.GetFullPath(file), plan.ToJson());
+            if (parsed.GetValue(picture) is { } drawing) Write(Path.GetFullPath(drawing), PlanPicture.Draw(plan, speeds));
             switch (chosen)
             {
-                case "json": Json.Print(PlanJson.Of(plan)); break;
+                case "json": Json.Print(parsed.GetValue(explain) ? PlanExplanation.ToJson(plan, Alternatives()) : PlanJson.Of(plan)); break;
                 case "llamacpp": PlanExports.PrintLlamaCpp(plan, checkpoint); break;
                 case "llamasharp": PlanExports.PrintLlamaSharp(plan, checkpoint); break;
                 default:
                     PlanTable.Print(plan, shape, Terminal.Console);
-                    foreach (string note in checkpoint.Notes.Concat(plan.Notes)) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
+                    PlanTable.PrintSpeed(plan.Predicted!, Terminal.Console);
+                    if (parsed.GetValue(explain)) PlanExplanation.Print(plan, speeds.DecodeTimeline(plan), Alternatives(), Terminal.Console);
+                    foreach (string note in checkpoint.Notes.Concat(plan.Notes).Concat(LoadGate.Warnings(plan, machine))) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
                     break;
             }
             return Task.CompletedTask;
+            IReadOnlyList<WhatIf> Alternatives() => WhatIf.Alternatives(checkpoint.Describe, machine, options);
         });
         return command;
     }

@@ -12,11 +12,16 @@ internal static class PlanJson
         Context = plan.ContextLength,
         plan.Sessions,
         KvType = plan.KvType.ToString(),
+        plan.FlashAttention,
+        plan.BatchSize,
         plan.RingSlots,
+        plan.Threads,
         plan.WeightBytes,
         plan.KvBytes,
-        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
+        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Compute = device.ComputeBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
         Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device, Compute = layer.ComputeDevice, layer.Streamed }),
+        plan.ComputeMeasured,
+        plan.Predicted,
         plan.Notes,
     };
 }

@@ -16,7 +16,7 @@ internal static class PlanTable
         console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({(plan.Sessions > 1 ? $"{plan.Sessions} x " : "")}{plan.ContextLength} tokens, {plan.KvType})");
         var table = new Table().Border(TableBorder.Rounded);
         table.AddColumn(new TableColumn("device").NoWrap());
-        foreach (string amount in (string[])["weights", "KV cache", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
+        foreach (string amount in (string[])["weights", "KV cache", "ring", "compute", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
         table.AddColumn(new TableColumn("used").NoWrap());
         table.AddColumn(new TableColumn("layers"));
         bool bars = console.Profile.Width >= WidthForBars;
@@ -26,12 +26,15 @@ internal static class PlanTable
                 Label(device.Name),
                 ByteSize.Format(device.WeightBytes),
                 ByteSize.Format(device.KvBytes),
+                device.RingBytes > 0 ? ByteSize.Format(device.RingBytes) : "-",
+                ByteSize.Format(device.ComputeBytes),
                 ByteSize.Format(device.TotalBytes),
                 device.LimitBytes is { } limit ? ByteSize.Format(limit) : "-",
                 Share(device, bars),
                 Runs(plan, layer => layer.Device == device.Name));
         }
         console.Write(table);
+        if (!plan.ComputeMeasured) console.MarkupLine("compute buffers are estimated: the engine, or a GPU of the plan, is not here to say");
         string onCpu = Runs(plan, layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed && Number(layer, FeedForwardSuffix) is not null);
         if (onCpu.Length > 0) console.MarkupLineInterpolated($"{onCpu} computed by the CPU while the rest streams; prompts of {PlanOptions.SharedBatchSize} tokens and more stream them too");
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
@@ -40,6 +43,23 @@ internal static class PlanTable
             console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && layer.Device == streamed.Key.Device)} streamed from {streamed.Key.Device} to {Label(ring.Name)} through a ring of {plan.RingSlots} slots, {ByteSize.Format(ring.RingBytes)}");
         }
     }
+
+    /// <summary>The speed to expect, in two lines.</summary>
+    public static void PrintSpeed(Prediction predicted, IAnsiConsole console)
+    {
+        console.MarkupLineInterpolated($"a token: [bold]{Seconds(predicted.DecodeSeconds)}[/] ({predicted.DecodeTokensPerSecond:0.##}/s, {Limit(predicted.DecodeLimit)}); a prompt of {predicted.PromptTokens}: [bold]{Seconds(predicted.PrefillSeconds)}[/] ({predicted.PrefillTokensPerSecond:0} tokens/s, {Limit(predicted.PrefillLimit)}); loading: {Seconds(predicted.LoadSeconds)} from a cold disk");
+        console.MarkupLine(predicted.Measured ? "by this machine's measured speeds" : "by the speeds of an ordinary desktop; nbm doctor --calibrate measures this one");
+    }
+
+    internal static string Seconds(double seconds) => seconds >= 100 ? $"{seconds:0} s" : seconds >= 0.1 ? $"{seconds:0.00} s" : $"{seconds * 1000:0.0} ms";
+
+    internal static string Limit(PlanResource resource) => resource switch
+    {
+        PlanResource.Gpu => "the GPU's memory and arithmetic",
+        PlanResource.Link => "the link to the GPU",
+        PlanResource.Cpu => "the CPU",
+        _ => "the disk",
+    };
 
     private static string TypeName(Plan plan) => plan.WeightType == WeightType.AsStored ? "as stored" : plan.WeightType.ToString();
 

@@ -112,6 +112,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
             UsualContextLength = longRope?.OriginalContext,
             Layers = [.. Enumerable.Range(0, layers).Select(i => Layer(uniform with { SlidingWindow = Windows is { } windows && windows.Layers[i] ? windows.Tokens : null }, i))],
             ExpertCount = Experts?.Count ?? 0,
+            ExpertUsedCount = Experts?.Used ?? 0,
         };
         var reading = new ArchitectureReading(shape, []);
         Write(reading);

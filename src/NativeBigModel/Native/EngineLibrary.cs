@@ -130,6 +130,12 @@ internal static unsafe class EngineLibrary
         lock (s_gate) s_libraries[name] = library;
     }
 
+    /// <summary>The address of a function that has no binding, or 0 where the engine does not export it.</summary>
+    internal static nint Find(string library, string function)
+    {
+        lock (s_gate) return s_libraries.TryGetValue(library, out nint handle) && NativeLibrary.TryGetExport(handle, function, out nint address) ? address : 0;
+    }
+
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path) => s_libraries.GetValueOrDefault(name);
 
     private static void Initialize()

@@ -74,6 +74,14 @@ internal static unsafe partial class GgmlBackendApi
     [LibraryImport(Base, EntryPoint = "ggml_backend_buft_name")]
     internal static partial byte* GgmlBackendBuftName(GgmlBackendBufferType* buft);
 
+    [LibraryImport(Base, EntryPoint = "ggml_backend_buft_is_host")]
+    [return: MarshalAs(UnmanagedType.U1)]
+    internal static partial bool GgmlBackendBuftIsHost(GgmlBackendBufferType* buft);
+
+    /// <summary>The device whose memory it is; null for one that belongs to none.</summary>
+    [LibraryImport(Base, EntryPoint = "ggml_backend_buft_get_device")]
+    internal static partial GgmlBackendDevice* GgmlBackendBuftGetDevice(GgmlBackendBufferType* buft);
+
     [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_is_host")]
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool GgmlBackendBufferIsHost(GgmlBackendBuffer* buffer);

@@ -35,6 +35,16 @@ internal struct NbmStats
     public ulong Carried;
 }
 
+/// <summary>nbm_memory.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NbmMemory
+{
+    public GgmlBackendBufferType* Type;
+    public ulong Weights;
+    public ulong Cache;
+    public ulong Compute;
+}
+
 /// <summary>nbm_group_stats.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct NbmGroupStats
@@ -92,6 +102,9 @@ internal static unsafe partial class NbmApi
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_destroy")]
     internal static partial void NbmDeviceDestroy(nint device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_memory_breakdown")]
+    internal static partial NbmStatus NbmMemoryBreakdown(void* breakdown, nint context, NbmMemory* entries, nuint capacity, out nuint count, byte* error, nuint errorSize);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
     internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize, out uint groupStatsSize);

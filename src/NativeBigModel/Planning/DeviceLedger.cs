@@ -3,14 +3,15 @@ using System.Collections.Immutable;
 namespace NativeBigModel.Planning;
 
 /// <summary>The bytes that a plan in the making has put on each device, against their limits.</summary>
-internal sealed class DeviceLedger(MemoryLimits limits)
+internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
 {
     private sealed class Account
     {
         public long Weights;
         public long Kv;
         public long Ring;
-        public long Total => Weights + Kv + Ring;
+        public long Compute;
+        public long Total => Weights + Kv + Ring + Compute;
     }
 
     private readonly Dictionary<string, Account> _accounts = [];
@@ -78,7 +79,7 @@ internal sealed class DeviceLedger(MemoryLimits limits)
     /// <exception cref="DoesNotFitException">The ring alone is more than the device may hold.</exception>
     public void AddRing(string device, long bytes)
     {
-        if (bytes > LimitOf(device)) throw Refuse(device, bytes, "the ring that layers are streamed through needs that much: allow more, or fewer slots");
+        if (Find(device).Compute + bytes > LimitOf(device)) throw Refuse(device, bytes, "the ring that layers are streamed through needs that much: allow more, or fewer slots");
         Find(device).Ring += bytes;
         HasRing = true;
     }
@@ -94,11 +95,17 @@ internal sealed class DeviceLedger(MemoryLimits limits)
 
     private long LimitOf(string device) => (DeviceName.GpuIndex(device) is { } gpu ? limits.Gpus[gpu] : limits.Host) ?? 0;
 
-    private DevicePlan Device(string name, long? limit) => new(name, Find(name).Weights, Find(name).Kv, Find(name).Ring, limit);
+    // A GPU that nothing is put on computes nothing.
+    private DevicePlan Device(string name, long? limit)
+    {
+        Account account = Find(name);
+        bool idle = name != DeviceName.Host && account.Total == account.Compute;
+        return new(name, account.Weights, account.Kv, account.Ring, idle ? 0 : account.Compute, limit);
+    }
 
     private Account Find(string name)
     {
-        if (!_accounts.TryGetValue(name, out Account? account)) _accounts[name] = account = new Account();
+        if (!_accounts.TryGetValue(name, out Account? account)) _accounts[name] = account = new Account { Compute = compute.On(name, !limits.Gpus.IsEmpty) };
         return account;
     }
 }

@@ -18,17 +18,18 @@ internal sealed class HybridPlacement
     private long _left; // bytes that did not find room on a GPU so far
     private long _onCpu; // of these, what the CPU computes
 
-    private HybridPlacement(MemoryLimits limits, bool streamAll, PlanOptions options)
+    private HybridPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, double cpuShare, int ringSlots)
     {
-        (_limits, _streamAll, _cpuShare, _ringSlots, _devices) = (limits, streamAll, options.CpuShare, options.RingSlots, new DeviceLedger(limits));
+        (_limits, _streamAll, _cpuShare, _ringSlots, _devices) = (limits, streamAll, cpuShare, ringSlots, new DeviceLedger(limits, compute));
         _target = limits.Gpus.IsEmpty ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
     }
 
     /// <summary>Places <paramref name="items"/>: input, for each layer the layer without its feed-forward part and that part, output.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
-    public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(MemoryLimits limits, bool streamAll, IReadOnlyList<Item> items, PlanOptions options)
+    public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
+        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, int ringSlots)
     {
-        var placement = new HybridPlacement(limits, streamAll, options);
+        var placement = new HybridPlacement(limits, compute, streamAll, cpuShare, ringSlots);
         return (placement.Run(items), placement._devices.ToPlan());
     }
 

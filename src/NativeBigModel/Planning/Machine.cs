@@ -5,7 +5,11 @@ namespace NativeBigModel.Planning;
 /// <summary>What a plan may use: a value, measured once, that can as well be written by hand for a machine that is not here.</summary>
 /// <param name="Gpus">The GPUs, in the driver's order.</param>
 /// <param name="HostFreeBytes">Bytes of RAM that a process may still take, within its container's limit.</param>
-public sealed record Machine(ImmutableArray<GpuDevice> Gpus, long HostFreeBytes);
+public sealed record Machine(ImmutableArray<GpuDevice> Gpus, long HostFreeBytes)
+{
+    /// <summary>How fast it is; null where nobody measured.</summary>
+    public MachineSpeeds? Speeds { get; init; }
+}
 
 /// <summary>One GPU.</summary>
 /// <param name="Name">The engine's name for it, for example <c>CUDA0</c>.</param>

@@ -32,6 +32,9 @@ public sealed record ModelShape
     /// <summary>Experts in each mixture-of-experts layer; 0 for a dense model.</summary>
     public int ExpertCount { get; init; }
 
+    /// <summary>Experts of each layer that one token passes; 0 for a dense model.</summary>
+    public int ExpertUsedCount { get; init; }
+
     /// <summary>The tensors as they will stand in memory or in a GGUF file, in file order.</summary>
     public ImmutableArray<TensorSpec> Tensors { get; init; } = [];
 

@@ -24,9 +24,9 @@ internal sealed class Placement
     private long _kvToCome; // of the items after the present one
     private long _heldToCome; // what they put on the target for certain, if they are streamed
 
-    private Placement(MemoryLimits limits, OffloadMode mode, bool streamAll)
+    private Placement(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll)
     {
-        (_mode, _streamAll, _devices) = (mode, streamAll, new DeviceLedger(limits));
+        (_mode, _streamAll, _devices) = (mode, streamAll, new DeviceLedger(limits, compute));
         bool host = limits.Gpus.IsEmpty || (mode == OffloadMode.Cpu && limits.Host is not null);
         _target = host ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
     }
@@ -37,18 +37,18 @@ internal sealed class Placement
 
     /// <summary>Everything where it is computed, or null if something would have to be streamed.</summary>
     /// <exception cref="DoesNotFitException">The token embedding has no room.</exception>
-    public static Placement? Resident(MemoryLimits limits, OffloadMode mode, bool streamAll, IReadOnlyList<Item> items)
+    public static Placement? Resident(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, IReadOnlyList<Item> items)
     {
         if (streamAll) return null;
-        var placement = new Placement(limits, mode, streamAll);
+        var placement = new Placement(limits, compute, mode, streamAll);
         return placement.Run(items, placement.PlaceResident) ? placement : null;
     }
 
     /// <summary>What can be where it is computed there, and the rest through a ring of <paramref name="ringBytes"/>.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
-    public static Placement Streaming(MemoryLimits limits, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
+    public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
     {
-        var placement = new Placement(limits, mode, streamAll);
+        var placement = new Placement(limits, compute, mode, streamAll);
         placement._devices.AddRing(placement._target, ringBytes);
         placement.Run(items, item => placement.PlaceResident(item) ?? placement.PlaceStreamed(item));
         return placement;

@@ -52,6 +52,12 @@ public sealed record Plan
     [JsonRequired]
     public ImmutableArray<string> Notes { get; init; } = [];
 
+    /// <summary>Whether the compute buffers are the engine's own figures for this plan, or an estimate.</summary>
+    public bool ComputeMeasured { get; init; }
+
+    /// <summary>The speed to expect, or null where nobody predicted it.</summary>
+    public Prediction? Predicted { get; init; }
+
     /// <summary>Whether some layers pass through a ring of slots while they are computed.</summary>
     public bool Streams => Layers.Any(layer => layer.Streamed);
 
@@ -83,6 +89,7 @@ public sealed record Plan
         other is not null
         && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
             == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
+        && (ComputeMeasured, Predicted) == (other.ComputeMeasured, other.Predicted)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())
         && Notes.AsSpan().SequenceEqual(other.Notes.AsSpan());
@@ -108,11 +115,12 @@ public sealed record LayerPlacement(string Name, string Device, string ComputeDe
 /// <param name="WeightBytes">Bytes of weights.</param>
 /// <param name="KvBytes">Bytes of KV cache.</param>
 /// <param name="RingBytes">Bytes of the ring that streamed layers pass through.</param>
+/// <param name="ComputeBytes">Bytes of the buffers that it computes in.</param>
 /// <param name="LimitBytes">Bytes that it may hold; null for the disk, and for host memory that was not named.</param>
-public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long? LimitBytes)
+public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long ComputeBytes, long? LimitBytes)
 {
     /// <summary>Bytes of everything.</summary>
-    public long TotalBytes => WeightBytes + KvBytes + RingBytes;
+    public long TotalBytes => WeightBytes + KvBytes + RingBytes + ComputeBytes;
 }
 
 /// <summary>Names of devices in plans, the same that <see cref="MemoryLimits"/> reads.</summary>

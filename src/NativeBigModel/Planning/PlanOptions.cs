@@ -16,6 +16,19 @@ public enum OffloadMode
     Hybrid,
 }
 
+/// <summary>What a plan is chosen for.</summary>
+public enum Objective
+{
+    /// <summary>The least time a generated token.</summary>
+    Decode,
+    /// <summary>The least time for a prompt.</summary>
+    Prefill,
+    /// <summary>The least time for a prompt and an answer of a quarter of its tokens.</summary>
+    Balanced,
+    /// <summary>The least memory of GPUs, and then of the host, that is within a tenth of the least time a generated token.</summary>
+    Memory,
+}
+
 /// <summary>What to plan for.</summary>
 public sealed record PlanOptions
 {
@@ -68,10 +81,18 @@ public sealed record PlanOptions
     public int RingSlots { get; init; } = 3;
 
     /// <summary>
-    /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1: its speed at reading weights over that of
-    /// itself and the link together. Assumed, not measured.
+    /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1; null for its speed at reading weights over that of
+    /// itself and the link together, as <see cref="Machine.Speeds"/> has them, or half where nobody measured.
     /// </summary>
-    public double CpuShare { get; init; } = 0.5;
+    public double? CpuShare { get; init; }
+
+    /// <summary>What to choose placement, ring and batch for; null for what the other options say. <see cref="Offload"/> and <see cref="CpuShare"/> are chosen then.</summary>
+    public Objective? Optimize { get; init; }
+
+    /// <summary>
+    /// Bytes of the compute buffers by <see cref="DeviceName"/>, as the engine has them for the very plan; null for an estimate. A device that is not named needs none.
+    /// </summary>
+    public IReadOnlyDictionary<string, long>? ComputeBytes { get; init; }
 
     /// <summary>Threads of the CPU; null for every core, less one for the loader where layers are streamed and there are more than two.</summary>
     public int? Threads { get; init; }

@@ -9,14 +9,17 @@ public static class Planner
     // What the largest alignment of a device's buffers may add to one tensor.
     private const int Alignment = 128;
 
+    // On a desktop the link and the CPU are about as fast.
+    private const double AssumedCpuShare = 0.5;
+
     /// <summary>
     /// Plans whole layers: the GPUs are filled in order; what they cannot hold goes to host memory and then stays on disk, computed by the CPU or streamed
     /// as <see cref="PlanOptions.Offload"/> says.
     /// </summary>
     /// <param name="model">The model, with its tensors in the types that they will have.</param>
-    /// <param name="machine">What there is; its GPUs and RAM are the limits unless <paramref name="options"/> sets others.</param>
+    /// <param name="machine">What there is; its GPUs and RAM are the limits unless <paramref name="options"/> sets others, and its speeds decide what is predicted.</param>
     /// <param name="options">What is asked for.</param>
-    /// <exception cref="DoesNotFitException">Not even the parts that must be in memory fit.</exception>
+    /// <exception cref="DoesNotFitException">Not even the parts that must be in memory fit; the message has the cheapest changes that make them.</exception>
     /// <exception cref="InvalidOptionException">The options contradict the model.</exception>
     /// <exception cref="UnsupportedModelException">The context asked for is one that the model has and llama.cpp's graph does not.</exception>
     public static Plan Plan(ModelShape model, Machine machine, PlanOptions options)
@@ -24,10 +27,31 @@ public static class Planner
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(machine);
         ArgumentNullException.ThrowIfNull(options);
+        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
+        try
+        {
+            if (options.Optimize is not { } objective) return AsAsked(model, machine, options, speeds);
+            PlanChoice choice = PlanSearch.Best(objective, model, machine, options, speeds);
+            return choice.Plan with { Notes = [.. choice.Plan.Notes, choice.Note] };
+        }
+        catch (DoesNotFitException error) { throw FitAdvice.Of(error, model, machine, options, speeds); }
+    }
+
+    /// <summary>Plans what the options say, and predicts its speed.</summary>
+    /// <inheritdoc cref="Plan"/>
+    internal static Plan AsAsked(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
+        Plan plan = Place(model, machine, options, speeds);
+        return plan with { Predicted = speeds.Predict(plan) };
+    }
+
+    private static Plan Place(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
         int context = ContextLength(model, options);
         MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
-        List<Item> items = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.DefaultBatchSize)];
-        List<Item> streamedItems = [.. Items(model, options, context, options.BatchSize ?? PlanOptions.StreamingBatchSize)];
+        int batch = options.BatchSize ?? PlanOptions.DefaultBatchSize, streamedBatch = options.BatchSize ?? PlanOptions.StreamingBatchSize;
+        List<Item> items = [.. Items(model, options, context, batch)], streamedItems = [.. Items(model, options, context, streamedBatch)];
+        ComputeBuffers compute = new(model, options, context, batch), streamedCompute = new(model, options, context, streamedBatch);
         // Hybrid needs two that compute: with the CPU alone it is tried, like streaming, on every layer, and is plain CPU offload within limits.
         OffloadMode mode = options.Offload == OffloadMode.Hybrid && limits.Gpus.IsEmpty && options.MaxMemory is not null ? OffloadMode.Cpu : options.Offload;
         bool streamAll = options.MaxMemory is null && (mode is OffloadMode.Stream or OffloadMode.Disk || (mode == OffloadMode.Hybrid && limits.Gpus.IsEmpty));
@@ -36,17 +60,17 @@ public static class Planner
         if (options.DeviceMap is { } map)
         {
             if (options.Offload == OffloadMode.Hybrid) throw new InvalidOptionException("device map: it says where whole layers are, and hybrid placement splits them; leave one of the two out");
-            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, ringBytes));
+            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, ringBytes));
             return ToPlan(model, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
         }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
-        if (Placement.Resident(limits, mode, streamAll, items) is { } resident) return ToPlan(model, options, context, [.. resident.Layers], resident.Devices);
+        if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, options, context, [.. resident.Layers], resident.Devices);
         if (mode == OffloadMode.Hybrid)
         {
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamAll, Parts(model, streamedItems), options);
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, Parts(model, streamedItems), CpuShare(machine, limits, options, speeds), options.RingSlots);
             return ToPlan(model, options, context, [.. layers], devices);
         }
-        Placement streaming = Placement.Streaming(limits, mode, streamAll, ringBytes, streamedItems);
+        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringBytes, streamedItems);
         return ToPlan(model, options, context, [.. streaming.Layers], streaming.Devices);
     }
 
@@ -68,8 +92,12 @@ public static class Planner
             RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
             Threads = options.Threads,
+            ComputeMeasured = options.ComputeBytes is not null,
         };
     }
+
+    private static double CpuShare(Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds) =>
+        options.CpuShare ?? (machine.Speeds is { Measured: true } && !limits.Gpus.IsEmpty ? speeds.BalancedCpuShare(limits.Gpus.Keys.Last()) : AssumedCpuShare);
 
     /// <summary>Bytes of a slot for tensors of this many, each already rounded up to the alignment.</summary>
     internal static long SlotBytes(long bytes) => bytes == 0 ? 0 : bytes + Alignment;
@@ -86,7 +114,7 @@ public static class Planner
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.Sessions is < 1 or > PlanOptions.MaxSessions) throw new InvalidOptionException($"{options.Sessions} sessions: there may be 1 to {PlanOptions.MaxSessions}");
         if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
-        if (options.CpuShare is not (>= 0 and <= 1)) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
+        if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");

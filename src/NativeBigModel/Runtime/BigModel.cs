@@ -57,7 +57,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         {
             Checkpoint checkpoint = Checkpoint.Open(path);
             options ??= new PlanOptions();
-            Plan plan = Planner.Plan(checkpoint.Describe(options.WeightType), Machine.Probe(), options);
+            Plan plan = checkpoint.Plan(Machine.Probe(), options);
             return Load(checkpoint, plan, progress, cancel);
         }, cancel).ConfigureAwait(false);
     }
@@ -136,6 +136,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         if (!checkpoint.HasWeights) throw new CheckpointException(System.IO.Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
         ModelDefinition definition = checkpoint.Define(plan.WeightType, preparedText: true);
+        LoadGate.Require(plan, definition.Shape);
         EngineModel model = EngineModel.Load(definition, plan, progress, cancel);
         try
         {

@@ -29,6 +29,8 @@ internal sealed unsafe class EngineContext : IDisposable
         Batch = new PassBatch(batchSize, outputs);
     }
 
+    public LlamaContextHandle Handle => _handle;
+
     /// <summary>Tokens that each sequence may hold.</summary>
     public int Length { get; }
 

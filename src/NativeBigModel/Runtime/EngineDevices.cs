@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
@@ -22,6 +23,18 @@ internal static unsafe class EngineDevices
     {
         GgmlBackendDevice* device = GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Cpu);
         return device is not null ? (nint)device : throw new EngineException("no CPU backend of the engine runs on this processor");
+    }
+
+    /// <summary>Each device that the engine computes with, by the library it belongs to.</summary>
+    public static ImmutableArray<string> Backends()
+    {
+        var backends = ImmutableArray.CreateBuilder<string>();
+        for (nuint i = 0; i < GgmlBackendApi.GgmlBackendDevCount(); i++)
+        {
+            GgmlBackendDevice* device = GgmlBackendApi.GgmlBackendDevGet(i);
+            backends.Add($"{Utf8.Text(GgmlGraphApi.GgmlBackendRegName(GgmlGraphApi.GgmlBackendDevBackendReg(device)))}: {Utf8.Text(GgmlBackendApi.GgmlBackendDevDescription(device))}");
+        }
+        return backends.ToImmutable();
     }
 
     public static GpuDevice Describe(nint address)

@@ -31,6 +31,16 @@ internal sealed unsafe class EngineModel : IDisposable
         return new EngineModel(Create(definition.Metadata, [], parameters, null), null);
     }
 
+    /// <summary>The model without memory and without words: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>
+    /// <exception cref="EngineException">llama.cpp refuses the model.</exception>
+    public static EngineModel LayOut(ModelDefinition definition, EnginePlacement placement)
+    {
+        LlamaModelHandle handle = Create(definition with { Metadata = Wordless(definition) }, placement, new Collector(), allocates: false);
+        foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
+        foreach (StreamingDevice device in placement.Owned) device.Commit();
+        return new EngineModel(handle, placement.Streaming);
+    }
+
     /// <summary>Allocates and fills a whole model.</summary>
     /// <exception cref="EngineException">llama.cpp refuses the model or has not the memory.</exception>
     /// <exception cref="CheckpointException">The weights are damaged.</exception>
@@ -38,7 +48,12 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         EngineLibrary.Load();
         cancel.ThrowIfCancellationRequested();
-        EnginePlacement placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
+        return Load(definition, EnginePlacement.Of(plan, definition.Shape.Tensors), plan, progress, cancel);
+    }
+
+    /// <summary>The same on devices that were made for the plan and are this model's.</summary>
+    internal static EngineModel Load(ModelDefinition definition, EnginePlacement placement, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    {
         var collected = new Collector();
         LlamaModelHandle? handle = null;
         try
@@ -74,7 +89,7 @@ internal sealed unsafe class EngineModel : IDisposable
         Streaming?.Handle.Dispose();
     }
 
-    private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector)
+    private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector, bool allocates = true)
     {
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
         using var overrides = new BufferOverrides(placement.Overrides);
@@ -85,10 +100,21 @@ internal sealed unsafe class EngineModel : IDisposable
             parameters.TensorSplit = split;
             parameters.NGpuLayers = placement.OffloadedLayers;
             parameters.LoadMode = LlamaLoadMode.None;
+            parameters.NoAlloc = allocates ? (byte)0 : (byte)1;
             parameters.TensorBuftOverrides = overrides.Address;
             parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
+    }
+
+    // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
+    private static GgufMetadata Wordless(ModelDefinition definition)
+    {
+        var metadata = new GgufMetadata();
+        foreach ((string key, object value) in definition.Metadata.Where(pair => !pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal))) metadata[key] = value;
+        metadata["tokenizer.ggml.model"] = "none";
+        metadata[$"{definition.Shape.Architecture}.vocab_size"] = (uint)definition.Shape.VocabularySize;
+        return metadata;
     }
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
@@ -96,7 +122,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
         bool split = plan.SplitsLayers;
-        List<Target> bound = [.. targets.Where(target => onDisk.Contains(LayerName(target.Tensor.Spec, split)))];
+        List<Target> bound = [.. targets.Where(target => onDisk.Contains(ItemName.Of(target.Tensor.Spec, split)))];
         Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
         foreach (Target target in bound)
         {
@@ -105,10 +131,6 @@ internal sealed unsafe class EngineModel : IDisposable
         }
         return [.. targets.Except(bound)];
     }
-
-    private static string LayerName(TensorSpec tensor, bool split) =>
-        split && FeedForwardPart.Holds(tensor) ? FeedForwardPart.Of(tensor.Layer)
-        : tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
     {

@@ -25,6 +25,9 @@ internal sealed class EnginePlacement
     /// <summary>The wrapped device, where layers are streamed.</summary>
     public StreamingDevice? Streaming { get; private init; }
 
+    /// <summary>The device that is wrapped there, as ggml_backend_dev_t; 0 where none is.</summary>
+    public nint StreamingInner { get; private init; }
+
     /// <summary>Host memory as a device, where the CPU computes some layers and GPUs others.</summary>
     public StreamingDevice? HostPlace { get; private init; }
 
@@ -69,7 +72,7 @@ internal sealed class EnginePlacement
             Send(shared, streaming.SharedBufferType);
         }
         if (hostPlace is not null) Send([.. items.Except(shared).Where(IsOnHost)], hostPlace.SharedBufferType);
-        return new(devices, split, layers.Count) { Streaming = streaming, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
+        return new(devices, split, layers.Count) { Streaming = streaming, StreamingInner = target is null ? 0 : Find(target), HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
     }
 
     /// <summary>Whether the CPU computes it where it rests.</summary>

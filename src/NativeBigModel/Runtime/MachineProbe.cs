@@ -1,6 +1,7 @@
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
+using NativeBigModel.Runtime.Calibration;
 
 namespace NativeBigModel;
 
@@ -9,8 +10,15 @@ public static class MachineProbe
 {
     extension(Machine)
     {
-        /// <summary>The GPUs that the engine sees, with the driver's own figures, and the free RAM. Without an engine there are no GPUs to plan for.</summary>
-        public static Machine Probe() => new([.. Gpus()], FreeHostBytes());
+        /// <summary>
+        /// The GPUs that the engine sees, with the driver's own figures, the free RAM, and the speeds that <see cref="MachineCalibration"/> measured. Without an engine there
+        /// are no GPUs to plan for.
+        /// </summary>
+        public static Machine Probe()
+        {
+            GpuDevice[] gpus = [.. Gpus()];
+            return new([.. gpus], FreeHostBytes()) { Speeds = SpeedCache.Find(gpus) };
+        }
     }
 
     private static IEnumerable<GpuDevice> Gpus()
@@ -20,7 +28,7 @@ public static class MachineProbe
         return EngineDevices.Gpus().Select(EngineDevices.Describe);
     }
 
-    // The runtime knows the container's limit; what other processes hold, only the system does.
+    // The runtime knows the container's limit, its group what of that is taken, and what other processes hold only the system does.
     private static long FreeHostBytes()
     {
         GCMemoryInfo memory = GC.GetGCMemoryInfo();
@@ -28,7 +36,7 @@ public static class MachineProbe
         if (!OperatingSystem.IsLinux()) return Math.Max(0, free);
         string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal));
         return line is not null && long.TryParse(line.AsSpan("MemAvailable:".Length).Trim().TrimEnd("kB").Trim(), out long kibibytes)
-            ? Math.Min(kibibytes * 1024, memory.TotalAvailableMemoryBytes)
+            ? Math.Min(Math.Min(kibibytes * 1024, memory.TotalAvailableMemoryBytes), MemoryGroup.OfThisProcess()?.FreeBytes ?? long.MaxValue)
             : Math.Max(0, free);
     }
 }

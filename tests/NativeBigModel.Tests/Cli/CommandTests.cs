@@ -14,7 +14,7 @@ public class CommandTests
         Tool.Result demo = await Tool.Run("demo");
         Assert.Equal(0, demo.ExitCode);
         Assert.Contains("Washington, D.C.", demo.Output, StringComparison.Ordinal);
-        Assert.Contains("12.0 MiB", demo.Output, StringComparison.Ordinal);
+        Assert.Contains("16.0 MiB", demo.Output, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', demo.Output);
     }
 
@@ -50,7 +50,7 @@ public class CommandTests
         Assert.Equal(["0", "cpu"], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("name").GetString()));
         Assert.Equal([4 << 20, 1_000_000_000], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("limit").GetInt32()));
         Assert.All(plan.GetProperty("devices").EnumerateArray(), device =>
-            Assert.Equal(device.GetProperty("total").GetInt64(), device.GetProperty("weights").GetInt64() + device.GetProperty("kv").GetInt64() + device.GetProperty("ring").GetInt64()));
+            Assert.Equal(device.GetProperty("total").GetInt64(), device.GetProperty("weights").GetInt64() + device.GetProperty("kv").GetInt64() + device.GetProperty("ring").GetInt64() + device.GetProperty("compute").GetInt64()));
         Assert.Equal(8, plan.GetProperty("layers").GetArrayLength());
         Assert.Equal(256L * 6 * 2 * 4 * 32 * 2, plan.GetProperty("kv_bytes").GetInt64());
     }
@@ -58,7 +58,7 @@ public class CommandTests
     [Fact]
     public async Task A_hybrid_plan_shows_what_the_CPU_computes_between_streamed_layers_and_runs_from_a_file()
     {
-        Tool.Result table = await Tool.Run("plan", s_model, "--max-memory", "0=6MiB,cpu=1GiB", "--context", "256", "--offload", "hybrid");
+        Tool.Result table = await Tool.Run("plan", s_model, "--max-memory", "0=9050000,cpu=1GiB", "--context", "256", "--offload", "hybrid", "--cpu-share", "0.5");
         Assert.Equal(0, table.ExitCode);
         Assert.Contains("computed by the CPU while the rest streams", table.Output, StringComparison.Ordinal);
         Assert.Contains("ffn 0", table.Output, StringComparison.Ordinal);
@@ -86,8 +86,8 @@ public class CommandTests
     {
         using var folder = new TempFolder();
         await File.WriteAllTextAsync(folder["map.json"], """{"": "cpu", "model.layers.2": "disk", "blk.3": "disk", "blk.4": "disk"}""");
-        JsonElement plan = await Object("plan", s_model, "--max-memory", "0=4MiB,1=4MiB,cpu=1GiB", "--context", "256", "--device-map", "auto");
-        Assert.Equal("cpu,0,0,1,1,1,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
+        JsonElement plan = await Object("plan", s_model, "--max-memory", "0=6952960,1=6952960,cpu=1GiB", "--context", "256", "--device-map", "auto");
+        Assert.Equal("cpu,0,1,1,1,cpu,cpu,cpu", string.Join(',', plan.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("device").GetString())));
         Assert.Equal(2, plan.GetProperty("notes").GetArrayLength());
         JsonElement run = await Object("run", s_model, "--device-map", folder["map.json"], "--ring", "2", "--offload-folder", folder["store"], "--max-memory", "cpu=1GiB", "--prompt", Capitals.UnitedStates, "--temperature", "0");
         Assert.Contains("Washington, D.C.", run.GetProperty("text").GetString(), StringComparison.Ordinal);

@@ -77,15 +77,15 @@ public class HybridPlacementTests
 
     [Fact]
     public void A_share_outside_0_to_1_is_refused() =>
-        Assert.Contains("1.5", Assert.Throws<InvalidOptionException>(() => Planner.Plan(Shape([8], false), new Machine([], 1 << 30), new() { ContextLength = 256, CpuShare = 1.5 })).Message, StringComparison.Ordinal);
+        Assert.Contains("1.5", Assert.Throws<InvalidOptionException>(() => Planner.Plan(Shape([8], false), new Machine([], 1 << 30), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, CpuShare = 1.5 })).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_device_map_is_refused_beside_it() =>
-        Assert.Throws<InvalidOptionException>(() => Planner.Plan(Shape([8], false), new Machine([], 1 << 30), new() { ContextLength = 256, Offload = OffloadMode.Hybrid, DeviceMap = DeviceMap.Auto }));
+        Assert.Throws<InvalidOptionException>(() => Planner.Plan(Shape([8], false), new Machine([], 1 << 30), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, Offload = OffloadMode.Hybrid, DeviceMap = DeviceMap.Auto }));
 
     private static Plan? TryPlan((ModelShape Shape, MemoryLimits Limits, double Share, int Ring) one)
     {
-        try { return Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = one.Limits, Offload = OffloadMode.Hybrid, CpuShare = one.Share, RingSlots = one.Ring }); }
+        try { return Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = OffloadMode.Hybrid, CpuShare = one.Share, RingSlots = one.Ring }); }
         catch (DoesNotFitException) { return null; }
     }
 

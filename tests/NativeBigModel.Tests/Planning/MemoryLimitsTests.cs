@@ -47,5 +47,5 @@ public class MemoryLimitsTests
     private static DoesNotFitException Refused(string limits, OffloadMode offload) => Assert.Throws<DoesNotFitException>(() => Plan(limits, offload));
 
     private static Plan Plan(string limits, OffloadMode offload) =>
-        Planner.Plan(s_shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse(limits), Offload = offload });
+        Planner.Plan(s_shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = MemoryLimits.Parse(limits), Offload = offload });
 }

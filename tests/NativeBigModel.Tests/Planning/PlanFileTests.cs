@@ -115,7 +115,7 @@ public class PlanFileTests
 
     private static Plan? TryPlan(ModelShape shape, MemoryLimits limits, OffloadMode offload, DeviceMap? map)
     {
-        try { return Planner.Plan(shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = limits, Offload = offload, DeviceMap = map, OffloadFolder = offload == OffloadMode.Disk ? "a folder" : null }); }
+        try { return Planner.Plan(shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = limits, Offload = offload, DeviceMap = map, OffloadFolder = offload == OffloadMode.Disk ? "a folder" : null }); }
         catch (DoesNotFitException) { return null; }
     }
 

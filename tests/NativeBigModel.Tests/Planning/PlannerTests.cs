@@ -7,7 +7,7 @@ namespace NativeBigModel.Tests.Planning;
 
 public class PlannerTests
 {
-    private static readonly PlanOptions s_options = new() { ContextLength = 256 };
+    private static readonly PlanOptions s_options = new() { ContextLength = 256, ComputeBytes = Uncounted.Compute };
 
     // Layers of one size, as published models have them, or each of its own.
     private static readonly Gen<ModelShape> s_shape =
@@ -109,7 +109,7 @@ public class PlannerTests
         Plan plan = TryPlan(shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, offload)!;
         Assert.Equal(5, plan.Layers.Count(placed => placed is { Device: "0", Streamed: false }));
         Assert.Equal(16, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == (offload == OffloadMode.Stream ? "cpu" : "disk")));
-        Assert.Equal(new DevicePlan("0", 5 * layer, 20 * cache, 3 * slot, limit), plan.Devices[0]);
+        Assert.Equal(new DevicePlan("0", 5 * layer, 20 * cache, 3 * slot, 0, limit), plan.Devices[0]);
         Assert.Equal(15 * layer + output, plan.Layers.Where(placed => placed.Streamed).Sum(placed => placed.WeightBytes));
     }
 

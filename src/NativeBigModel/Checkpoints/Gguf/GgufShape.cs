@@ -50,6 +50,7 @@ internal static class GgufShape
             UsualContextLength = keys.String(Key("rope.scaling.type")) == "longrope" ? keys.Int(Key("rope.scaling.original_context_length"), 1, 1 << 30) : null,
             Layers = [.. Enumerable.Range(0, layers).Select(Layer)],
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
+            ExpertUsedCount = keys.PerLayer(Key("expert_used_count"), layers)?.Max() ?? 0,
             Tensors = [.. tensors],
         };
         CheckExperts(keys, shape);

@@ -48,11 +48,13 @@ internal static class DeviceMapPlanner
         MappedPlacement weightsOnly = Infer(strategy, limits, ModelModules.Of(question.Model), question);
         if (weightsOnly.Overfull is not { } device) return weightsOnly;
         IReadOnlyList<Item> items = weightsOnly.Target is null ? question.Items : question.StreamedItems;
-        MemoryLimits besideInput = limits with { Host = limits.Host is { } host ? Math.Max(0, host - items[0].WeightBytes) : null };
+        ComputeBuffers compute = weightsOnly.Target is null ? question.Compute : question.StreamedCompute;
+        MemoryLimits besideInput = Less(limits, DeviceName.Host, items[0].WeightBytes + compute.On(DeviceName.Host, !limits.Gpus.IsEmpty));
+        foreach (int gpu in limits.Gpus.Keys) besideInput = Less(besideInput, DeviceName.Gpu(gpu), compute.On(DeviceName.Gpu(gpu), gpus: true));
         ModelModules withCache = ModelModules.WithCache(question.Model, items);
         MappedPlacement placed = Infer(strategy, besideInput, withCache, question);
         if (placed.Overfull is not null && placed.Target is { } target) placed = Infer(strategy, Less(besideInput, target, question.RingBytes), withCache, question);
-        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache and the ring as well";
+        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring and the compute buffers as well";
         return Require(placed with { Notes = [.. placed.Notes, note] });
     }
 

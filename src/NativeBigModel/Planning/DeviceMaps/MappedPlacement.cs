@@ -29,7 +29,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         if (ConsecutiveLayers.FirstGap(computing) is { } gap)
             throw new InvalidOptionException($"device map: {LayerDevices.Label(computing[gap])} computes {items[gap + 1].Name} and earlier layers, but not {items[gap].Name} before it; llama.cpp gives a device layers that follow each other");
 
-        var ledger = new DeviceLedger(limits);
+        var ledger = new DeviceLedger(limits, streams ? question.StreamedCompute : question.Compute);
         if (streams) ledger.AddRing(target, question.RingBytes);
         List<LayerPlacement> layers = [Put(items[0], DeviceName.Host, DeviceName.Host, ledger)];
         for (int i = 1; i < items.Count - 1; i++) layers.Add(Put(items[i], map.Devices[i], computing[i - 1], ledger));

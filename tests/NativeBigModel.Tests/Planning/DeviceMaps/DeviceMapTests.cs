@@ -179,7 +179,7 @@ public class DeviceMapTests
     private static IEnumerable<(string, string)> Places(Plan plan) => plan.Layers.Skip(1).Select(layer => (layer.Device, layer.ComputeDevice));
 
     private static Plan Plan(ModelShape shape, MemoryLimits limits, DeviceMap map, OffloadMode offload = OffloadMode.Cpu) =>
-        Planner.Plan(shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = limits, DeviceMap = map, Offload = offload });
+        Planner.Plan(shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = limits, DeviceMap = map, Offload = offload });
 
     private static MemoryLimits Limits(long host, params long[] gpus) =>
         new() { Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, bytes)).ToImmutableSortedDictionary(), Host = host };

@@ -16,7 +16,7 @@ public class ExportTests
     public void Stock_llama_cpp_puts_every_layer_where_a_plan_has_it() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(PlannerTests.Cases, one =>
     {
         Plan plan;
-        try { plan = Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = one.Limits, Offload = one.Offload }); }
+        try { plan = Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = one.Offload }); }
         catch (DoesNotFitException) { return; }
         Holds(plan);
     }));
@@ -58,7 +58,7 @@ public class ExportTests
     public void LLamaSharp_reads_the_same_placement() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(500), Prop.ForAll(PlannerTests.Cases, one =>
     {
         Plan plan;
-        try { plan = Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, MaxMemory = one.Limits, Offload = one.Offload }); }
+        try { plan = Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = one.Offload }); }
         catch (DoesNotFitException) { return; }
         LlamaSharpModelParams read = LlamaSharpModelParams.Read(LlamaSharpExport.ToJson(plan, ModelFile));
         var stock = StockLlamaCpp.Of(plan.Layers.Length - 2, LlamaCppExport.Of(plan, ModelFile).Arguments);
@@ -120,7 +120,7 @@ public class ExportTests
         {
             Model = "hand", WeightType = WeightType.AsStored, ContextLength = 256, KvType = TensorType.F16, FlashAttention = true, BatchSize = 512, WeightBytes = layers.Sum(layer => layer.WeightBytes),
             Layers = [.. layers],
-            Devices = [.. layers.Select(layer => layer.Device).Distinct().Select(device => new DevicePlan(device, Bytes(device), layers.Where(layer => layer.Device == device).Sum(layer => layer.KvBytes), 0, 1000))],
+            Devices = [.. layers.Select(layer => layer.Device).Distinct().Select(device => new DevicePlan(device, Bytes(device), layers.Where(layer => layer.Device == device).Sum(layer => layer.KvBytes), 0, 0, 1000))],
         };
     }
 }

@@ -1,0 +1,81 @@
+using NativeBigModel.Planning;
+using Spectre.Console;
+
+namespace NativeBigModel.Cli;
+
+/// <summary>A machine as a person or a program reads it.</summary>
+internal static class DoctorReport
+{
+    public static void Print(MachineReport report, IAnsiConsole console)
+    {
+        Table facts = new Table().Border(TableBorder.None).HideHeaders().AddColumn(new TableColumn("").NoWrap()).AddColumn("");
+        for (int i = 0; i < report.Gpus.Length; i++)
+        {
+            GpuReport gpu = report.Gpus[i];
+            Add($"GPU {i}", $"{gpu.Description} ({gpu.Name}), {ByteSize.Format(gpu.FreeBytes)} free of {ByteSize.Format(gpu.TotalBytes)}{(gpu.ComputeCapability is { } capability ? $", compute capability {capability}" : "")}");
+        }
+        if (report.Gpus.IsEmpty) Add("GPU", "none that the engine sees");
+        Add("CPU", $"{report.Processor.Threads} threads, {report.Processor.Architecture}");
+        Add("RAM", $"{ByteSize.Format(report.Machine.HostFreeBytes)} free of {ByteSize.Format(report.TotalHostBytes)}{(report.Group is { } group ? $"; control group (v{group.Version}): {ByteSize.Format(group.FreeBytes)} free of {ByteSize.Format(group.LimitBytes)}" : "")}");
+        Add("lockable", report.PinnableBytes is { } pinnable ? $"{ByteSize.Format(pinnable)} (NVIDIA's driver pins beyond this limit)" : "as much as is free");
+        foreach (DiskReport disk in report.Disks)
+            Add("disk", disk.MountedAt is null ? $"{disk.Path}: none known" : $"{disk.Path}: {ByteSize.Format(disk.FreeBytes)} free, {disk.FileSystem} at {disk.MountedAt}");
+        Add("engine", report.Engine.Folder is { } folder ? $"llama.cpp {report.Engine.Version} in {folder}" : "none");
+        foreach (string backend in report.Engine.Backends) Add("", backend);
+        if (report.Engine.Folder is not null) Add("", $"backend libraries: {string.Join(", ", report.Engine.Libraries)}");
+        Add("streaming", report.Engine.Streams ? "the plug-in is there" : "not without the plug-in");
+        console.Write(facts);
+        if (report.Machine.Speeds is { } speeds) PrintSpeeds(speeds, report, console);
+        else console.MarkupLine("speeds: not measured; [bold]nbm doctor --calibrate[/] does it in under 20 s, and plans then say what to expect of this machine");
+        foreach (string problem in report.Engine.Problems) console.MarkupLineInterpolated($"[yellow]problem:[/] {problem}");
+
+        void Add(string name, string value) => facts.AddRow(Markup.Escape(name), Markup.Escape(value));
+    }
+
+    public static object ToJson(MachineReport report) => new
+    {
+        report.Gpus,
+        report.Processor,
+        Ram = new { FreeBytes = report.Machine.HostFreeBytes, TotalBytes = report.TotalHostBytes, Group = report.Group, LockableBytes = report.PinnableBytes },
+        report.Disks,
+        report.Engine,
+        Speeds = report.Machine.Speeds is { } speeds ? Speeds(speeds) : null,
+        report.SpeedsFile,
+    };
+
+    private static object Speeds(MachineSpeeds speeds) => new
+    {
+        Gpus = speeds.Gpus.Select(gpu => new { gpu.Name, gpu.ToDevice, gpu.FromDevice, Matrices = Matrices(gpu.Matrices) }),
+        Cpu = Matrices(speeds.Cpu),
+        speeds.CpuBesideLink,
+        speeds.LinkBesideCpu,
+        speeds.DiskBytesPerSecond,
+    };
+
+    private static object Matrices(MatrixSpeeds matrices) => new
+    {
+        Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond }), matrices.ExpertShare, matrices.LayerSeconds,
+    };
+
+    private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)
+    {
+        Table table = new Table().Border(TableBorder.Rounded).AddColumn(new TableColumn("measured").NoWrap());
+        foreach (MatrixSpeed type in speeds.Cpu.Types) table.AddColumn(new TableColumn($"{type.Type}").RightAligned().NoWrap());
+        table.AddColumn(new TableColumn("experts").RightAligned()).AddColumn(new TableColumn("a layer").RightAligned());
+        Rows("CPU", speeds.Cpu);
+        foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
+        console.Write(table);
+        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned");
+        if (speeds.Gpus.Length > 0) console.MarkupLineInterpolated($"at once: the link keeps {speeds.LinkBesideCpu:P0} of its speed, the CPU {speeds.CpuBesideLink:P0}");
+        console.MarkupLineInterpolated($"disk: {speeds.DiskBytesPerSecond / 1e9:0.00} GB/s, read directly");
+        if (report.SpeedsFile is { } file) console.MarkupLineInterpolated($"kept in {file}");
+
+        void Rows(string name, MatrixSpeeds matrices)
+        {
+            table.AddRow([$"{name}: weights read", .. Each(matrices, type => $"{type.BytesPerSecond / 1e9:0.0} GB/s"), $"{matrices.ExpertShare:P0}", $"{matrices.LayerSeconds * 1e6:0} us"]);
+            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), "", ""]);
+        }
+        IEnumerable<string> Each(MatrixSpeeds matrices, Func<MatrixSpeed, string> show) =>
+            speeds.Cpu.Types.Select(column => matrices.Types.FirstOrDefault(type => type.Type == column.Type) is { } type ? show(type) : "-");
+    }
+}

@@ -1,0 +1,50 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>What makes a plan fit that does not: changes that were planned and found to, those that cost the least first.</summary>
+internal static class FitAdvice
+{
+    private const int Named = 2;
+    private const int SmallestContext = 256;
+    private const int MaxDoublings = 24;
+
+    public static DoesNotFitException Of(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
+        string[] ways = [.. Ways(error, model, machine, options).Where(way => Fits(way.Options, model, machine, speeds)).Select(way => way.Text).Take(Named)];
+        return ways.Length == 0 ? error : new(error.Device, error.NeededBytes, error.LimitBytes, $"it fits with {string.Join(", or with ", ways)}");
+    }
+
+    private static bool Fits(PlanOptions options, ModelShape model, Machine machine, SpeedModel speeds)
+    {
+        try { return Planner.AsAsked(model, machine, options with { Optimize = null }, speeds) is not null; }
+        catch (BigModelException) { return false; }
+    }
+
+    private static IEnumerable<(string Text, PlanOptions Options)> Ways(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options)
+    {
+        if (options.RingSlots > 2) yield return ("a ring of 2 slots", options with { RingSlots = 2 });
+        if (options.BatchSize is null or > 128) yield return ("batches of 128 tokens", options with { BatchSize = 128 });
+        if (options.KvType is TensorType.F16 or TensorType.BF16 or TensorType.F32 && options.FlashAttention) yield return ("a KV cache in Q8_0", options with { KvType = TensorType.Q8_0 });
+        // One of the shorter contexts is named: the longest that fits.
+        bool contextFits = false;
+        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
+        int asked = options.ContextLength ?? Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
+        for (int context = asked / 2; context >= SmallestContext && !contextFits; context /= 2)
+        {
+            contextFits = Fits(options with { ContextLength = context }, model, machine, speeds);
+            if (contextFits) yield return ($"a context of {context} tokens", options with { ContextLength = context });
+        }
+        MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
+        long more = Math.Max(1, error.NeededBytes - error.LimitBytes);
+        for (int doubling = 0; doubling < MaxDoublings && more < long.MaxValue / 4; doubling++, more *= 2)
+        {
+            PlanOptions larger = options with { MaxMemory = Raise(limits, error.Device, more) };
+            if (!Fits(larger, model, machine, speeds)) continue;
+            yield return ($"{ByteSize.Format(more)} more on {error.Device}", larger);
+            yield break;
+        }
+    }
+
+    private static MemoryLimits Raise(MemoryLimits limits, string device, long bytes) => DeviceName.GpuIndex(device) is { } gpu
+        ? limits with { Gpus = limits.Gpus.SetItem(gpu, limits.Gpus[gpu] + bytes) }
+        : limits with { Host = (limits.Host ?? 0) + bytes };
+}

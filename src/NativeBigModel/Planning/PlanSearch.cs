@@ -1,0 +1,91 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>What was chosen.</summary>
+/// <param name="Options">Options that give the plan by themselves.</param>
+/// <param name="Plan">The plan.</param>
+/// <param name="Note">Why it, in one sentence.</param>
+internal sealed record PlanChoice(PlanOptions Options, Plan Plan, string Note);
+
+/// <summary>Chooses a placement by its predicted speed: every way of placing layers is planned, then ring and batch around the best of them.</summary>
+internal static class PlanSearch
+{
+    private const double MemoryTolerance = 1.1;
+
+    private static readonly double[] s_memoryShares = [1, 0.75, 0.5, 0.25];
+
+    /// <summary>The best plan for the objective; by its own prediction never worse than one that a fixed <see cref="PlanOptions.Offload"/> gives within the same limits.</summary>
+    /// <exception cref="DoesNotFitException">None fits.</exception>
+    public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
+        if (options.DeviceMap is not null) throw new InvalidOptionException("device map: it says where layers are, and optimizing chooses that; leave one of the two out");
+        PlanOptions asked = options with { Optimize = null, MaxMemory = options.MaxMemory ?? MemoryLimits.Of(machine) };
+        List<(PlanOptions Options, Plan Plan)> found = [];
+        DoesNotFitException? refusal = null;
+        void Try(PlanOptions candidate)
+        {
+            try { found.Add((candidate, Planner.AsAsked(model, machine, candidate, speeds))); }
+            catch (DoesNotFitException error) { refusal ??= error; }
+        }
+        foreach (PlanOptions candidate in Placements(asked, objective, speeds)) Try(candidate);
+        if (found.Count == 0) throw refusal!;
+        if (Choose(objective, found).Plan.RingSlots > 0)
+            foreach (PlanOptions candidate in Refinements(Choose(objective, found).Options, options)) Try(candidate);
+        (PlanOptions chosen, Plan best) = Choose(objective, found);
+        return new(chosen, best, $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
+    }
+
+    private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, SpeedModel speeds)
+    {
+        foreach (MemoryLimits limits in objective == Objective.Memory ? s_memoryShares.Select(share => Scale(asked.MaxMemory!, share)) : [asked.MaxMemory!])
+        {
+            PlanOptions within = asked with { MaxMemory = limits };
+            yield return within with { Offload = OffloadMode.Cpu };
+            if (limits.Gpus.IsEmpty) continue;
+            yield return within with { Offload = OffloadMode.Stream };
+            foreach (double share in Shares(speeds.BalancedCpuShare(limits.Gpus.Keys.Last()))) yield return within with { Offload = OffloadMode.Hybrid, CpuShare = share };
+        }
+        if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
+    }
+
+    // What one layer more or less does to the balance is smaller than the steps between these.
+    private static IEnumerable<double> Shares(double balanced) => ((double[])[balanced, balanced - 0.1, balanced - 0.05, balanced + 0.05, balanced + 0.1, 0.25, 0.5, 0.75, 1]).Where(share => share is > 0 and <= 1).Distinct();
+
+    private static IEnumerable<PlanOptions> Refinements(PlanOptions best, PlanOptions asked)
+    {
+        int[] batches = asked.BatchSize is { } given ? [given] : [PlanOptions.DefaultBatchSize, PlanOptions.StreamingBatchSize];
+        return from ring in (int[])[2, 3, 4, 5] from batch in batches select best with { RingSlots = ring, BatchSize = batch };
+    }
+
+    private static (PlanOptions Options, Plan Plan) Choose(Objective objective, List<(PlanOptions Options, Plan Plan)> found)
+    {
+        if (objective != Objective.Memory) return found.MinBy(candidate => Cost(objective, candidate.Plan.Predicted!));
+        double enough = found.Min(candidate => candidate.Plan.Predicted!.DecodeSeconds) * MemoryTolerance;
+        return found.Where(candidate => candidate.Plan.Predicted!.DecodeSeconds <= enough)
+            .MinBy(candidate => (candidate.Plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).Sum(device => device.TotalBytes), candidate.Plan.Devices.Where(device => device.Name == DeviceName.Host).Sum(device => device.TotalBytes)));
+    }
+
+    private static (double, double) Cost(Objective objective, Prediction predicted) => objective switch
+    {
+        Objective.Decode => (predicted.DecodeSeconds, predicted.PrefillSeconds),
+        Objective.Prefill => (predicted.PrefillSeconds, predicted.DecodeSeconds),
+        _ => (predicted.PrefillSeconds + predicted.DecodeSeconds * predicted.PromptTokens / 4, predicted.DecodeSeconds),
+    };
+
+    private static MemoryLimits Scale(MemoryLimits limits, double share) => limits with { Gpus = limits.Gpus.ToImmutableSortedDictionary(gpu => gpu.Key, gpu => (long)(gpu.Value * share)) };
+
+    private static string Name(Objective objective) => objective.ToString().ToLowerInvariant();
+
+    private static string Describe(PlanOptions options, Plan plan)
+    {
+        string mode = plan.RingSlots == 0 ? "nothing is streamed" : options.Offload switch
+        {
+            OffloadMode.Hybrid => string.Create(CultureInfo.InvariantCulture, $"hybrid, {options.CpuShare:0.00} of what is beyond the GPUs for the CPU"),
+            OffloadMode.Cpu => "the CPU computes what is beyond the GPUs",
+            _ => "what is beyond the GPUs is streamed",
+        };
+        return plan.RingSlots == 0 ? mode : $"{mode}, a ring of {plan.RingSlots}, batches of {plan.BatchSize}";
+    }
+}

@@ -1,0 +1,45 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>What one item of a plan asks of the device that computes it.</summary>
+/// <param name="Matrices">Bytes and elements by type; of a mixture's experts, all of them.</param>
+/// <param name="Layer">Whether it is a layer, or has one's attention: what takes time beside reading weights.</param>
+internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool Layer)
+{
+    public sealed record Weights(TensorType Type, bool Experts, long Bytes, long Elements);
+
+    /// <summary>The work of a model's items, by their names in a plan.</summary>
+    public static Dictionary<string, LayerWork> Of(ModelShape model, bool split)
+    {
+        var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
+            [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
+            item.Key.StartsWith("blk.", StringComparison.Ordinal) && FeedForwardPart.LayerOf(item.Key) is null));
+        // With tied weights the output projection multiplies by the embedding.
+        TensorSpec? embedding = model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight");
+        if (embedding is not null && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))
+        {
+            LayerWork output = work.GetValueOrDefault(Item.Output) ?? new([], false);
+            work[Item.Output] = output with { Matrices = [.. output.Matrices, new(embedding.Type, false, embedding.Bytes, embedding.Elements)] };
+        }
+        return work;
+    }
+
+    /// <summary>Seconds for a batch of tokens on a device with these speeds.</summary>
+    /// <param name="speeds">The device's.</param>
+    /// <param name="tokens">Tokens that are computed together.</param>
+    /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
+    /// <param name="expertsUsed">The share that one token needs.</param>
+    /// <param name="kvBytes">Keys and values that are read.</param>
+    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed, double kvBytes)
+    {
+        double seconds = Layer ? speeds.LayerSeconds : 0;
+        foreach (Weights weights in Matrices)
+        {
+            MatrixSpeed speed = speeds.Of(weights.Type);
+            double share = weights.Experts ? speeds.ExpertShare : 1;
+            double reading = weights.Bytes * (weights.Experts ? expertsTouched : 1) / speed.BytesPerSecond;
+            double multiplying = 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
+            seconds += Math.Max(reading, multiplying) / share;
+        }
+        return seconds + kvBytes / speeds.Types[0].BytesPerSecond;
+    }
+}

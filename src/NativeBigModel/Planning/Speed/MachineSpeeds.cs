@@ -1,0 +1,68 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>How fast a machine moves and multiplies weights: what predictions are made from. Speeds are bytes per second and floating-point operations per second.</summary>
+public sealed record MachineSpeeds
+{
+    /// <summary>Whether the numbers were measured on the machine, or are those of an ordinary desktop.</summary>
+    public required bool Measured { get; init; }
+
+    /// <summary>The GPUs by number; one that is not listed is taken to be as fast as the last.</summary>
+    public required ImmutableArray<GpuSpeeds> Gpus { get; init; }
+
+    /// <summary>The CPU with all threads that a model would have, alone.</summary>
+    public required MatrixSpeeds Cpu { get; init; }
+
+    /// <summary>What is left of the CPU's speed at reading weights while a link brings others out of the same memory, 0 to 1.</summary>
+    public required double CpuBesideLink { get; init; }
+
+    /// <summary>What is left of a link's speed meanwhile, 0 to 1.</summary>
+    public required double LinkBesideCpu { get; init; }
+
+    /// <summary>Reading a file around the page cache.</summary>
+    public required double DiskBytesPerSecond { get; init; }
+
+    /// <summary>
+    /// An ordinary desktop: a GPU on 16 lanes of PCIe 4, two channels of DDR5, an NVMe disk. For machines that were not measured and machines that are not here; a
+    /// plan that uses it says so.
+    /// </summary>
+    public static MachineSpeeds Assumed { get; } = new()
+    {
+        Measured = false,
+        Gpus = [new GpuSpeeds("", 24e9, 24e9, new([new(TensorType.F16, 500e9, 50e12)], 0.8, 40e-6))],
+        Cpu = new([new(TensorType.F16, 50e9, 0.8e12)], 0.8, 0),
+        CpuBesideLink = 0.8,
+        LinkBesideCpu = 0.95,
+        DiskBytesPerSecond = 2.5e9,
+    };
+
+    /// <summary>The speeds of the GPU with this number.</summary>
+    internal GpuSpeeds Gpu(int index) => Gpus.IsEmpty ? Assumed.Gpus[0] : Gpus[Math.Min(index, Gpus.Length - 1)];
+}
+
+/// <summary>One GPU and its link.</summary>
+/// <param name="Name">As in <see cref="GpuDevice"/>.</param>
+/// <param name="ToDevice">Bytes per second from pinned host memory.</param>
+/// <param name="FromDevice">Bytes per second to pinned host memory.</param>
+/// <param name="Matrices">How fast it multiplies.</param>
+public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, MatrixSpeeds Matrices);
+
+/// <summary>How fast a device multiplies by weights of each type.</summary>
+/// <param name="Types">At least one; other types go by the nearest.</param>
+/// <param name="ExpertShare">What is left of these speeds for the experts of a mixture, whose matrices are small and chosen anew for each token; 0 to 1.</param>
+/// <param name="LayerSeconds">What a layer takes beside reading its weights: kernels that start, norms, attention of a short text.</param>
+public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double ExpertShare, double LayerSeconds)
+{
+    /// <summary>The speed for a type, or for the one most like it.</summary>
+    internal MatrixSpeed Of(TensorType type) => Types.FirstOrDefault(speed => speed.Type == type) ?? Types.FirstOrDefault(speed => Kind(speed.Type) == Kind(type)) ?? Types[0];
+
+    // What makes types alike is how they are unpacked: whole numbers, one scale a block, scales of scales.
+    private static int Kind(TensorType type) => !type.IsQuantized() ? 0 : type == TensorType.Q8_0 ? 1 : type.BlockSize() <= 32 ? 2 : 3;
+}
+
+/// <summary>Speed with one type of weights.</summary>
+/// <param name="Type">The type.</param>
+/// <param name="BytesPerSecond">Weights read for one token: a matrix by a vector.</param>
+/// <param name="FlopsPerSecond">Operations for a long prompt, a matrix by many vectors; two for each weight and token.</param>
+public sealed record MatrixSpeed(TensorType Type, double BytesPerSecond, double FlopsPerSecond);

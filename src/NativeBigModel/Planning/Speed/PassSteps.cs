@@ -1,0 +1,57 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>One item of a plan as a pass over the model computes it.</summary>
+/// <param name="Item">The item's name.</param>
+/// <param name="Computes">Who computes it; the link where a CPU's layer is carried to a GPU for a prompt.</param>
+/// <param name="Seconds">How long that takes, once the weights are there.</param>
+/// <param name="Group">What travels together through one slot of the ring, or null where nothing travels.</param>
+/// <param name="Brings">Who brings it.</param>
+/// <param name="BringSeconds">How long that takes.</param>
+internal sealed record Step(string Item, PlanResource Computes, double Seconds, string? Group, PlanResource Brings, double BringSeconds);
+
+/// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
+internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
+{
+    private static readonly LayerWork s_nothing = new([], false);
+
+    // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
+    private readonly int? _target = plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => DeviceName.GpuIndex(layer.ComputeDevice)).LastOrDefault(gpu => gpu is not null);
+
+    /// <summary>Whether the CPU computes parts between those that a GPU computes, while the link brings others.</summary>
+    public bool Shares { get; } = plan.Streams && plan.Layers.Any(IsShared);
+
+    /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
+    /// <param name="tokens">Tokens that are computed together.</param>
+    /// <param name="held">Tokens whose keys and values are read.</param>
+    /// <param name="cpuLeft">What is left of the CPU's speed beside the link, 0 to 1.</param>
+    /// <param name="linkLeft">What is left of the link's speed beside the CPU, 0 to 1.</param>
+    public List<Step> Of(int tokens, int held, double cpuLeft, double linkLeft)
+    {
+        double used = model.ExpertCount > 0 ? (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount : 1, touched = 1 - Math.Pow(1 - used, tokens);
+        return [.. plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), cpuLeft, linkLeft))];
+    }
+
+    private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double cpuLeft, double linkLeft)
+    {
+        LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
+        bool shared = IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
+        int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? _target : null);
+        if (gpu is not { } index)
+        {
+            // llama.cpp copies what rests in host memory to a GPU for a large batch, and then multiplies: one after the other.
+            if (large && !layer.Streamed && _target is { } helper)
+                return new(layer.Name, PlanResource.Link, layer.WeightBytes / speeds.Gpu(helper).ToDevice + Gpu(helper), null, default, 0);
+            double seconds = item.Seconds(speeds.Cpu, tokens, touched, used, kvBytes) / (shared ? cpuLeft : 1);
+            return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
+        }
+        double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
+        if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, Gpu(index), null, default, 0);
+        string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
+        double link = speeds.Gpu(index).ToDevice * linkLeft;
+        return new(layer.Name, PlanResource.Gpu, Gpu(index), group, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
+    }
+
+    private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond, link) : link;
+
+    private static bool IsShared(LayerPlacement layer) => FeedForwardPart.LayerOf(layer.Name) is not null && layer is { ComputeDevice: DeviceName.Host, Streamed: false };
+}

@@ -1,0 +1,90 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// Predicts what a plan will do: each item takes what its bytes and operations take on the device that computes it, and the ring's passes are played through. Weights that
+/// the CPU reads while a link brings others share the memory with them. Copying a prompt's activations, starting the engine and sampling are not counted.
+/// </summary>
+public sealed class SpeedModel
+{
+    private const int PromptTokens = 512;
+    private const int Rounds = 4; // until CPU and link agree on how much each leaves the other
+
+    private readonly ModelShape _model;
+    private readonly MachineSpeeds _speeds;
+    private readonly Lazy<Dictionary<string, LayerWork>> _whole, _split;
+
+    /// <summary>Prepares predictions for plans of one model on one machine.</summary>
+    public SpeedModel(ModelShape model, MachineSpeeds speeds)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(speeds);
+        (_model, _speeds) = (model, speeds);
+        (_whole, _split) = (new(() => LayerWork.Of(model, split: false)), new(() => LayerWork.Of(model, split: true)));
+    }
+
+    /// <summary>The speed to expect of a plan for the model.</summary>
+    public Prediction Predict(Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        PassSteps steps = Steps(plan);
+        int prompt = Math.Min(PromptTokens, plan.ContextLength);
+        Pass decode = Play(plan, steps, [1], prompt), prefill = Play(plan, steps, Batches(prompt, plan.BatchSize), prompt / 2);
+        long read = plan.Layers.Where(layer => layer.Device != DeviceName.Disk).Sum(layer => layer.WeightBytes);
+        return new(_speeds.Measured && plan.Layers.All(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not { } gpu || gpu < _speeds.Gpus.Length), read / _speeds.DiskBytesPerSecond, prompt, prefill.Seconds, prefill.Limit, decode.Seconds, decode.Limit);
+    }
+
+    /// <summary>What is at work while one token is computed, in the middle of a text.</summary>
+    public IReadOnlyList<TimelineSegment> DecodeTimeline(Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength)).Segments;
+    }
+
+    /// <summary>The share of a hybrid plan's bytes that the CPU computes in the time in which the link brings the rest.</summary>
+    internal double BalancedCpuShare(int gpu)
+    {
+        double used = _model.ExpertCount > 0 ? (double)Math.Max(1, _model.ExpertUsedCount) / _model.ExpertCount : 1;
+        LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.LayerOf(item.Key) is not null).Select(item => item.Value)];
+        double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
+        if (bytes == 0) return 0;
+        double cpu = parts.Sum(part => part.Seconds(_speeds.Cpu, 1, used, used, 0)) / bytes / _speeds.CpuBesideLink, link = 1 / (_speeds.Gpu(gpu).ToDevice * _speeds.LinkBesideCpu);
+        return link / (link + cpu);
+    }
+
+    private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, plan.SplitsLayers ? _split.Value : _whole.Value);
+
+    private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
+    {
+        double cpuLeft = steps.Shares ? _speeds.CpuBesideLink : 1, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
+        Pass pass = PlayOnce(plan, steps, batches, held, cpuLeft, linkLeft);
+        for (int round = 1; round < Rounds && steps.Shares; round++)
+        {
+            cpuLeft = 1 - (1 - _speeds.CpuBesideLink) * pass.Busy(PlanResource.Link) / pass.Seconds;
+            linkLeft = 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds;
+            pass = PlayOnce(plan, steps, batches, held, cpuLeft, linkLeft);
+        }
+        return pass;
+    }
+
+    // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
+    private static Pass PlayOnce(Plan plan, PassSteps steps, int[] batches, int held, double cpuLeft, double linkLeft)
+    {
+        var ring = new RingSimulation(Math.Max(1, plan.RingSlots));
+        List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, cpuLeft, linkLeft))];
+        for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
+        double start = ring.Now;
+        foreach (List<Step> pass in passes) ring.Run(pass);
+        double end = ring.Now;
+        ring.Run(passes[0]);
+        return new(end - start, [.. ring.Between(start, end)]);
+    }
+
+    private static int[] Batches(int tokens, int batch) => [.. Enumerable.Repeat(batch, tokens / batch), .. tokens % batch > 0 ? [tokens % batch] : Array.Empty<int>()];
+
+    private sealed record Pass(double Seconds, IReadOnlyList<TimelineSegment> Segments)
+    {
+        public PlanResource Limit => Segments.Count == 0 ? PlanResource.Gpu : Segments.GroupBy(segment => segment.Resource).MaxBy(group => group.Sum(segment => segment.End - segment.Start))!.Key;
+
+        public double Busy(PlanResource resource) => Segments.Where(segment => segment.Resource == resource).Sum(segment => segment.End - segment.Start);
+    }
+}

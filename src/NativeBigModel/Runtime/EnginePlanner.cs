@@ -1,0 +1,57 @@
+using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel;
+
+/// <summary>Plans whose compute buffers are the engine's own.</summary>
+public static class EnginePlanner
+{
+    private const int Rounds = 6; // until a plan and the buffers that it makes agree
+
+    extension(Checkpoint checkpoint)
+    {
+        /// <summary>
+        /// Plans as <see cref="Planner.Plan"/> does, and asks the engine what its compute buffers take for the very plan: llama.cpp lays everything out and allocates
+        /// nothing. Where the engine is missing, or a GPU of the plan is not in this machine, they are estimated; <see cref="Plan.ComputeMeasured"/> says which.
+        /// </summary>
+        /// <param name="machine">What there is.</param>
+        /// <param name="options">What is asked for.</param>
+        /// <exception cref="BigModelException">As <see cref="Planner.Plan"/>.</exception>
+        public Plan Plan(Machine machine, PlanOptions options)
+        {
+            ArgumentNullException.ThrowIfNull(machine);
+            ArgumentNullException.ThrowIfNull(options);
+            ModelDefinition definition = checkpoint.Define(options.WeightType);
+            if (options.ComputeBytes is not null) return Planner.Plan(definition.Shape, machine, options);
+            if (options.Optimize is not { } objective) return Settle(definition, machine, options) ?? Planner.Plan(definition.Shape, machine, options);
+            PlanChoice choice = Choose(objective, definition.Shape, machine, options);
+            Plan plan = Settle(definition, machine, choice.Options) ?? choice.Plan;
+            return plan with { Notes = [.. plan.Notes, choice.Note] };
+        }
+    }
+
+    // Many plans are compared by estimated buffers; where those leave room for none, by buffers of no bytes.
+    private static PlanChoice Choose(Objective objective, ModelShape model, Machine machine, PlanOptions options)
+    {
+        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
+        try { return PlanSearch.Best(objective, model, machine, options, speeds); }
+        catch (DoesNotFitException) { return PlanSearch.Best(objective, model, machine, options with { ComputeBytes = new Dictionary<string, long>() }, speeds); }
+    }
+
+    // Begins with buffers of no bytes: what they take, less can be put beside them, and that may change what they take.
+    private static Plan? Settle(ModelDefinition definition, Machine machine, PlanOptions options)
+    {
+        IReadOnlyDictionary<string, long> known = new Dictionary<string, long>();
+        for (int round = 0; round < Rounds; round++)
+        {
+            Plan plan = Planner.Plan(definition.Shape, machine, options with { ComputeBytes = known });
+            if (VirtualLoad.Measure(definition, plan) is not { } memory) return null;
+            Dictionary<string, long> measured = memory.ToDictionary(device => device.Device, device => device.ComputeBytes);
+            if (plan.Devices.All(device => measured.GetValueOrDefault(device.Name) <= device.ComputeBytes))
+                return plan with { Devices = [.. plan.Devices.Select(device => device with { ComputeBytes = measured.GetValueOrDefault(device.Name) })] };
+            known = round < 2 ? measured : known.Concat(measured).GroupBy(device => device.Key).ToDictionary(device => device.Key, device => device.Max(bytes => bytes.Value));
+        }
+        return null;
+    }
+}

@@ -1,0 +1,32 @@
+using NativeBigModel.Planning;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel.Runtime;
+
+/// <summary>
+/// A plan as the engine would carry it out, without a byte of weights or caches: llama.cpp lays out the model, the caches and its largest graph, and says what each
+/// device would hold.
+/// </summary>
+internal static class VirtualLoad
+{
+    /// <summary>What each device would hold; null where the engine, the plug-in or a device of the plan is not here.</summary>
+    public static IReadOnlyList<EngineBytes>? Measure(ModelDefinition definition, Plan plan)
+    {
+        EnginePlacement? placement = null;
+        try
+        {
+            Native.EngineLibrary.Load();
+            placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
+            using EngineModel model = EngineModel.LayOut(definition, placement);
+            using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), definition.Shape.VocabularySize);
+            // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
+            int counted = placement.StreamingInner == EngineDevices.Host() ? 2 : 1;
+            return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
+        }
+        catch (EngineException) { return null; }
+        finally
+        {
+            foreach (Native.StreamingDevice device in placement?.Owned ?? []) device.Handle.Dispose();
+        }
+    }
+}

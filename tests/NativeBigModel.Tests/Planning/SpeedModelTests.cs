@@ -1,0 +1,102 @@
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Tests.Planning;
+
+/// <summary>Predictions against arithmetic, and against what was measured on a GPU.</summary>
+public class SpeedModelTests
+{
+    // Speeds at which a byte takes a simple time.
+    private static readonly MachineSpeeds s_round = new()
+    {
+        Measured = true,
+        Gpus = [new GpuSpeeds("GPU", 10e9, 10e9, new([new(TensorType.F16, 1000e9, 100e12)], 1, 0))],
+        Cpu = new([new(TensorType.F16, 20e9, 1e12)], 1, 0),
+        CpuBesideLink = 1,
+        LinkBesideCpu = 1,
+        DiskBytesPerSecond = 1e9,
+    };
+
+    private static readonly ModelShape s_model = Models.Llama(64, 4096, 11008, 32, 32, 32000, TensorType.F16);
+
+    private static readonly long s_layer = s_model.Tensors.Where(tensor => tensor.Layer == 0).Sum(tensor => tensor.Bytes), s_output = s_model.Tensors.Where(tensor => tensor.Name.StartsWith("output", StringComparison.Ordinal)).Sum(tensor => tensor.Bytes);
+
+    [Fact]
+    public void A_resident_model_reads_its_weights_once_a_token()
+    {
+        Prediction gpu = Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).Predicted!, cpu = Plan("cpu=60GiB", OffloadMode.Cpu).Predicted!;
+        long weights = 64 * s_layer + s_output;
+        Near(weights / 1000e9, gpu.DecodeSeconds, 0.03);
+        Near(weights / 20e9, cpu.DecodeSeconds, 0.03);
+        Assert.Equal((PlanResource.Gpu, PlanResource.Cpu), (gpu.DecodeLimit, cpu.DecodeLimit));
+        // Two operations for each weight and token.
+        Near(weights / 2 * 2.0 * 512 / 100e12, gpu.PrefillSeconds, 0.02);
+        Near(weights / 2 * 2.0 * 512 / 1e12, cpu.PrefillSeconds, 0.02);
+    }
+
+    [Fact]
+    public void A_streamed_model_takes_what_the_link_takes_and_from_disk_what_the_disk_takes()
+    {
+        Plan ram = Plan("0=6GiB,cpu=60GiB", OffloadMode.Stream), disk = Plan("0=6GiB,cpu=60GiB", OffloadMode.Disk);
+        long streamed = ram.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+        Near(streamed / 10e9, ram.Predicted!.DecodeSeconds, 0.03);
+        Near(streamed / 1e9, disk.Predicted!.DecodeSeconds, 0.03);
+        Assert.Equal((PlanResource.Link, PlanResource.Disk), (ram.Predicted.DecodeLimit, disk.Predicted.DecodeLimit));
+    }
+
+    [Fact]
+    public void Link_and_CPU_at_once_take_less_than_either_and_no_less_than_both_together()
+    {
+        const string limits = "0=6GiB,cpu=60GiB";
+        double stream = Plan(limits, OffloadMode.Stream).Predicted!.DecodeSeconds, cpu = Plan(limits, OffloadMode.Cpu).Predicted!.DecodeSeconds;
+        Plan hybrid = Plan(limits, OffloadMode.Hybrid);
+        long beyond = hybrid.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input").Sum(layer => layer.WeightBytes);
+        Assert.InRange(hybrid.Predicted!.DecodeSeconds, beyond / 30e9, Math.Min(stream, cpu) * 0.85);
+    }
+
+    [Fact]
+    public void The_share_of_the_CPU_follows_from_measured_speeds_and_is_half_where_nobody_measured()
+    {
+        double Share(Machine machine)
+        {
+            Plan plan = Planner.Plan(s_model, machine, new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse("0=1500MiB,cpu=60GiB"), Offload = OffloadMode.Hybrid });
+            LayerPlacement[] beyond = [.. plan.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input")];
+            return (double)beyond.Where(layer => layer.ComputeDevice == DeviceName.Host).Sum(layer => layer.WeightBytes) / beyond.Sum(layer => layer.WeightBytes);
+        }
+        Assert.InRange(Share(new Machine([], 0)), 0.45, 0.55);
+        Assert.InRange(Share(new Machine([], 0) { Speeds = s_round with { Cpu = new([new(TensorType.F16, 5e9, 1e12)], 1, 0) } }), 0.28, 0.38); // 5 of 15
+    }
+
+    [Fact]
+    public void A_timeline_fills_the_token_and_nobody_does_two_things_at_once()
+    {
+        foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Stream, OffloadMode.Hybrid, OffloadMode.Cpu])
+        {
+            Plan plan = Plan("0=3GiB,cpu=60GiB", mode);
+            IReadOnlyList<TimelineSegment> token = new SpeedModel(s_model, s_round).DecodeTimeline(plan);
+            Assert.All(token, segment => Assert.InRange(segment.End, segment.Start, plan.Predicted!.DecodeSeconds * 1.000001));
+            foreach (IGrouping<PlanResource, TimelineSegment> lane in token.GroupBy(segment => segment.Resource))
+            {
+                TimelineSegment[] ordered = [.. lane.OrderBy(segment => segment.Start)];
+                for (int i = 1; i < ordered.Length; i++) Assert.True(ordered[i].Start >= ordered[i - 1].End - 1e-9, $"{mode}: {ordered[i - 1]} and {ordered[i]}");
+            }
+            long onLink = plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+            Near(onLink / 10e9, token.Where(segment => segment.Resource == PlanResource.Link).Sum(segment => segment.End - segment.Start), 0.1);
+        }
+    }
+
+    [Fact]
+    public void A_mixture_reads_the_experts_that_a_token_passes_and_streams_all_of_them()
+    {
+        ModelShape mixture = Models.Llama(8, 1024, 4096, 8, 8, 8000, TensorType.F16, experts: 8, used: 2);
+        long experts = mixture.Tensors.Where(tensor => tensor.Name.Contains("_exps", StringComparison.Ordinal)).Sum(tensor => tensor.Bytes), rest = mixture.WeightBytes - experts - mixture.Tensors[0].Bytes;
+        Plan resident = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 4096, MaxMemory = MemoryLimits.Parse("cpu=10GiB") });
+        Near((rest + experts / 4.0 + resident.KvBytes / 8.0) / 20e9, resident.Predicted!.DecodeSeconds, 0.03);
+        Plan streamed = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { MaxMemory = MemoryLimits.Parse("0=1GiB,cpu=10GiB"), Offload = OffloadMode.Stream });
+        Near(streamed.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes) / 10e9, streamed.Predicted!.DecodeSeconds, 0.05);
+    }
+
+    private static Plan Plan(string limits, OffloadMode mode) =>
+        Planner.Plan(s_model, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode });
+
+    private static void Near(double expected, double actual, double tolerance) => Assert.InRange(actual, expected * (1 - tolerance), expected * (1 + tolerance));
+}

@@ -1,0 +1,84 @@
+using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+
+namespace NativeBigModel.Tests.Runtime;
+
+/// <summary>Planned bytes against those that the engine allocates, on the CPU and on devices that wrap it.</summary>
+[Collection(EngineGroup.Name)]
+public class PlannedMemoryTests
+{
+    private static readonly TensorType[] s_caches = [TensorType.F16, TensorType.F32, TensorType.Q8_0];
+
+    private static readonly string[] s_models = ["LlamaForCausalLM", "Qwen2ForCausalLM", "MistralForCausalLM"];
+
+    [Fact]
+    public void Bytes_of_every_kind_are_those_that_the_engine_allocates_in_40_configurations()
+    {
+        var random = new Random(4);
+        for (int i = 0; i < 40; i++)
+        {
+            using var folder = new TempFolder();
+            new TinyModel(s_models[i % s_models.Length]) { Layers = random.Next(1, 7), Hidden = 128, FeedForward = 192, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+            Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+            PlanOptions options = Random(random) with { OffloadFolder = folder["offload"] };
+            Plan plan = checkpoint.Plan(new Machine([], 1L << 30), options);
+            Assert.True(plan.ComputeMeasured);
+            Assert.All(plan.Devices, device => Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue)));
+            IReadOnlyList<EngineBytes> allocated = Allocate(checkpoint, plan, out NativeBigModel.Native.NbmStats? stats);
+            DevicePlan host = plan.Devices.Single(device => device.Name == DeviceName.Host);
+            EngineBytes held = Assert.Single(allocated);
+            string what = $"configuration {i}: {options}";
+            Assert.True(host.ComputeBytes == held.ComputeBytes, $"{what}: {host.ComputeBytes} and {held.ComputeBytes} compute");
+            Assert.True(plan.KvBytes == held.KvBytes, $"{what}: {plan.KvBytes} and {held.KvBytes} KV");
+            // The engine pads each tensor to the device's alignment.
+            long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingSlots > 0 && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))).Sum(layer => layer.WeightBytes);
+            Assert.InRange(held.WeightBytes, resident, resident + 64 * checkpoint.Describe().Tensors.Length);
+            if (stats is { } streamed) Assert.InRange((long)streamed.RingBytes, 0, host.RingBytes);
+            else Assert.Equal(0, host.RingBytes);
+        }
+    }
+
+    [Fact]
+    public async Task No_allocation_fails_in_300_configurations_between_barely_nothing_and_everything()
+    {
+        using var folder = new TempFolder();
+        new TinyModel("LlamaForCausalLM") { Layers = 5, Hidden = 128, FeedForward = 192, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+        await GgufConverter.ConvertAsync(Checkpoint.Open(folder.Path), folder["model.gguf"], WeightType.F16);
+        Checkpoint checkpoint = Checkpoint.Open(folder["model.gguf"]);
+        Machine machine = new([], 1L << 30);
+        var random = new Random(5);
+        int loaded = 0;
+        for (int i = 0; i < 300; i++)
+        {
+            PlanOptions options = Random(random) with { MaxMemory = new() { Host = (long)Math.Pow(2, 12 + random.NextDouble() * 14) } };
+            Plan plan;
+            try { plan = checkpoint.Plan(machine, options); }
+            catch (DoesNotFitException) { continue; }
+            Allocate(checkpoint, plan, out _);
+            loaded++;
+        }
+        Assert.InRange(loaded, 30, 300);
+    }
+
+    private static PlanOptions Random(Random random) => new()
+    {
+        ContextLength = random.Next(1, 120),
+        BatchSize = random.Next(4) == 0 ? null : random.Next(1, 600),
+        KvType = s_caches[random.Next(s_caches.Length)],
+        RingSlots = random.Next(2, 6),
+        Offload = (OffloadMode)random.Next(4),
+        CpuShare = random.NextDouble(),
+        FlashAttention = true,
+        MaxMemory = random.Next(3) == 0 ? new() { Host = 1 << 28 } : null,
+    };
+
+    private static IReadOnlyList<EngineBytes> Allocate(Checkpoint checkpoint, Plan plan, out NativeBigModel.Native.NbmStats? stats)
+    {
+        NativeBigModel.Native.EngineLibrary.Load();
+        EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
+        using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
+        using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
+        stats = placement.Streaming?.Stats;
+        return EngineBytes.Of(context, placement)!;
+    }
+}
