@@ -126,7 +126,7 @@ internal static unsafe class ChatLibrary
 
     // Beside the engines or in one's folder, wherever an engine would be looked for.
     private static IEnumerable<string> Candidates() => EngineFolder
-        .Candidates(null, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), AppContext.BaseDirectory, RuntimeInformation.RuntimeIdentifier, EngineKind.Cpu, cudaDriver: false)
+        .Candidates(null, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), EngineLibrary.Places(), EngineFolder.Rid, EngineKind.Cpu, cudaDriver: false)
         .SelectMany(folder => new[] { folder, Path.GetDirectoryName(folder) ?? folder }).Append(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))
         .Distinct().Select(folder => Path.Combine(folder, FileName));
 

@@ -67,7 +67,7 @@ internal static unsafe class EngineLibrary
     private static void LoadLibraries(EngineKind kind, string? folder)
     {
         IReadOnlyList<string> candidates = EngineFolder.Candidates(
-            folder, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), [AppContext.BaseDirectory, AssemblyFolder(), .. EngineFolder.HostFolders()],
+            folder, Environment.GetEnvironmentVariable("NBM_ENGINE_PATH"), Places(),
             EngineFolder.Rid, kind, kind == EngineKind.Auto && CudaDriver.HasDevice());
         if (LoadedBefore() is { } loaded)
         {
@@ -169,6 +169,9 @@ internal static unsafe class EngineLibrary
 
     private static bool HasGpu() =>
         GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Gpu) is not null || GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.IntegratedGpu) is not null;
+
+    /// <summary>Where libraries of the application may be: its own folder, that of this assembly where it is another, as in a plug-in, and those of the .NET host.</summary>
+    internal static IEnumerable<string> Places() => [AppContext.BaseDirectory, AssemblyFolder(), .. EngineFolder.HostFolders()];
 
     [UnconditionalSuppressMessage("SingleFile", "IL3000", Justification = "In a single file there is no such folder, and the application's own is tried.")]
     private static string AssemblyFolder() => Path.GetDirectoryName(typeof(EngineLibrary).Assembly.Location) ?? "";
