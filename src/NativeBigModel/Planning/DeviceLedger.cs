@@ -22,14 +22,18 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
 
     public bool HasRing { get; private set; }
 
-    /// <summary>The first GPU, from the current one on, with this much room besides what <paramref name="reserved"/> keeps free on it; null where none has.</summary>
-    public string? TryGpus(long bytes, Func<string, long> reserved)
+    /// <summary>
+    /// The first GPU, from the current one on, with this much room besides what <paramref name="reserved"/> keeps free on it; null where none has. A GPU without
+    /// the room is passed by for good, except the one that layers are streamed to.
+    /// </summary>
+    public string? TryGpus(long bytes, Func<string, long> reserved, string target)
     {
         int[] gpus = [.. limits.Gpus.Keys];
         for (; _gpu < gpus.Length; _gpu++)
         {
             string name = DeviceName.Gpu(gpus[_gpu]);
             if (Find(name).Total + bytes + reserved(name) <= limits.Gpus[gpus[_gpu]]) return name;
+            if (HasRing && name == target) return null;
         }
         return null;
     }

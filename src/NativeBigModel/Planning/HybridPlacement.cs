@@ -75,9 +75,19 @@ internal sealed class HybridPlacement
             _devices.Take(_target, item.WeightBytes + item.SharedBytes, 0);
             _gpuOf[item.Name] = _target;
         }
-        foreach (Item item in items.Where(item => item.SharedBytes == 0).OrderBy(IsFeedForward))
+        List<Item> parts = [.. items.Where(item => item.SharedBytes == 0)];
+        KeepEvenly([.. parts.Where(item => !IsFeedForward(item))]);
+        KeepEvenly([.. parts.Where(IsFeedForward)]);
+    }
+
+    // As many as have room from the first on, spread over all; sizes differ, so what room is left is offered again.
+    private void KeepEvenly(List<Item> items)
+    {
+        long taken = 0;
+        int count = items.TakeWhile(item => _devices.HasRoom(_target, taken += item.WeightBytes)).Count();
+        foreach (Item item in Spread.Evenly(count, items.Count).Select(i => items[i]).Concat(items))
         {
-            if (_devices.HasRoom(_target, item.WeightBytes)) Keep(item, _target, 0);
+            if (!_gpuOf.ContainsKey(item.Name) && _devices.HasRoom(_target, item.WeightBytes)) Keep(item, _target, 0);
         }
     }
 

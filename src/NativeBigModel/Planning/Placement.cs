@@ -48,13 +48,27 @@ internal sealed class Placement
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
     {
-        var placement = new Placement(limits, compute, mode, streamAll);
-        placement._devices.AddRing(placement._target, ringBytes);
-        placement.Run(items, item => placement.PlaceResident(item) ?? placement.PlaceStreamed(item));
-        return placement;
+        Placement Try(Func<Item, bool> mayStay)
+        {
+            var placement = new Placement(limits, compute, mode, streamAll);
+            placement._devices.AddRing(placement._target, ringBytes);
+            placement.Run(items, item => (mayStay(item) ? placement.PlaceResident(item) : null) ?? placement.PlaceStreamed(item));
+            return placement;
+        }
+        Placement first = Try(_ => true);
+        // As many as have room, spread over the target's layers. Layers of other devices stay in a row, as llama.cpp has them.
+        string[] own = [.. first.Layers.Where(layer => layer.ComputeDevice == first._target && layer.Name is not (Item.Input or Item.Output)).Select(layer => layer.Name)];
+        int staying = first.Layers.Count(layer => !layer.Streamed && own.Contains(layer.Name));
+        if (staying == 0 || staying == own.Length) return first;
+        HashSet<string> travelling = [.. own.Except(Spread.Evenly(staying, own.Length).Select(i => own[i]))];
+        Placement spread = Try(item => !travelling.Contains(item.Name));
+        // Layers of different sizes may have found less room in another order.
+        return spread.StreamedBytes <= first.StreamedBytes ? spread : first;
     }
 
-    // In their order: a layer never lies on a faster device than one before it.
+    private long StreamedBytes => Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
+
+    // In their order: a layer is never computed on a faster device than one before it.
     private bool Run(IReadOnlyList<Item> items, Func<Item, LayerPlacement?> place)
     {
         _kvToCome = items.Sum(item => item.KvBytes);
@@ -81,7 +95,7 @@ internal sealed class Placement
         if (_streamAll) return null;
         // The target must not be filled up with weights that later items leave no room beside.
         long whole = item.WeightBytes + item.KvBytes, reserved = _devices.HasRing ? _heldToCome : 0;
-        string? device = _devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? reserved : 0);
+        string? device = _devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? reserved : 0, _target);
         bool cpuComputes = _mode != OffloadMode.Disk && (_mode == OffloadMode.Cpu || _target == DeviceName.Host);
         if (device is null && cpuComputes) device = _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0);
         if (device is null) return null;

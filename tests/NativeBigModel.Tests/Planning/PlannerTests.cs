@@ -36,8 +36,8 @@ public class PlannerTests
         Assert.Equal(["input", .. Enumerable.Range(0, one.Shape.Layers.Length).Select(i => $"blk.{i}"), "output"], plan.Layers.Select(layer => layer.Name));
         int[] computing = [.. plan.Layers.Skip(1).Select(layer => Rank(layer.ComputeDevice))];
         Assert.Equal(computing.Order(), computing);
-        // A tied output is never streamed, so it alone may rest on the GPU that computes it after layers that do not.
-        int[] resting = [.. plan.Layers.Skip(1).SkipLast(1).Select(layer => Rank(layer.Device))];
+        // What stays on the device that layers are streamed to lies between them; all else rests in order.
+        int[] resting = [.. plan.Layers.Skip(1).Where(layer => layer.Streamed || !plan.Layers.Any(other => other.Streamed && other.ComputeDevice == layer.Device)).Select(layer => Rank(layer.Device))];
         Assert.Equal(resting.Order(), resting);
         foreach (DevicePlan device in plan.Devices)
         {
@@ -104,13 +104,14 @@ public class PlannerTests
     {
         ModelShape shape = Shape([.. Enumerable.Repeat(40, 20)], 100, 100, 1);
         long layer = 256 * 40 * 4, slot = layer + 128, cache = 2 * 32 * 2 * 256, output = 64 * 4 + 64 * 100 * 2;
-        // The ring, every layer's cache, and 5 layers and a half.
+        // The ring, every layer's cache, and 5 layers and a half: the output fits into the half.
         long limit = 3 * slot + 20 * cache + layer * 11 / 2;
         Plan plan = TryPlan(shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, offload)!;
-        Assert.Equal(5, plan.Layers.Count(placed => placed is { Device: "0", Streamed: false }));
-        Assert.Equal(16, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == (offload == OffloadMode.Stream ? "cpu" : "disk")));
-        Assert.Equal(new DevicePlan("0", 5 * layer, 20 * cache, 3 * slot, 0, limit), plan.Devices[0]);
-        Assert.Equal(15 * layer + output, plan.Layers.Where(placed => placed.Streamed).Sum(placed => placed.WeightBytes));
+        // Spread over the 20, so that the link has something to bring while they are computed.
+        Assert.Equal(["blk.2", "blk.6", "blk.10", "blk.14", "blk.18", "output"], plan.Layers.Where(placed => placed is { Device: "0", Streamed: false }).Select(placed => placed.Name));
+        Assert.Equal(15, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == (offload == OffloadMode.Stream ? "cpu" : "disk")));
+        Assert.Equal(new DevicePlan("0", 5 * layer + output, 20 * cache, 3 * slot, 0, limit), plan.Devices[0]);
+        Assert.Equal(15 * layer, plan.Layers.Where(placed => placed.Streamed).Sum(placed => placed.WeightBytes));
     }
 
     [Fact]
