@@ -169,6 +169,18 @@ prefill() {
   bench "$file" 7b --max-memory 0=60GiB --context 4096 --prompt 2048 --tokens 2 --rounds 6
 }
 
+# What a pass through streamed layers yields when it carries several conversations, or several guessed tokens of one.
+conversations() {
+  model_7b
+  local file=$work/7b.gguf
+  timeout 200 "$nbm" bench "$file" --max-memory 0=6GiB,cpu=30GiB --offload stream --context 8192 --prompt 32 --tokens 17 --sessions 1,2,4,8,16 --rounds 1
+  local ids; ids=$(seq -s, 1 16),$(seq -s, 1 16),$(seq -s, 1 16)
+  for guess in "" --lookup "--lookup --draft-tokens 15"; do
+    "$nbm" run "$file" --prompt-ids "$ids" --max-new-tokens 48 --ignore-eos --temperature 0 --max-memory 0=6GiB,cpu=30GiB --offload stream --context 1024 --json $guess |
+      python3 -c "import json,sys; r=json.load(sys.stdin); print('7b streamed, ${guess:-no guesses}:', r['timings'], {k: v for k, v in r.items() if k in ('speculation', 'drafted', 'accepted')})"
+  done
+}
+
 # No GPU at all.
 cpu_only() {
   model 7b-q4 32 4096 11008 32 32 32000 q4_0
