@@ -108,7 +108,7 @@ plans_moe() { model_moe; predicted "$work/moe.gguf" moe "--max-memory 0=40GiB,cp
 
 sanitizer() {
   for tool in memcheck racecheck; do
-    compute-sanitizer --tool $tool "$nbm" run samples/capitals-llama --prompt "The capital of France is" --max-new-tokens 6 --temperature 0 --max-memory 0=6MiB,cpu=1GiB --offload hybrid --context 256 2>&1 | tail -3
+    compute-sanitizer --tool $tool "$nbm" run samples/capitals-llama --prompt "The capital of France is" --max-new-tokens 6 --temperature 0 --max-memory 0=10MiB,cpu=1GiB --offload hybrid --context 256 2>&1 | tail -3
   done
 }
 
@@ -173,7 +173,7 @@ prefill() {
 conversations() {
   model_7b
   local file=$work/7b.gguf
-  timeout 200 "$nbm" bench "$file" --max-memory 0=6GiB,cpu=30GiB --offload stream --context 8192 --prompt 32 --tokens 17 --sessions 1,2,4,8,16 --rounds 1
+  timeout 200 "$nbm" bench "$file" --max-memory 0=6GiB,cpu=30GiB --offload stream --context 256 --prompt 32 --tokens 17 --sessions 1,2,4,8,16 --rounds 1
   local ids; ids=$(seq -s, 1 16),$(seq -s, 1 16),$(seq -s, 1 16)
   for guess in "" --lookup "--lookup --draft-tokens 15"; do
     "$nbm" run "$file" --prompt-ids "$ids" --max-new-tokens 48 --ignore-eos --temperature 0 --max-memory 0=6GiB,cpu=30GiB --offload stream --context 1024 --json $guess |
