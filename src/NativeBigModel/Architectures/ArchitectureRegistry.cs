@@ -46,6 +46,8 @@ internal static class ArchitectureRegistry
         new Opt(),
         new InternLm2(),
         new WindowedLlama(),
+        new T5(),
+        new Bert(),
     ];
 
     /// <summary>The family of a config.json.</summary>

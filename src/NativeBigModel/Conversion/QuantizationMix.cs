@@ -44,7 +44,8 @@ internal sealed class QuantizationMix
         && !tensor.Name.Contains("_norm.weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("ssm_conv1d", StringComparison.Ordinal)
-        && tensor.Name != "position_embd.weight";
+        && !tensor.Name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal)
+        && tensor.Name is not ("position_embd.weight" or "token_types.weight");
 
     private TensorType Choose(TensorSpec tensor)
     {

@@ -48,6 +48,7 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         // The engine and our own writer decide these anew.
         foreach (string key in (string[])["split.no", "split.count", "split.tensors.count", "general.alignment"]) metadata.Remove(key);
         string file = System.IO.Path.GetFileName(parts[0].Path);
+        if (metadata.Find("general.architecture") is string name && ArchitectureRegistry.ForGguf(name) is { } family) tensors = [.. family.Adapt(tensors)];
         ModelShape shape = GgufShape.Read(file, metadata, [.. tensors.Select(tensor => tensor.Spec)]);
         return new(parts[0].Path, metadata, shape, stored, tensors);
     }

@@ -41,6 +41,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         RequireWidth(architecture, reading.Shape);
+        if (reading.Shape.Kind == ModelKind.Encoder && SentencePooling.Read(folder) is { } pooling) reading.With("pooling_type", (uint)pooling);
         FolderTensors tensors = FolderTensors.Read(folder);
         StoredWeights stored = StoredWeights.Of(tensors, config);
         var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
