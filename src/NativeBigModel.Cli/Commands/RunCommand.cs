@@ -26,6 +26,7 @@ internal static class RunCommand
         var drafts = new DraftOptions();
         var placement = new PlacementOptions();
         var plan = new Option<string?>("--plan") { Description = "Carry out a plan that nbm plan --out wrote, in place of making one", HelpName = "FILE" };
+        Option<string[]> lora = CommonOptions.Lora();
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
@@ -35,6 +36,7 @@ internal static class RunCommand
         drafts.AddTo(command);
         placement.AddTo(command);
         command.Add(plan);
+        command.Add(lora);
         command.Add(stats);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
@@ -66,16 +68,18 @@ internal static class RunCommand
             await using BigModel? draft = await drafts.LoadAsync(parsed, options, cancel).ConfigureAwait(false);
             generate = generate with { Speculation = drafts.Read(parsed, draft) };
             Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
-                ? progress => LoadPlannedAsync(parsed.GetRequiredValue(path), file, progress, cancel)
-                : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), DraftOptions.Beside(options, draft), progress, cancel);
+                ? progress => LoadPlannedAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), file, progress, cancel)
+                : progress => LoadAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), DraftOptions.Beside(options, draft), progress, cancel);
             await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }
 
-    private static Task<BigModel> LoadPlannedAsync(string path, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
+    private static Task<BigModel> LoadAsync(Checkpoint checkpoint, PlanOptions options, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+        BigModel.LoadAsync(checkpoint, checkpoint.Plan(Machine.Probe(), options), progress, cancel);
+
+    private static Task<BigModel> LoadPlannedAsync(Checkpoint checkpoint, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
     {
-        Checkpoint checkpoint = Checkpoint.Open(path);
         Plan plan = Plan.FromJson(File.ReadAllText(file));
         plan.Verify(checkpoint.Describe(plan.WeightType));
         return BigModel.LoadAsync(checkpoint, plan, progress, cancel);

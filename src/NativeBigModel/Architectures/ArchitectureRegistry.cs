@@ -46,6 +46,10 @@ internal static class ArchitectureRegistry
         new Opt(),
         new InternLm2(),
         new WindowedLlama(),
+        new SlopedLlama(),
+        new Baichuan(),
+        new ChatGlm(),
+        new Qwen(),
         new T5(),
         new Bert(),
     ];
