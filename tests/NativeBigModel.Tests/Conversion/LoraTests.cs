@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using NativeBigModel.Checkpoints;
-using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Conversion;
 

@@ -184,9 +184,9 @@ public class StockQuantizerTests
         List<(nint Name, GCHandle Data, int Size)> entries =
         [
             .. from tensor in importance is null ? [] : checkpoint!.Describe().Tensors.AsEnumerable()
-               let values = importance.Find(tensor)
+               let values = importance!.Find(tensor)
                where values is not null
-               select (Marshal.StringToCoTaskMemUTF8(tensor.Name), GCHandle.Alloc(values, GCHandleType.Pinned), values.Length),
+               select (Marshal.StringToCoTaskMemUTF8(tensor.Name), GCHandle.Alloc(values, GCHandleType.Pinned), values!.Length),
         ];
         ImatrixEntry[] table = [.. entries.Select(entry => new ImatrixEntry { Name = entry.Name, Data = entry.Data.AddrOfPinnedObject(), Size = (nuint)entry.Size }), default];
         fixed (ImatrixEntry* first = table)

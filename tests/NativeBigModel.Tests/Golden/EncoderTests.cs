@@ -122,7 +122,8 @@ public class EncoderTests
             foreach ((string name, Pooling? pooling, bool normalize) in ((string, Pooling?, bool)[])[("mean", null, false), ("cls", Pooling.Cls, false), ("mean_l2", null, true), ("cls_l2", Pooling.Cls, true)])
             {
                 float[] vector = [.. expected.GetProperty(name).EnumerateArray().Select(value => value.GetSingle())];
-                Assert.InRange(Nmse.Of(vector, await model.EmbedAsync(ids, pooling, normalize)), 0, Bound);
+                float[] computed = await model.EmbedAsync(ids, pooling, normalize);
+                Assert.InRange(Nmse.Of(vector, computed), 0, Bound);
             }
             Assert.Equal(vectors[^1], await model.EmbedAsync(ids, Pooling.Last));
             Assert.Equal(await model.EmbedAsync(model.Tokenizer.Encode("a b")), await model.EmbedAsync("a b"));
@@ -139,7 +140,8 @@ public class EncoderTests
         Assert.Equal((ids.Length, Pooling.Last), (vectors.Length, model.DefaultPooling));
         Assert.Equal(vectors[^1], await model.EmbedAsync(ids));
         // What comes later changes nothing before it.
-        Assert.InRange(Nmse.Of(vectors[2], (await model.ComputeVectorsAsync(ids[..3]))[2]), 0, 1e-4);
+        float[][] shorter = await model.ComputeVectorsAsync(ids[..3]);
+        Assert.InRange(Nmse.Of(vectors[2], shorter[2]), 0, 1e-4);
     }
 
     private static PlanOptions Options(WeightType type, OffloadMode mode) =>

@@ -44,7 +44,7 @@ internal sealed class StoredWeights
     public IEnumerable<string> All => _files.Stored.Where(tensor => !(_format?.SaysNothing(_parts, tensor) ?? false)).Select(tensor => WeightOf(tensor.Name)).Distinct(StringComparer.Ordinal);
 
     /// <exception cref="UnsupportedModelException">The weights are quantised in a way that is not read yet.</exception>
-    public static StoredWeights Of(FolderTensors files, ConfigReader config, IReadOnlyList<LoraAdapter> adapters) => new(files, QuantizedFormat.Of(config), adapters);
+    public static StoredWeights Of(FolderTensors files, ConfigReader config, IReadOnlyList<LoraAdapter>? adapters = null) => new(files, QuantizedFormat.Of(config), adapters ?? []);
 
     /// <summary>Whether the checkpoint would have the weight if its files were there; without an index, any name may be.</summary>
     public bool Names(string name) => _named?.ContainsKey(name) ?? true;
