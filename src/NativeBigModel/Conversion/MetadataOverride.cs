@@ -39,7 +39,7 @@ internal static class MetadataOverride
         if (type is "int" or "")
         {
             if (uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint count)) return count;
-            if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)) return number is >= int.MinValue and <= int.MaxValue ? (int)number : number;
+            if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)) return number is >= int.MinValue and <= int.MaxValue ? (object)(int)number : number;
             if (type == "int") return null;
         }
         if (type is "float" or "" && float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float real) && float.IsFinite(real)) return real;

@@ -25,7 +25,7 @@ public class ArchitectureTests
     }
 
     [Theory]
-    [InlineData("NativeBigModel.Conversion.GgufFile", "System.IO.File")]
+    [InlineData("NativeBigModel.Conversion.ModelFiles", "System.IO.File")]
     [InlineData("NativeBigModel.Conversion.RowEncoder", "NativeBigModel.Native.GgmlQuantizer")]
     [InlineData("NativeBigModel.Native.EngineLibrary", "System.Diagnostics.Process")]
     public void The_walk_finds_what_stands_in_method_bodies(string type, string used)
