@@ -8,21 +8,25 @@
 
 namespace nbm {
 
-// Inputs come before the layers and outputs after them; layers in between by number.
+// Inputs come before the layers and outputs after them; layers in between by number, those of an encoder before the decoder's.
 static std::pair<int, std::string> order_of(const char * name) {
+    const std::string text = name;
+    const std::string stack = text.rfind("enc.", 0) == 0 || text.rfind("dec.", 0) == 0 ? text.substr(0, 4) : "";
     int layer;
-    if (std::sscanf(name, "blk.%d.", &layer) == 1) {
-        return {layer, "blk." + std::to_string(layer)};
+    if (std::sscanf(name + stack.size(), "blk.%d.", &layer) == 1) {
+        return {stack == "enc." ? layer - INT_MAX / 2 : layer, stack + "blk." + std::to_string(layer)};
     }
-    std::string text = name;
-    return text.rfind("output", 0) == 0 ? std::make_pair(INT_MAX, std::string("output")) : std::make_pair(-1, text);
+    return text.compare(stack.size(), 6, "output") == 0 ? std::make_pair(INT_MAX, std::string("output")) : std::make_pair(-1, text);
 }
 
-// The next group after `from`, round the ring, that passes through the same slot.
+// The next group after `from`, round the ring, that passes through the same slot. From the decoder on it goes to the next token, which is not encoded.
 static int successor(const std::vector<group> & groups, int from, bool with_shared) {
     const int count = (int) groups.size();
     for (int step = 1; step <= count; step++) {
         const int candidate = (from + step) % count;
+        if (groups[candidate].encoder && !groups[from].encoder) {
+            continue;
+        }
         if (groups[candidate].slot == groups[from].slot && (with_shared || !groups[candidate].shared)) {
             return candidate;
         }
@@ -43,6 +47,7 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int
         group & to = ordered[std::make_tuple(layer, name, first.at(std::make_tuple(layer, name, tensor.shared)))];
         to.name    = name;
         to.shared  = tensor.shared;
+        to.encoder = name.rfind("enc.", 0) == 0;
         to.tensors.push_back(tensor);
     }
     std::vector<group> groups;

@@ -27,8 +27,9 @@ struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;
     size_t                       size   = 0;
-    bool                         shared = false;
-    int                          slot   = -1;
+    bool                         shared  = false;
+    bool                         encoder = false; // of a model that encodes once and decodes many times
+    int                          slot    = -1;
     // The groups that take the slot after this one, itself where nothing else does: in a pass that computes the shared ones where they rest, and in one
     // that streams them too. -1 for a shared group in the first.
     int next             = -1;

@@ -9,6 +9,8 @@ internal static class CommonOptions
 
     public static Argument<string> Path() => new("PATH") { Description = "A Hugging Face folder or a GGUF file" };
 
+    public static Option<string[]> Lora() => new("--lora") { Description = "A folder with a LoRA adapter (PEFT) to merge into the weights; may be given more than once", HelpName = "DIR" };
+
     public static Option<bool> Json() => new(JsonName) { Description = "Print one JSON object" };
 
     public static bool WantsJson(ParseResult parsed) => parsed.CommandResult.Command.Options.Any(option => option.Name == JsonName && parsed.GetValue((Option<bool>)option));

@@ -21,6 +21,7 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
     DetokenizeCommand.Create(),
     TemplateCommand.Create(),
     LogitsCommand.Create(),
+    EmbedCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

@@ -10,16 +10,18 @@ internal static class LogitsCommand
     {
         Argument<string> path = CommonOptions.Path();
         var ids = new Option<string>("--ids") { Description = "Token ids, such as 1,2,3", HelpName = "1,2,3", Required = true };
+        var encoderIds = new Option<string?>("--encoder-ids") { Description = "Token ids that the encoder reads, where there is one; --ids are the decoder's then", HelpName = "1,2,3" };
         var output = new Option<string>("--out") { Description = "File for the logits: float32, little endian, [tokens, vocabulary]", HelpName = "F", Required = true };
         var placement = new PlacementOptions(choosesCache: false);
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("logits", "Write the logits at every position, with a float32 KV cache and nothing approximated") { path, ids, output };
+        var command = new Command("logits", "Write the logits at every position, with a float32 KV cache and nothing approximated") { path, ids, encoderIds, output };
         placement.AddTo(command);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
         {
             int[] tokens = CommonOptions.ParseIds("--ids", parsed.GetRequiredValue(ids));
-            PlanOptions options = placement.Read(parsed) with { KvType = TensorType.F32, FlashAttention = false, ContextLength = Math.Max(1, tokens.Length) };
+            int[]? encoded = parsed.GetValue(encoderIds) is { } list ? CommonOptions.ParseIds("--encoder-ids", list) : null;
+            PlanOptions options = placement.Read(parsed) with { KvType = TensorType.F32, FlashAttention = false, ContextLength = Math.Max(1, Math.Max(tokens.Length, encoded?.Length ?? 0)) };
             using var progress = new ProgressLine("loading");
             await using BigModel model = await BigModel.LoadAsync(parsed.GetRequiredValue(path), options, progress, cancel).ConfigureAwait(false);
             progress.Dispose();
@@ -28,7 +30,8 @@ internal static class LogitsCommand
             {
                 await using (FileStream stream = File.Create(partial))
                 {
-                    await foreach (float[] row in model.ComputeLogitsAsync(tokens, cancel).ConfigureAwait(false)) stream.Write(MemoryMarshal.AsBytes(row.AsSpan()));
+                    IAsyncEnumerable<float[]> rows = encoded is null ? model.ComputeLogitsAsync(tokens, cancel) : model.ComputeLogitsAsync(encoded, tokens, cancel);
+                    await foreach (float[] row in rows.ConfigureAwait(false)) stream.Write(MemoryMarshal.AsBytes(row.AsSpan()));
                 }
                 File.Move(partial, file, overwrite: true);
             }

@@ -12,6 +12,7 @@ internal static class RunCommand
         Argument<string> path = CommonOptions.Path();
         var prompt = new Option<string?>("--prompt") { Description = "The text to go on from", HelpName = "TEXT" };
         var promptIds = new Option<string?>("--prompt-ids") { Description = "The tokens to go on from, as they stand", HelpName = "1,2,3" };
+        var encoderIds = new Option<string?>("--encoder-ids") { Description = "The tokens that an encoder reads; the answer goes on from --prompt-ids, if given", HelpName = "1,2,3" };
         var maxNewTokens = new Option<int>("--max-new-tokens") { Description = "Most tokens to generate", HelpName = "N", DefaultValueFactory = _ => new GenerateOptions().MaxNewTokens };
         var temperature = new Option<float>("--temperature") { Description = "0 always takes the likeliest token", HelpName = "T", DefaultValueFactory = _ => new GenerateOptions().Temperature };
         var topK = new Option<int>("--top-k") { Description = "Keep the K likeliest tokens; 0 for all", HelpName = "K", DefaultValueFactory = _ => new GenerateOptions().TopK };
@@ -25,20 +26,24 @@ internal static class RunCommand
         var drafts = new DraftOptions();
         var placement = new PlacementOptions();
         var plan = new Option<string?>("--plan") { Description = "Carry out a plan that nbm plan --out wrote, in place of making one", HelpName = "FILE" };
+        Option<string[]> lora = CommonOptions.Lora();
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text")
         {
-            path, prompt, promptIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar,
+            path, prompt, promptIds, encoderIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar,
         };
         drafts.AddTo(command);
         placement.AddTo(command);
         command.Add(plan);
+        command.Add(lora);
         command.Add(stats);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
         {
-            if (parsed.GetValue(prompt) is null == parsed.GetValue(promptIds) is null) throw new InvalidOptionException("give either --prompt or --prompt-ids");
+            bool encodes = parsed.GetValue(encoderIds) is not null;
+            if (encodes && parsed.GetValue(prompt) is not null) throw new InvalidOptionException("give either --prompt or --encoder-ids: both are what the encoder reads");
+            if (!encodes && parsed.GetValue(prompt) is null == parsed.GetValue(promptIds) is null) throw new InvalidOptionException("give either --prompt or --prompt-ids");
             var generate = new GenerateOptions
             {
                 MaxNewTokens = parsed.GetValue(maxNewTokens),
@@ -53,21 +58,28 @@ internal static class RunCommand
                 Grammar = parsed.GetValue(grammar) is { } gbnf ? await File.ReadAllTextAsync(gbnf, cancel).ConfigureAwait(false) : null,
             };
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
+            if (parsed.GetValue(encoderIds) is { } encoded)
+            {
+                generate = generate with { AnswerStart = [.. ids ?? []] };
+                ids = CommonOptions.ParseIds("--encoder-ids", encoded);
+            }
             if (parsed.GetValue(plan) is not null && placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
             PlanOptions options = placement.Read(parsed);
             await using BigModel? draft = await drafts.LoadAsync(parsed, options, cancel).ConfigureAwait(false);
             generate = generate with { Speculation = drafts.Read(parsed, draft) };
             Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
-                ? progress => LoadPlannedAsync(parsed.GetRequiredValue(path), file, progress, cancel)
-                : progress => BigModel.LoadAsync(parsed.GetRequiredValue(path), DraftOptions.Beside(options, draft), progress, cancel);
+                ? progress => LoadPlannedAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), file, progress, cancel)
+                : progress => LoadAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), DraftOptions.Beside(options, draft), progress, cancel);
             await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }
 
-    private static Task<BigModel> LoadPlannedAsync(string path, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
+    private static Task<BigModel> LoadAsync(Checkpoint checkpoint, PlanOptions options, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+        BigModel.LoadAsync(checkpoint, checkpoint.Plan(Machine.Probe(), options), progress, cancel);
+
+    private static Task<BigModel> LoadPlannedAsync(Checkpoint checkpoint, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
     {
-        Checkpoint checkpoint = Checkpoint.Open(path);
         Plan plan = Plan.FromJson(File.ReadAllText(file));
         plan.Verify(checkpoint.Describe(plan.WeightType));
         return BigModel.LoadAsync(checkpoint, plan, progress, cancel);

@@ -1,6 +1,7 @@
 using NativeBigModel.Checkpoints;
 using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Planning;
+using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Architectures;
 
@@ -39,11 +40,23 @@ internal abstract class Architecture
     /// <summary>A layer as a GGUF file of this family describes it, completed by the keys that only this family has.</summary>
     /// <exception cref="CheckpointException">A key is missing or out of range.</exception>
     public virtual LayerShape Complete(LayerShape layer, int index, GgufKeys keys) => layer;
+
+    /// <summary>The tensors of a GGUF file of this family, as other converters write it, in the way that ours are.</summary>
+    public virtual IEnumerable<(TensorSpec Spec, TensorSource Source)> Adapt(IReadOnlyList<(TensorSpec Spec, TensorSource Source)> tensors) => tensors;
 }
 
 /// <summary>What llama.cpp's graph asserts about its hyperparameters, and which of them it uses.</summary>
 internal sealed record GraphTraits
 {
+    /// <summary>A limit for models that have none of their own, in tokens.</summary>
+    public const int LongestContext = 1 << 20;
+
+    /// <summary>How the model is driven.</summary>
+    public ModelKind Kind { get; init; }
+
+    /// <summary>Whether the context that a file states is what its authors used, and nothing in the graph ends there.</summary>
+    public bool AnyContext { get; init; }
+
     /// <summary>Whether keys and values have one length.</summary>
     public bool EqualHeads { get; init; } = true;
 

@@ -46,6 +46,12 @@ internal static class ArchitectureRegistry
         new Opt(),
         new InternLm2(),
         new WindowedLlama(),
+        new SlopedLlama(),
+        new Baichuan(),
+        new ChatGlm(),
+        new Qwen(),
+        new T5(),
+        new Bert(),
     ];
 
     /// <summary>The family of a config.json.</summary>

@@ -40,7 +40,18 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
     /// <summary>The file that holds a weight.</summary>
     public string FileOf(string name) => weights.FileOf(name);
 
-    private string Stored(string name) => name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
+    private string Stored(string name)
+    {
+        string stored = name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
+        foreach ((string now, string before) in s_olderNames)
+        {
+            if (stored.EndsWith(now, StringComparison.Ordinal) && stored[..^now.Length] + before is var older && weights.All.Contains(older)) return older;
+        }
+        return stored;
+    }
+
+    // transformers renames what checkpoints took over from TensorFlow.
+    private static readonly (string Now, string Before)[] s_olderNames = [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")];
 
     // Extents of 1 say nothing, and a stack of matrices may be stored as one.
     private static bool Fits(ReadOnlySpan<long> shape, long[] dimensions)

@@ -50,6 +50,9 @@ internal abstract record WeightRecipe
 
     public WeightRecipe Plus(float term) => new Computed(this, _ => ComputedSource.Plus(term));
 
+    /// <summary>Each row divided by its length.</summary>
+    public WeightRecipe WithUnitRows() => new UnitRows(this);
+
     /// <summary>Every value through a function.</summary>
     public WeightRecipe Through(ComputedSource.Function function) => new Computed(this, _ => function);
 
@@ -60,8 +63,16 @@ internal abstract record WeightRecipe
     /// <exception cref="CheckpointException">A weight is missing or has another shape.</exception>
     public abstract TensorSource Open(WeightReader weights, Place place, long[] dimensions);
 
+    /// <summary>The weight, and its rows, of which <paramref name="source"/> was made; null where a tensor does not tell.</summary>
+    /// <param name="source">The rows of the tensor.</param>
+    /// <param name="place">Where it is.</param>
+    /// <param name="dimensions">Its extents, innermost first.</param>
+    public virtual (string Name, TensorSource Source)? Invert(TensorSource source, Place place, long[] dimensions) => null;
+
     private sealed record NamedWeight(string Name) : WeightRecipe
     {
+        public override (string Name, TensorSource Source)? Invert(TensorSource source, Place place, long[] dimensions) => (place.Fill(Name), source);
+
         public override IEnumerable<string> Patterns => [Name];
 
         public override TensorSource Open(WeightReader weights, Place place, long[] dimensions) => weights.Read(place.Fill(Name), dimensions);
@@ -78,6 +89,17 @@ internal abstract record WeightRecipe
     private sealed record Picked(WeightRecipe Inner, Func<Place, RowMap> Order, Func<Place, long>? Total) : WeightRecipe
     {
         public override IEnumerable<string> Patterns => Inner.Patterns;
+
+        // Rows in another order, all of them, go back.
+        public override (string Name, TensorSource Source)? Invert(TensorSource source, Place place, long[] dimensions)
+        {
+            if (Total is not null || dimensions.Length > 2) return null;
+            TensorSource inner = dimensions.Length == 1 ? source.AsColumn() : source;
+            RowMap order = Order(place);
+            var from = new long[inner.Rows];
+            for (long row = 0; row < from.Length; row++) from[order(row)] = row;
+            return Inner.Invert(new PickedRows(inner, inner.Rows, row => from[row]), place, dimensions);
+        }
 
         // A vector's rows are its elements.
         public override TensorSource Open(WeightReader weights, Place place, long[] dimensions)
@@ -150,6 +172,14 @@ internal abstract record WeightRecipe
             TensorSource inner = Inner.Open(weights, place, dimensions);
             return Factor(place) is var factor and not 1 ? new ComputedSource(inner, ComputedSource.Times(factor)) : inner;
         }
+    }
+
+    private sealed record UnitRows(WeightRecipe Inner) : WeightRecipe
+    {
+        public override IEnumerable<string> Patterns => Inner.Patterns;
+
+        public override TensorSource Open(WeightReader weights, Place place, long[] dimensions) =>
+            new ComputedSource(Inner.Open(weights, place, dimensions), ComputedSource.UnitRows(checked((int)dimensions[0])));
     }
 
     private sealed record Computed(WeightRecipe Inner, Func<Place, ComputedSource.Function> Function) : WeightRecipe

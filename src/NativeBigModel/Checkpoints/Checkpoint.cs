@@ -43,13 +43,23 @@ public abstract class Checkpoint
     public bool HasWeights => StoredTensors.Count > 0;
 
     /// <summary>Opens a Hugging Face folder or a GGUF file (any part of a split one).</summary>
+    /// <param name="path">The folder or file.</param>
     /// <exception cref="CheckpointException">There is no checkpoint at <paramref name="path"/>, or it is malformed.</exception>
     /// <exception cref="UnsupportedModelException">It is well formed, and this version cannot compute it faithfully.</exception>
-    public static Checkpoint Open(string path)
+    public static Checkpoint Open(string path) => Open(path, []);
+
+    /// <summary>Opens a Hugging Face folder and merges adapters into its weights, as they are read: nothing is written.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="adapters">Folders of LoRA adapters in PEFT's layout, merged one after the other.</param>
+    /// <exception cref="CheckpointException">There is no checkpoint at <paramref name="path"/>, or it or an adapter is malformed.</exception>
+    /// <exception cref="UnsupportedModelException">It is well formed, and this version cannot compute it faithfully.</exception>
+    public static Checkpoint Open(string path, IReadOnlyList<string> adapters)
     {
+        ArgumentNullException.ThrowIfNull(adapters);
         ArgumentException.ThrowIfNullOrEmpty(path);
         string full = System.IO.Path.GetFullPath(path);
-        if (Directory.Exists(full)) return HuggingFaceCheckpoint.Open(full);
+        if (Directory.Exists(full)) return HuggingFaceCheckpoint.Open(full, adapters);
+        if (File.Exists(full) && adapters.Count > 0) throw new UnsupportedModelException($"{System.IO.Path.GetFileName(full)}: adapters are merged into Hugging Face folders, and not into GGUF files");
         if (File.Exists(full)) return GgufCheckpoint.Open(full);
         throw new CheckpointException(path, "path", "there is no such folder or file");
     }
@@ -67,7 +77,8 @@ public abstract class Checkpoint
     /// <summary>The model in the engine's terms.</summary>
     /// <param name="type">How to store the weights.</param>
     /// <param name="preparedText">Whether texts will go through <see cref="Preparation"/> first; a file for others must stand on its own.</param>
-    internal abstract ModelDefinition Define(WeightType type, bool preparedText = false);
+    /// <param name="options">What else a conversion asks for.</param>
+    internal abstract ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null);
 
     /// <summary>What the checkpoint's tokenizer does around its model; null where llama.cpp does it all, or there is no tokenizer.</summary>
     internal abstract TextPreparation? Preparation { get; }

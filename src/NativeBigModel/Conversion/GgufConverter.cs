@@ -1,15 +1,20 @@
 using System.Diagnostics;
+using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Conversion;
 using NativeBigModel.Tensors;
 
 namespace NativeBigModel;
 
-/// <summary>What a conversion made.</summary>
-/// <param name="Path">Full path of the GGUF file.</param>
-/// <param name="Bytes">Its size.</param>
-/// <param name="Tensors">Its tensors.</param>
+/// <summary>What a conversion made, or would make.</summary>
+/// <param name="Path">Full path of the GGUF file, or of the first of several.</param>
+/// <param name="Bytes">The size of all files.</param>
+/// <param name="Tensors">Their tensors.</param>
 /// <param name="Elapsed">Time it took.</param>
-public sealed record ConversionResult(string Path, long Bytes, IReadOnlyList<TensorSpec> Tensors, TimeSpan Elapsed);
+public sealed record ConversionResult(string Path, long Bytes, IReadOnlyList<TensorSpec> Tensors, TimeSpan Elapsed)
+{
+    /// <summary>Each file with its size.</summary>
+    public IReadOnlyList<(string Path, long Bytes)> Files { get; init; } = [(Path, Bytes)];
+}
 
 /// <summary>Writes checkpoints as GGUF files that any llama.cpp reads.</summary>
 public static class GgufConverter
@@ -28,20 +33,58 @@ public static class GgufConverter
     /// <exception cref="EngineException">A quantised type is asked for and ggml cannot be loaded.</exception>
     /// <exception cref="IOException">The output cannot be written.</exception>
     public static Task<ConversionResult> ConvertAsync(Checkpoint checkpoint, string outputPath, WeightType type,
+        IProgress<LoadProgress>? progress = null, CancellationToken cancel = default) => ConvertAsync(checkpoint, outputPath, new ConversionOptions { Type = type }, progress, cancel);
+
+    /// <inheritdoc cref="ConvertAsync(Checkpoint, string, WeightType, IProgress{LoadProgress}?, CancellationToken)"/>
+    /// <param name="checkpoint">The model; it must have its weights.</param>
+    /// <param name="outputPath">The file to make; existing ones are replaced at the end. Parts of a split model have their numbers behind its name.</param>
+    /// <param name="options">How to write it.</param>
+    /// <param name="progress">Told about every hundredth of the way, from any thread.</param>
+    /// <param name="cancel">Stops within a fraction of a second.</param>
+    /// <exception cref="InvalidOptionException">An option contradicts the model.</exception>
+    public static Task<ConversionResult> ConvertAsync(Checkpoint checkpoint, string outputPath, ConversionOptions options,
         IProgress<LoadProgress>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentException.ThrowIfNullOrEmpty(outputPath);
-        return Task.Run(() => Convert(checkpoint, Path.GetFullPath(outputPath), type, progress, cancel), cancel);
+        ArgumentNullException.ThrowIfNull(options);
+        return Task.Run(() =>
+        {
+            long started = Stopwatch.GetTimestamp();
+            if (!checkpoint.HasWeights) throw new CheckpointException(Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
+            (ModelDefinition definition, IReadOnlyList<FilePart> parts) = Lay(checkpoint, outputPath, options);
+            ModelFiles.Write(parts, definition.Tensors, progress, cancel);
+            progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
+            return Result(definition, parts) with { Elapsed = Stopwatch.GetElapsedTime(started) };
+        }, cancel);
     }
 
-    private static ConversionResult Convert(Checkpoint checkpoint, string outputPath, WeightType type, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    /// <summary>What a conversion would make, to the byte. Nothing is written and no weight is read; a checkpoint without its weight files will do.</summary>
+    /// <param name="checkpoint">The model.</param>
+    /// <param name="outputPath">The file that would be made.</param>
+    /// <param name="options">How it would be written.</param>
+    /// <exception cref="InvalidOptionException">An option contradicts the model.</exception>
+    /// <exception cref="UnsupportedModelException">The weights cannot be brought into the type.</exception>
+    public static ConversionResult Preview(Checkpoint checkpoint, string outputPath, ConversionOptions options)
     {
-        long started = Stopwatch.GetTimestamp();
-        if (!checkpoint.HasWeights) throw new CheckpointException(Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
-        ModelDefinition definition = checkpoint.Define(type);
-        (long bytes, _) = GgufFile.Write(outputPath, definition.Metadata, definition.Tensors, progress, cancel);
-        progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
-        return new ConversionResult(outputPath, bytes, definition.Shape.Tensors, Stopwatch.GetElapsedTime(started));
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentException.ThrowIfNullOrEmpty(outputPath);
+        ArgumentNullException.ThrowIfNull(options);
+        (ModelDefinition definition, IReadOnlyList<FilePart> parts) = Lay(checkpoint, outputPath, options);
+        TensorPump.RequireEncodable(definition.Tensors);
+        return Result(definition, parts);
     }
+
+    private static (ModelDefinition Definition, IReadOnlyList<FilePart> Parts) Lay(Checkpoint checkpoint, string outputPath, ConversionOptions options)
+    {
+        if (options.MaxFileBytes is <= 0) throw new InvalidOptionException($"files of {options.MaxFileBytes} bytes: at least 1 is needed");
+        ModelDefinition definition = checkpoint.Define(options.Type, options: options);
+        foreach (string text in options.Metadata) MetadataOverride.Apply(definition.Metadata, text);
+        // What was set by hand may contradict the tensors.
+        if (options.Metadata.Length > 0) GgufShape.Read(Path.GetFileName(outputPath), definition.Metadata, definition.Shape.Tensors);
+        return (definition, GgufParts.Lay(Path.GetFullPath(outputPath), definition.Metadata, definition.Shape.Tensors, options.MaxFileBytes));
+    }
+
+    private static ConversionResult Result(ModelDefinition definition, IReadOnlyList<FilePart> parts) =>
+        new(parts[0].Path, parts.Sum(part => part.Bytes), definition.Shape.Tensors, default) { Files = [.. parts.Select(part => (part.Path, part.Bytes))] };
 }

@@ -3,8 +3,7 @@ using NativeBigModel.Planning;
 namespace NativeBigModel.Conversion;
 
 /// <summary>
-/// Which type each tensor gets in a model of a given <see cref="WeightType"/>. The choices are llama.cpp's (src/llama-quant.cpp, v0.5.0, without
-/// an importance matrix), so that a model converted here equals one that llama-quantize made; a test compares the two, tensor by tensor.
+/// Which type each tensor gets in a model of a given <see cref="WeightType"/>. The choices are llama.cpp's (src/llama-quant.cpp, v0.5.0), so that a model converted here equals one that llama-quantize made; a test compares the two, tensor by tensor.
 /// </summary>
 internal sealed class QuantizationMix
 {
@@ -12,26 +11,40 @@ internal sealed class QuantizationMix
     private readonly WeightType _mix;
     private readonly TensorType _base;
     private readonly bool _tied;
+    private readonly bool _weighed;
     private readonly int _sensitiveCount;
     private int _sensitiveIndex;
+    private int _downIndex;
 
-    private QuantizationMix(ModelShape shape, WeightType mix, TensorType baseType, IReadOnlyList<TensorSpec> stored)
+    private QuantizationMix(ModelShape shape, WeightType mix, TensorType baseType, IReadOnlyList<TensorSpec> stored, bool weighed)
     {
-        (_shape, _mix, _base) = (shape, mix, baseType);
+        (_shape, _mix, _base, _weighed) = (shape, mix, baseType, weighed);
         _tied = !stored.Any(tensor => tensor.Name == "output.weight");
         _sensitiveCount = stored.Count(tensor => RoleOf(tensor.Name) is Role.Value or Role.FusedQkv);
     }
 
-    private enum Role { Other, Output, TokenEmbedding, Value, Key, FusedQkv, AttentionOutput, FeedForwardDown }
+    private enum Role { Other, Output, TokenEmbedding, Value, Key, Query, FusedQkv, AttentionOutput, FeedForwardDown, FeedForwardIn }
 
     /// <summary>The types, in the order of <paramref name="stored"/>; a tensor's own type where it keeps it.</summary>
-    public static TensorType[] Choose(ModelShape shape, WeightType mix, IReadOnlyList<TensorSpec> stored)
+    /// <param name="shape">The model.</param>
+    /// <param name="mix">The mixture.</param>
+    /// <param name="stored">The tensors in the types that they have.</param>
+    /// <param name="overrides">Types that go before the mixture's; the first whose pattern matches decides.</param>
+    /// <param name="weighed">Whether there is an importance matrix.</param>
+    /// <exception cref="InvalidOptionException">A pattern matches no weight.</exception>
+    public static TensorType[] Choose(ModelShape shape, WeightType mix, IReadOnlyList<TensorSpec> stored, IReadOnlyList<TypeOverride>? overrides = null, bool weighed = false)
     {
-        if (mix.BaseType() is not { } baseType) return [.. stored.Select(AsStored)];
-        var chooser = new QuantizationMix(shape, mix, baseType, stored);
+        TypeOverride? unused = overrides?.FirstOrDefault(one => !stored.Any(tensor => IsWeight(tensor) && one.Matches(tensor.Name)));
+        if (unused is not null) throw new InvalidOptionException($"'{unused.Pattern}' matches the name of no weight of this model, such as {stored.First(IsWeight).Name}");
+        var chooser = mix.BaseType() is { } baseType ? new QuantizationMix(shape, mix, baseType, stored, weighed) : null;
         var types = new TensorType[stored.Count];
         // The rules count sensitive tensors in layer order, whatever the order in the file.
-        foreach (int i in Enumerable.Range(0, stored.Count).OrderBy(i => stored[i].Layer)) types[i] = chooser.Choose(stored[i]);
+        foreach (int i in Enumerable.Range(0, stored.Count).OrderBy(i => stored[i].Layer))
+        {
+            TensorSpec tensor = stored[i];
+            TypeOverride? own = IsWeight(tensor) ? overrides?.FirstOrDefault(one => one.Matches(tensor.Name)) : null;
+            types[i] = own is not null ? Fitting(own.Type, tensor.Columns) : chooser?.Choose(tensor) ?? AsStored(tensor);
+        }
         return types;
     }
 
@@ -44,7 +57,8 @@ internal sealed class QuantizationMix
         && !tensor.Name.Contains("_norm.weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("ffn_gate_inp.weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("ssm_conv1d", StringComparison.Ordinal)
-        && tensor.Name != "position_embd.weight";
+        && !tensor.Name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal)
+        && tensor.Name is not ("position_embd.weight" or "token_types.weight");
 
     private TensorType Choose(TensorSpec tensor)
     {
@@ -56,13 +70,40 @@ internal sealed class QuantizationMix
     {
         Role role = RoleOf(tensor.Name);
         if (role == Role.Output || (role == Role.TokenEmbedding && _tied))
-            return IsFalcon || tensor.Columns % _base.BlockSize() != 0 || _base == TensorType.Q8_0 ? TensorType.Q8_0 : TensorType.Q6_K;
+        {
+            if (IsFalcon || tensor.Columns % _base.BlockSize() != 0 || _base == TensorType.Q8_0) return TensorType.Q8_0;
+            return IsTiny || _mix == WeightType.IQ3_XXS ? TensorType.Q5_K : TensorType.Q6_K;
+        }
+        if (IsTiny) return TinyType(role);
         return role switch
         {
+            Role.TokenEmbedding when _mix == WeightType.IQ3_XXS => TensorType.IQ3_S,
             Role.Value or Role.FusedQkv => SensitiveType(),
             Role.Key when _shape.ExpertCount == 8 => TensorType.Q8_0,
+            Role.Key or Role.Query when _mix == WeightType.IQ3_XS => TensorType.IQ3_XXS,
+            Role.Key or Role.Query when _mix == WeightType.IQ3_XXS => TensorType.IQ2_S,
+            Role.FeedForwardIn when _mix == WeightType.IQ3_XS && tensor.Layer >= _shape.Layers.Length / 8 && tensor.Layer < 7 * _shape.Layers.Length / 8 => TensorType.IQ3_XXS,
             Role.FeedForwardDown => FeedForwardDownType(tensor.Layer),
             Role.AttentionOutput => AttentionOutputType(),
+            _ => _base,
+        };
+    }
+
+    private bool IsTiny => _mix is WeightType.IQ2_M or WeightType.IQ2_S or WeightType.IQ2_XS or WeightType.IQ2_XXS or WeightType.IQ1_M or WeightType.IQ1_S;
+
+    // At one or two bits the rules are others.
+    private TensorType TinyType(Role role)
+    {
+        bool larger = _mix is WeightType.IQ2_S or WeightType.IQ2_M;
+        return role switch
+        {
+            Role.TokenEmbedding => larger ? TensorType.IQ3_S : TensorType.Q2_K,
+            Role.Value or Role.FusedQkv => GroupedHeads >= 4 || _shape.ExpertCount >= 4 ? TensorType.Q4_K : larger ? TensorType.IQ3_S : TensorType.Q2_K,
+            Role.Key when _shape.ExpertCount == 8 => TensorType.Q4_K,
+            Role.FeedForwardDown when _downIndex++ < _shape.Layers.Length / 8 => larger ? TensorType.IQ3_S : TensorType.Q2_K,
+            Role.AttentionOutput when _shape.ExpertCount == 8 => TensorType.Q5_K,
+            Role.AttentionOutput when _mix is WeightType.IQ1_S or WeightType.IQ1_M => TensorType.IQ2_XXS,
+            Role.AttentionOutput when larger => TensorType.IQ3_S,
             _ => _base,
         };
     }
@@ -77,6 +118,10 @@ internal sealed class QuantizationMix
             WeightType.Q3_K_L => TensorType.Q5_K,
             WeightType.Q4_K_M or WeightType.Q5_K_M when WantsMoreBits(index, _sensitiveCount) => TensorType.Q6_K,
             WeightType.Q4_K_S when index < 4 => TensorType.Q5_K,
+            WeightType.IQ3_XXS when GroupedHeads < 4 => _weighed ? TensorType.IQ3_XXS : TensorType.IQ3_S,
+            WeightType.IQ3_M => TensorType.Q4_K,
+            WeightType.Q2_K_S or WeightType.IQ3_XXS or WeightType.IQ3_XS or WeightType.IQ3_S when GroupedHeads >= 4 => TensorType.Q4_K,
+            WeightType.IQ4_NL or WeightType.IQ4_XS when GroupedHeads >= 4 => TensorType.Q5_K,
             _ => _base,
         };
         if (Is70B && type is (TensorType.Q3_K or TensorType.Q4_K)) type = TensorType.Q5_K;
@@ -94,14 +139,21 @@ internal sealed class QuantizationMix
             WeightType.Q4_K_M when IsFalcon => layer < layers / 16 ? TensorType.Q6_K : WantsMoreBits(layer, layers) ? TensorType.Q5_K : TensorType.Q4_K,
             WeightType.Q4_K_M or WeightType.Q5_K_M when WantsMoreBits(layer, layers) => TensorType.Q6_K,
             WeightType.Q4_K_S when !IsFalcon && layer < layers / 8 => TensorType.Q5_K,
+            WeightType.Q2_K_S when layer < layers / 8 => TensorType.Q4_K,
+            WeightType.IQ3_XXS when !_weighed => layer < layers / 8 ? TensorType.Q4_K : TensorType.Q3_K,
+            WeightType.IQ3_M when layer < layers / 8 || (_shape.ExpertCount == 8 && WantsMoreBits(layer, layers)) => TensorType.Q4_K,
+            WeightType.IQ4_NL or WeightType.IQ4_XS when layer < layers / 8 && !_weighed => TensorType.Q5_K,
+            WeightType.Q4_0 when _weighed && layer < layers / 8 => TensorType.Q4_1,
+            WeightType.Q5_0 when _weighed && layer < layers / 8 => TensorType.Q5_1,
             _ => _base,
         };
     }
 
-    private TensorType AttentionOutputType() => _shape.ExpertCount == 8
+    private TensorType AttentionOutputType() => _shape.ExpertCount == 8 && !IsFalcon
         ? _mix switch
         {
             WeightType.Q2_K or WeightType.Q3_K_S or WeightType.Q3_K_M or WeightType.Q4_K_S or WeightType.Q4_K_M => TensorType.Q5_K,
+            WeightType.IQ3_XXS or WeightType.IQ3_XS or WeightType.IQ3_S or WeightType.IQ3_M or WeightType.IQ4_NL or WeightType.IQ4_XS => TensorType.Q5_K,
             _ => _base,
         }
         : _mix switch
@@ -110,6 +162,8 @@ internal sealed class QuantizationMix
             WeightType.Q2_K when !IsFalcon => TensorType.Q3_K,
             WeightType.Q3_K_M when !IsFalcon => TensorType.Q4_K,
             WeightType.Q3_K_L => TensorType.Q5_K,
+            WeightType.IQ3_XXS when !IsFalcon => TensorType.IQ3_S,
+            WeightType.IQ3_M when !IsFalcon => TensorType.Q4_K,
             _ => _base,
         };
 
@@ -135,6 +189,7 @@ internal sealed class QuantizationMix
             TensorType.Q4_K => TensorType.Q5_0,
             TensorType.Q5_K => TensorType.Q5_1,
             TensorType.Q6_K => TensorType.Q8_0,
+            TensorType.IQ1_S or TensorType.IQ1_M or TensorType.IQ2_XXS or TensorType.IQ2_XS or TensorType.IQ2_S or TensorType.IQ3_XXS or TensorType.IQ3_S or TensorType.IQ4_XS => TensorType.IQ4_NL,
             _ => type,
         };
         return columns % smaller.BlockSize() == 0 ? smaller : TensorType.F16;
@@ -148,8 +203,10 @@ internal sealed class QuantizationMix
         _ when name.Contains("attn_v.weight", StringComparison.Ordinal) => Role.Value,
         _ when name.Contains("attn_kv_b.weight", StringComparison.Ordinal) => Role.Value,
         _ when name.Contains("attn_k.weight", StringComparison.Ordinal) => Role.Key,
+        _ when name.Contains("attn_q.weight", StringComparison.Ordinal) => Role.Query,
         _ when name.Contains("attn_output.weight", StringComparison.Ordinal) => Role.AttentionOutput,
         _ when name.Contains("ffn_down", StringComparison.Ordinal) => Role.FeedForwardDown,
+        _ when name.Contains("ffn_up", StringComparison.Ordinal) || name.Contains("ffn_gate", StringComparison.Ordinal) => Role.FeedForwardIn,
         _ => Role.Other,
     };
 }

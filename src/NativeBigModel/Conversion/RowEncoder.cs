@@ -19,8 +19,12 @@ internal static class RowEncoder
     /// <param name="destination">Exactly the bytes that the rows take as <paramref name="to"/>.</param>
     /// <param name="to">Type to make.</param>
     /// <param name="columns">Elements in a row.</param>
+    /// <param name="importance">How much each column of each matrix matters, or null.</param>
+    /// <param name="firstRow">Number of the first row in its tensor.</param>
+    /// <param name="matrixRows">Rows of one matrix of it.</param>
     /// <exception cref="CheckpointException">A value is NaN, infinite, or too large for the type.</exception>
-    public static void Encode(string name, ReadOnlySpan<byte> rows, TensorType from, Span<byte> destination, TensorType to, long columns)
+    public static void Encode(string name, ReadOnlySpan<byte> rows, TensorType from, Span<byte> destination, TensorType to, long columns,
+        float[]? importance = null, long firstRow = 0, long matrixRows = long.MaxValue)
     {
         if (from == to)
         {
@@ -37,11 +41,27 @@ internal static class RowEncoder
             if (to.IsQuantized())
             {
                 RequireRange(name, values, float.MaxValue, to);
-                GgmlQuantizer.Quantize(name, to, values, destination, columns);
+                if (importance is null) GgmlQuantizer.Quantize(name, to, values, destination, columns);
+                else QuantizeMatrices(name, to, values, destination, columns, importance, firstRow, matrixRows);
             }
             else Floats.Narrow(values, to, destination);
         }
         finally { ArrayPool<float>.Shared.Return(buffer); }
+    }
+
+    // Each matrix, of an expert, has its own importance.
+    private static void QuantizeMatrices(string name, TensorType to, ReadOnlySpan<float> values, Span<byte> destination, long columns, float[] importance, long firstRow, long matrixRows)
+    {
+        while (!values.IsEmpty)
+        {
+            (long matrix, long row) = Math.DivRem(firstRow, matrixRows);
+            long rows = Math.Min(matrixRows - row, values.Length / columns);
+            int elements = checked((int)(rows * columns)), bytes = checked((int)(rows * to.RowBytes(columns)));
+            GgmlQuantizer.Quantize(name, to, values[..elements], destination[..bytes], columns, importance.AsSpan(checked((int)(matrix * columns)), (int)columns));
+            values = values[elements..];
+            destination = destination[bytes..];
+            firstRow += rows;
+        }
     }
 
     private static void RequireRange(string name, ReadOnlySpan<float> values, float limit, TensorType type)

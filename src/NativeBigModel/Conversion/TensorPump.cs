@@ -60,10 +60,15 @@ internal static class TensorPump
         if (failure is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
 
-    private static void RequireEncodable(IReadOnlyList<ModelTensor> tensors)
+    /// <summary>Refuses what no encoder makes of the tensors.</summary>
+    /// <exception cref="UnsupportedModelException">A tensor cannot be brought into its type.</exception>
+    /// <exception cref="InvalidOptionException">A type needs an importance matrix.</exception>
+    public static void RequireEncodable(IReadOnlyList<ModelTensor> tensors)
     {
         foreach (ModelTensor tensor in tensors)
         {
+            if (tensor.Importance is null && tensor.Source.Type != tensor.Spec.Type && tensor.Spec.Type.NeedsImportance())
+                throw new InvalidOptionException($"{tensor.Spec.Name}: {tensor.Spec.Type} needs an importance matrix for it, which nbm convert reads from --imatrix");
             if (!RowEncoder.CanEncode(tensor.Source.Type, tensor.Spec.Type))
                 throw new UnsupportedModelException($"{tensor.Spec.Name}: cannot be made {tensor.Spec.Type} from {tensor.Source.Type}");
         }
@@ -87,7 +92,7 @@ internal static class TensorPump
         {
             Span<byte> rows = buffers.Source(sourceBytes);
             source.Read(files, piece.FirstRow, rows);
-            RowEncoder.Encode(tensor.Spec.Name, rows, source.Type, target, tensor.Spec.Type, source.Columns);
+            RowEncoder.Encode(tensor.Spec.Name, rows, source.Type, target, tensor.Spec.Type, source.Columns, tensor.Importance, piece.FirstRow, tensor.MatrixRows);
         }
         sink.End(piece.Tensor, offset, target);
         return bytes;

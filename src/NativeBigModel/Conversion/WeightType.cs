@@ -39,6 +39,32 @@ public enum WeightType
     Q3_K_S,
     /// <summary>2-bit k-quants, Q3_K and Q4_K for many.</summary>
     Q2_K,
+    /// <summary>2-bit k-quants; needs an <see cref="ImportanceMatrix"/>.</summary>
+    Q2_K_S,
+    /// <summary>4.25 bits a weight, non-linear.</summary>
+    IQ4_XS,
+    /// <summary>4.5 bits a weight, non-linear, blocks of 32.</summary>
+    IQ4_NL,
+    /// <summary>3.4-bit codebook, Q4_K for some.</summary>
+    IQ3_M,
+    /// <summary>3.4-bit codebook.</summary>
+    IQ3_S,
+    /// <summary>3.4-bit codebook, 3.06 bits for many; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ3_XS,
+    /// <summary>3.06-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ3_XXS,
+    /// <summary>2.5-bit codebook, IQ3_S for some; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ2_M,
+    /// <summary>2.31-bit codebook, IQ3_S for some; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ2_S,
+    /// <summary>2.31-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ2_XS,
+    /// <summary>2.06-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ2_XXS,
+    /// <summary>1.75-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ1_M,
+    /// <summary>1.56-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
+    IQ1_S,
 }
 
 /// <summary>Names and numbers of <see cref="WeightType"/>s.</summary>
@@ -49,6 +75,14 @@ public static class WeightTypes
     public static WeightType Parse(string name) =>
         Enum.GetValues<WeightType>().Where(type => type != WeightType.AsStored && string.Equals(type.ToString(), name, StringComparison.OrdinalIgnoreCase)).Cast<WeightType?>().FirstOrDefault()
             ?? throw new InvalidOptionException($"'{name}' is not a weight type; there are {string.Join(", ", Enum.GetNames<WeightType>().Skip(1))}");
+
+    /// <summary>The 16-bit float that loses least of a checkpoint: F16 where most of its bytes are that, BF16 elsewhere.</summary>
+    public static WeightType HalfOf(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        long half = checkpoint.StoredTensors.Where(tensor => tensor.DataType == "F16").Sum(tensor => tensor.Bytes);
+        return 2 * half > checkpoint.StoredTensors.Sum(tensor => tensor.Bytes) ? WeightType.F16 : WeightType.BF16;
+    }
 
     /// <summary>The type that most tensors of the mixture get; null for <see cref="WeightType.AsStored"/>.</summary>
     internal static TensorType? BaseType(this WeightType type) => type switch
@@ -66,7 +100,16 @@ public static class WeightTypes
         WeightType.Q4_0 => TensorType.Q4_0,
         WeightType.Q4_1 => TensorType.Q4_1,
         WeightType.Q3_K_L or WeightType.Q3_K_M or WeightType.Q3_K_S => TensorType.Q3_K,
-        WeightType.Q2_K => TensorType.Q2_K,
+        WeightType.Q2_K or WeightType.Q2_K_S => TensorType.Q2_K,
+        WeightType.IQ4_XS => TensorType.IQ4_XS,
+        WeightType.IQ4_NL => TensorType.IQ4_NL,
+        WeightType.IQ3_M or WeightType.IQ3_S or WeightType.IQ3_XS => TensorType.IQ3_S,
+        WeightType.IQ3_XXS => TensorType.IQ3_XXS,
+        WeightType.IQ2_M => TensorType.IQ2_S,
+        WeightType.IQ2_S or WeightType.IQ2_XS => TensorType.IQ2_XS,
+        WeightType.IQ2_XXS => TensorType.IQ2_XXS,
+        WeightType.IQ1_M => TensorType.IQ1_M,
+        WeightType.IQ1_S => TensorType.IQ1_S,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
     };
 
@@ -89,6 +132,19 @@ public static class WeightTypes
         WeightType.Q5_K_S => 16,
         WeightType.Q5_K_M => 17,
         WeightType.Q6_K => 18,
+        WeightType.IQ2_XXS => 19,
+        WeightType.IQ2_XS => 20,
+        WeightType.Q2_K_S => 21,
+        WeightType.IQ3_XS => 22,
+        WeightType.IQ3_XXS => 23,
+        WeightType.IQ1_S => 24,
+        WeightType.IQ4_NL => 25,
+        WeightType.IQ3_S => 26,
+        WeightType.IQ3_M => 27,
+        WeightType.IQ2_S => 28,
+        WeightType.IQ2_M => 29,
+        WeightType.IQ4_XS => 30,
+        WeightType.IQ1_M => 31,
         WeightType.BF16 => 32,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
     };
@@ -97,7 +153,13 @@ public static class WeightTypes
     internal static uint FileTypeOf(IEnumerable<TensorSpec> tensors)
     {
         TensorType most = tensors.GroupBy(tensor => tensor.Type, tensor => tensor.Elements).MaxBy(group => group.Sum())!.Key;
-        // llama.h, LLAMA_FTYPE_MOSTLY_MXFP4_MOE: a type that no WeightType is made of.
-        return most == TensorType.MXFP4 ? 38 : Enum.GetValues<WeightType>().First(type => type.BaseType() == most).FileType();
+        // llama.h, enum llama_ftype: types that no WeightType is made of.
+        return most switch
+        {
+            TensorType.TQ1_0 => 36,
+            TensorType.TQ2_0 => 37,
+            TensorType.MXFP4 => 38,
+            _ => Enum.GetValues<WeightType>().First(type => type.BaseType() == most).FileType(),
+        };
     }
 }

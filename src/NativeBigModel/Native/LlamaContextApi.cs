@@ -78,6 +78,10 @@ internal static unsafe partial class LlamaContextApi
     [LibraryImport(Llama, EntryPoint = "llama_get_logits_ith")]
     internal static partial float* LlamaGetLogitsIth(LlamaContextHandle context, int i);
 
+    /// <summary>The vector of batch token <paramref name="i"/> behind the last norm, in a context made for embeddings without pooling; null where it has none.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_get_embeddings_ith")]
+    internal static partial float* LlamaGetEmbeddingsIth(LlamaContextHandle context, int i);
+
     /// <summary>Bytes of a sequence's state; 0 where the engine failed.</summary>
     [LibraryImport(Llama, EntryPoint = "llama_state_seq_get_size")]
     internal static partial nuint LlamaStateSeqGetSize(LlamaContextHandle context, int seqId);

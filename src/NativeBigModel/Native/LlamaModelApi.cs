@@ -31,6 +31,10 @@ internal static unsafe partial class LlamaModelApi
     [LibraryImport(Llama, EntryPoint = "llama_model_n_embd")]
     internal static partial int LlamaModelNEmbd(LlamaModelHandle model);
 
+    /// <summary>Elements of a vector behind the last norm.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_model_n_embd_out")]
+    internal static partial int LlamaModelNEmbdOut(LlamaModelHandle model);
+
     [LibraryImport(Llama, EntryPoint = "llama_model_n_layer")]
     internal static partial int LlamaModelNLayer(LlamaModelHandle model);
 

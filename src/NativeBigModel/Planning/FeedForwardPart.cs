@@ -19,6 +19,6 @@ internal static partial class FeedForwardPart
 
     public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
 
-    [GeneratedRegex("^blk\\.[0-9]+\\." + Names)]
+    [GeneratedRegex("^(enc\\.|dec\\.)?blk\\.[0-9]+\\." + Names)]
     private static partial Regex Tensor();
 }

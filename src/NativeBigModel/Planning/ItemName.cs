@@ -7,5 +7,5 @@ internal static class ItemName
     /// <param name="split">Whether feed-forward parts are items of their own.</param>
     public static string Of(TensorSpec tensor, bool split) =>
         split && FeedForwardPart.Holds(tensor) ? FeedForwardPart.Of(tensor.Layer)
-        : tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.Name.StartsWith("output", StringComparison.Ordinal) ? Item.Output : Item.Input;
+        : tensor.Layer >= 0 ? $"blk.{tensor.Layer}" : tensor.IsOutput ? Item.Output : Item.Input;
 }

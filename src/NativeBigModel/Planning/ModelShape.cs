@@ -11,11 +11,17 @@ public sealed record ModelShape
     /// <summary>The model's own name.</summary>
     public required string Name { get; init; }
 
+    /// <summary>How the model is driven.</summary>
+    public ModelKind Kind { get; init; }
+
     /// <summary>Width of the residual stream, in elements.</summary>
     public required int EmbeddingLength { get; init; }
 
     /// <summary>Rows of the token embedding.</summary>
     public required int VocabularySize { get; init; }
+
+    /// <summary>Kinds of text that have an embedding of their own (BERT's segments); 0 where there are none.</summary>
+    public int TokenTypeCount { get; init; }
 
     /// <summary>Longest context, in tokens, for which the model computes what its authors defined.</summary>
     public required int ContextLength { get; init; }
@@ -69,6 +75,12 @@ public sealed record LayerShape(int HeadCount, int KvHeadCount, int KeyLength, i
 
     /// <summary>How attention's queries, keys and values are compressed, or null where they are not.</summary>
     public LatentAttention? Latent { get; init; }
+
+    /// <summary>Buckets of distances between tokens, each with a bias on attention; 0 without such positions.</summary>
+    public int PositionBuckets { get; init; }
+
+    /// <summary>Whether an encoder has a layer of this number and its decoder has none.</summary>
+    public bool EncoderOnly { get; init; }
 
     /// <summary>The state space in place of attention, or null.</summary>
     public StateSpace? State { get; init; }

@@ -48,6 +48,9 @@ public static class Planner
     private static Plan Place(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         int context = ContextLength(model, options);
+        // An encoder computes a text whole, as no token may wait for a later one.
+        if (model.Kind != ModelKind.Decoder && options.Sessions > 1) throw new InvalidOptionException($"{options.Sessions} sessions: a model with an encoder computes one text at a time");
+        if (model.Kind != ModelKind.Decoder) options = options with { BatchSize = options.BatchSize ?? context };
         MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
         int batch = options.BatchSize ?? PlanOptions.DefaultBatchSize, streamedBatch = options.BatchSize ?? PlanOptions.StreamingBatchSize;
         List<Item> items = [.. Items(model, options, context, batch)], streamedItems = [.. Items(model, options, context, streamedBatch)];
@@ -130,14 +133,14 @@ public static class Planner
     {
         bool shares = KvCache.SharesCells(model, options.Sessions);
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
-        List<TensorSpec> output = [.. byLayer[-1].Where(tensor => tensor.Name.StartsWith("output", StringComparison.Ordinal))];
+        List<TensorSpec> output = [.. byLayer[-1].Where(tensor => tensor.IsOutput)];
         List<TensorSpec> input = [.. byLayer[-1].Except(output)];
         // With tied weights the output projection is the embedding: shared where both are on one device, copied where they are not.
-        bool tied = !output.Any(tensor => tensor.Name == "output.weight");
+        bool tied = model.Kind != ModelKind.Encoder && !output.Any(tensor => tensor.Name == "output.weight");
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
         yield return new Item(Item.Input, Sum(input), 0, 0, 0);
         for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), SlotBytes(byLayer[i]), 0);
+            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), SlotBytes(byLayer[i]), 0);
         yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
     }
 
@@ -151,14 +154,16 @@ public static class Planner
         {
             List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)];
             Item layer = items[i + 1];
-            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), SlotBytes = layer.SlotBytes - SlotBytes(part) };
+            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), SlotBytes = SlotBytes(byLayer[i].Except(part)) };
             if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, SlotBytes(part), 0);
         }
     }
 
     private static long Sum(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => tensor.Bytes);
 
-    private static long SlotBytes(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment);
+    // Encoder and decoder layers pass through a slot one after the other.
+    private static long SlotBytes(IEnumerable<TensorSpec> tensors) =>
+        tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(stack => stack.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment)).DefaultIfEmpty().Max();
 
     internal static long RingBytes(List<Item> items, int slots) => checked(slots * SlotBytes(items.Max(item => item.SlotBytes)));
 }

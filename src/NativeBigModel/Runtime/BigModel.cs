@@ -13,16 +13,22 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
 {
     private readonly EngineModel _model;
     private readonly ModelShape _shape;
+
+    // One of the two: what goes on from a text, or what reads one and writes another.
+    private readonly Engine? _engine;
+    private readonly EncoderDecoder? _encoderDecoder;
     private bool _disposed;
 
     private BigModel(Checkpoint checkpoint, Plan plan, ModelShape shape, EngineModel model)
     {
         (Checkpoint, Plan, _shape, _model) = (checkpoint, plan, shape, model);
         Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
-        Engine = new Engine(EngineContext.Create(model, plan, KvCache.SharesCells(shape, plan.Sessions), Tokenizer.TokenCount));
+        if (shape.Kind == ModelKind.EncoderDecoder) _encoderDecoder = new EncoderDecoder(model, plan, Tokenizer) { Streaming = StreamingNow };
+        else _engine = new Engine(EngineContext.Create(model, plan, KvCache.SharesCells(shape, plan.Sessions), Tokenizer.TokenCount));
     }
 
-    internal Engine Engine { get; }
+    /// <exception cref="UnsupportedModelException">The model has an encoder.</exception>
+    internal Engine Engine => _engine ?? throw new UnsupportedModelException($"{_shape.Name}: a model that reads one text and writes another has no sessions and no guesses ahead");
 
     internal ModelShape Shape => _shape;
 
@@ -71,7 +77,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         return Task.Run(() => Load(checkpoint, plan, progress, cancel), cancel);
     }
 
-    /// <summary>Generates text after a prompt.</summary>
+    /// <summary>Generates text after a prompt; with a model that reads one text and writes another, its answer to the prompt.</summary>
     /// <param name="prompt">The text; the tokens that the model's own rules put around it are added.</param>
     /// <param name="options">How to choose tokens; null for the defaults.</param>
     /// <param name="cancel">Ends the stream with <see cref="OperationCanceledException"/>, during the prompt as well.</param>
@@ -83,6 +89,12 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     public IAsyncEnumerable<GenerationStep> GenerateAsync(IReadOnlyList<int> prompt, GenerateOptions? options = null, CancellationToken cancel = default)
     {
         int[] tokens = Check(prompt, options ??= new GenerateOptions());
+        if (_encoderDecoder is not null)
+        {
+            if (!options.AnswerStart.IsDefaultOrEmpty) Check(options.AnswerStart, null);
+            return _encoderDecoder.GenerateAsync(tokens, options, cancel);
+        }
+        if (!options.AnswerStart.IsDefaultOrEmpty) throw new InvalidOptionException($"{nameof(options.AnswerStart)}: this model goes on from its prompt, and has no encoder to read it");
         return Stream(stop => NewGeneration(tokens, options, null, stop), cancel);
     }
 
@@ -90,6 +102,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     public ModelSession CreateSession()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        _ = Engine;
         return new ModelSession(this, []);
     }
 
@@ -102,6 +115,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ObjectDisposedException.ThrowIf(_disposed, this);
+        _ = Engine;
         return ModelSession.LoadAsync(this, path, cancel);
     }
 
@@ -112,7 +126,19 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     public IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> tokens, CancellationToken cancel = default)
     {
         int[] ids = Check(tokens, null);
+        if (_encoderDecoder is not null) throw new InvalidOptionException("this model's logits depend on a text that its encoder reads; give its tokens too");
         return Stream(stop => new LogitsJob(ids, Engine.Wake, stop), cancel);
+    }
+
+    /// <summary>Computes the logits at every position of an answer to a text, with a model that reads one and writes the other.</summary>
+    /// <param name="text">The tokens that the encoder reads, as they stand.</param>
+    /// <param name="answer">The decoder's tokens, its first one included.</param>
+    /// <param name="cancel">Ends the stream.</param>
+    /// <returns>For each token of the answer, one float per vocabulary entry.</returns>
+    public IAsyncEnumerable<float[]> ComputeLogitsAsync(IReadOnlyList<int> text, IReadOnlyList<int> answer, CancellationToken cancel = default)
+    {
+        if (_encoderDecoder is null) throw new InvalidOptionException("encoder tokens: this model has no encoder");
+        return _encoderDecoder.ComputeLogitsAsync(Check(text, null), Check(answer, null), cancel);
     }
 
     /// <inheritdoc/>
@@ -122,7 +148,8 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
-        await Engine.CloseAsync().ConfigureAwait(false);
+        if (_engine is not null) await _engine.CloseAsync().ConfigureAwait(false);
+        if (_encoderDecoder is not null) await _encoderDecoder.DisposeAsync().ConfigureAwait(false);
         Tokenizer.Dispose();
         _model.Dispose();
     }
@@ -136,6 +163,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         if (!checkpoint.HasWeights) throw new CheckpointException(System.IO.Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
         ModelDefinition definition = checkpoint.Define(plan.WeightType, preparedText: true);
+        if (definition.Shape.Kind == ModelKind.Encoder) throw new UnsupportedModelException($"{definition.Shape.Name}: an encoder writes no text; {nameof(EmbeddingModel)} and nbm embed make vectors with it");
         LoadGate.Require(plan, definition.Shape);
         EngineModel model = EngineModel.Load(definition, plan, progress, cancel);
         try

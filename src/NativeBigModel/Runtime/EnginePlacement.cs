@@ -87,7 +87,7 @@ internal sealed class EnginePlacement
             var name when FeedForwardPart.LayerOf(name) is { } whole => $"{Regex.Escape(whole)}\\.{FeedForwardPart.Names}",
             var name => $"{Regex.Escape(name)}\\.{(split ? $"(?!{FeedForwardPart.Names})" : "")}",
         });
-        return $"^({string.Join('|', names)})";
+        return $"^(enc\\.|dec\\.)?({string.Join('|', names)})";
     }
 
     // Layers of one kind of tensor share an alternative: llama.cpp tries the expression on every tensor of the model.

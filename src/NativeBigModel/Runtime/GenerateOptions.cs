@@ -53,6 +53,9 @@ public sealed record GenerateOptions
     /// <summary>Go on past end-of-generation tokens.</summary>
     public bool IgnoreEndOfGeneration { get; init; }
 
+    /// <summary>Tokens that the answer begins with, of a model that reads one text and writes another; empty for its own first token.</summary>
+    public ImmutableArray<int> AnswerStart { get; init; } = [];
+
     /// <summary>
     /// Whether the beginning of the prompt may be taken from what the model computed before, for this caller or another. Off, the same call on an idle model gives the same
     /// bits always; on, they can differ by the rounding of another batch size.

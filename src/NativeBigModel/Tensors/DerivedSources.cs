@@ -150,6 +150,12 @@ internal sealed class ComputedSource(TensorSource inner, ComputedSource.Function
     /// <summary>Adds a number.</summary>
     public static Function Plus(float term) => values => TensorPrimitives.Add(values, term, values);
 
+    /// <summary>Divides each row by its length.</summary>
+    public static Function UnitRows(int columns) => values =>
+    {
+        for (; !values.IsEmpty; values = values[columns..]) TensorPrimitives.Divide(values[..columns], Math.Max(TensorPrimitives.Norm<float>(values[..columns]), 1e-12f), values[..columns]);
+    };
+
     /// <summary>-exp: a state space's decay from its logarithm.</summary>
     public static void MinusExp(Span<float> values)
     {

@@ -12,4 +12,11 @@ internal sealed record ModelDefinition(ModelShape Shape, GgufMetadata Metadata, 
 /// <summary>One tensor of a <see cref="ModelDefinition"/>.</summary>
 /// <param name="Spec">Name, shape and type that it will have.</param>
 /// <param name="Source">Its rows, in the type they are stored in.</param>
-internal sealed record ModelTensor(TensorSpec Spec, TensorSource Source);
+internal sealed record ModelTensor(TensorSpec Spec, TensorSource Source)
+{
+    /// <summary>How much each column of each of its matrices matters to the quantiser, or null where all do alike.</summary>
+    public float[]? Importance { get; init; }
+
+    /// <summary>Rows of one matrix of it.</summary>
+    public long MatrixRows => Spec.Dimensions.Length > 1 ? Spec.Dimensions[1] : 1;
+}

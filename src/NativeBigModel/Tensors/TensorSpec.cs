@@ -20,16 +20,27 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Dimensions, Te
     /// <summary>Bytes of the tensor's data, without alignment padding.</summary>
     public long Bytes => checked(Type.RowBytes(Columns) * Rows);
 
-    /// <summary>The transformer layer that the tensor belongs to, from its <c>blk.N.</c> prefix, or -1 for the input and output tensors.</summary>
+    /// <summary>
+    /// The transformer layer that the tensor belongs to, from <c>blk.N.</c> at the beginning of its name or behind <see cref="Stack"/>, or -1 for the input and output tensors.
+    /// </summary>
     public int Layer
     {
         get
         {
-            if (!Name.StartsWith("blk.", StringComparison.Ordinal)) return -1;
-            int end = Name.IndexOf('.', 4);
-            return end > 4 && int.TryParse(Name.AsSpan(4, end - 4), System.Globalization.NumberStyles.None, null, out int layer) ? layer : -1;
+            ReadOnlySpan<char> name = Name.AsSpan(Stack.Length);
+            if (!name.StartsWith("blk.", StringComparison.Ordinal)) return -1;
+            int length = name[4..].IndexOf('.');
+            return length > 0 && int.TryParse(name.Slice(4, length), System.Globalization.NumberStyles.None, null, out int layer) ? layer : -1;
         }
     }
+
+    /// <summary><c>enc.</c> or <c>dec.</c> in a model that has both, else nothing: the layers that a token passes in one go.</summary>
+    internal string Stack => s_stacks.FirstOrDefault(stack => Name.StartsWith(stack, StringComparison.Ordinal)) ?? "";
+
+    /// <summary>Whether the tensor is of the output: the last norm, or the projection to the vocabulary.</summary>
+    internal bool IsOutput => Name.AsSpan(Stack.Length).StartsWith("output", StringComparison.Ordinal);
+
+    private static readonly string[] s_stacks = ["enc.", "dec."];
 
     /// <inheritdoc/>
     public bool Equals(TensorSpec? other) =>

@@ -93,6 +93,10 @@ public static class TensorTypes
     /// <summary>Whether elements share blocks, so that a row cannot be cut between any two of them.</summary>
     public static bool IsQuantized(this TensorType type) => Find(type).Block > 1;
 
+    /// <summary>Whether the quantiser makes the type of use only where it knows which columns matter (llama-quant.cpp, tensor_requires_imatrix; ggml asserts it of some).</summary>
+    internal static bool NeedsImportance(this TensorType type) =>
+        type is TensorType.IQ3_XXS or TensorType.IQ2_XXS or TensorType.IQ2_XS or TensorType.IQ2_S or TensorType.IQ1_M or TensorType.IQ1_S;
+
     private static Layout Find(TensorType type) => type switch
     {
         TensorType.F32 or TensorType.I32 => new(1, 4),

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Native;
 
@@ -12,6 +13,12 @@ public class StockQuantizerTests
     // The types whose choices depend on the layer or on the shape of attention.
     private static readonly WeightType[] s_layered =
         [WeightType.Q2_K, WeightType.Q3_K_S, WeightType.Q3_K_M, WeightType.Q3_K_L, WeightType.Q4_K_S, WeightType.Q4_K_M, WeightType.Q5_K_M, WeightType.Q8_0];
+
+    // Those that llama-quantize makes only with an importance matrix.
+    private static readonly WeightType[] s_weighed =
+        [WeightType.Q2_K_S, WeightType.IQ3_XS, WeightType.IQ3_XXS, WeightType.IQ2_M, WeightType.IQ2_S, WeightType.IQ2_XS, WeightType.IQ2_XXS, WeightType.IQ1_M, WeightType.IQ1_S];
+
+    private static readonly WeightType[] s_codebooks = [WeightType.IQ4_XS, WeightType.IQ4_NL, WeightType.IQ3_M, WeightType.IQ3_S];
 
     private static readonly TinyModel[] s_models =
     [
@@ -38,8 +45,26 @@ public class StockQuantizerTests
         using var folder = new TempFolder();
         Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
         await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
-        await GgufConverter.ConvertAsync(checkpoint, folder["ours.gguf"], type);
-        Quantize(folder["f32.gguf"], folder["stock.gguf"], type);
+        ImportanceMatrix? importance = s_weighed.Contains(type) ? Matrix(checkpoint, folder["imatrix.dat"]) : null;
+        await GgufConverter.ConvertAsync(checkpoint, folder["ours.gguf"], new ConversionOptions { Type = type, Importance = importance });
+        Quantize(folder["f32.gguf"], folder["stock.gguf"], type, importance, checkpoint);
+
+        Assert.Equal(Data(folder["stock.gguf"]), Data(folder["ours.gguf"]));
+    }
+
+    [Theory]
+    [InlineData(WeightType.Q4_0)]
+    [InlineData(WeightType.Q4_K_M)]
+    [InlineData(WeightType.IQ4_XS)]
+    [InlineData(WeightType.IQ3_M)]
+    public async Task An_importance_matrix_gives_what_llama_quantize_makes_with_it(WeightType type)
+    {
+        using var folder = new TempFolder();
+        Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
+        ImportanceMatrix importance = Matrix(checkpoint, folder["imatrix.dat"]);
+        await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
+        await GgufConverter.ConvertAsync(checkpoint, folder["ours.gguf"], new ConversionOptions { Type = type, Importance = importance });
+        Quantize(folder["f32.gguf"], folder["stock.gguf"], type, importance, checkpoint);
 
         Assert.Equal(Data(folder["stock.gguf"]), Data(folder["ours.gguf"]));
     }
@@ -72,10 +97,13 @@ public class StockQuantizerTests
     private static async Task RequireStockTypes(Checkpoint checkpoint, TempFolder folder)
     {
         await GgufConverter.ConvertAsync(checkpoint, folder["f32.gguf"], WeightType.F32);
-        foreach (WeightType type in s_layered)
+        ImportanceMatrix importance = Matrix(checkpoint, folder["imatrix.dat"]);
+        foreach ((WeightType type, ImportanceMatrix? with) in ((WeightType, ImportanceMatrix?)[])
+            [.. s_layered.Concat(s_codebooks).Select(type => (type, (ImportanceMatrix?)null)), .. s_weighed.Concat([WeightType.IQ4_XS, WeightType.Q4_0]).Select(type => (type, importance))])
         {
-            Quantize(folder["f32.gguf"], folder["stock.gguf"], type);
-            Assert.Equal(Specs(GgufReader.Read(folder["stock.gguf"]).Tensors.Select(tensor => tensor.Spec)), Specs(checkpoint.Describe(type).Tensors));
+            Quantize(folder["f32.gguf"], folder["stock.gguf"], type, with, checkpoint);
+            IEnumerable<TensorSpec> ours = checkpoint.Define(type, options: new ConversionOptions { Importance = with }).Shape.Tensors;
+            Assert.Equal((type, string.Join('\n', Specs(GgufReader.Read(folder["stock.gguf"]).Tensors.Select(tensor => tensor.Spec)))), (type, string.Join('\n', Specs(ours))));
         }
     }
 
@@ -118,12 +146,58 @@ public class StockQuantizerTests
                select $"{tensor.Spec.Name} [{string.Join(", ", tensor.Spec.Dimensions)}] {tensor.Spec.Type} {hash}";
     }
 
-    private static void Quantize(string input, string output, WeightType type)
+    // In the binary format, some weights more important than others.
+    private static ImportanceMatrix Matrix(Checkpoint checkpoint, string path)
+    {
+        TensorSpec[] weights = [.. checkpoint.Describe().Tensors.Where(tensor => tensor.Dimensions.Length > 1)];
+        var random = new Random(7);
+        using (var writer = new BinaryWriter(File.Create(path)))
+        {
+            writer.Write(weights.Length);
+            foreach (TensorSpec weight in weights)
+            {
+                long values = weight.Columns * (weight.Dimensions.Length > 2 ? weight.Dimensions[2] : 1);
+                writer.Write(weight.Name.Length);
+                writer.Write(weight.Name.AsSpan());
+                writer.Write(4);
+                writer.Write((int)values);
+                for (long i = 0; i < values; i++) writer.Write(random.NextSingle() * random.NextSingle() * 10 + 0.01f);
+            }
+        }
+        return ImportanceMatrix.Read(path);
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct ImatrixEntry
+    {
+        public nint Name;
+        public nint Data;
+        public nuint Size;
+    }
+
+    private static unsafe void Quantize(string input, string output, WeightType type, ImportanceMatrix? importance = null, Checkpoint? checkpoint = null)
     {
         EngineLibrary.Load();
         LlamaModelQuantizeParams parameters = LlamaModelApi.LlamaModelQuantizeDefaultParams();
         parameters.NThread = 2;
         parameters.Ftype = (int)type.FileType();
-        Assert.Equal(0u, LlamaModelApi.LlamaModelQuantize(input, output, in parameters));
+        List<(nint Name, GCHandle Data, int Size)> entries =
+        [
+            .. from tensor in importance is null ? [] : checkpoint!.Describe().Tensors.AsEnumerable()
+               let values = importance!.Find(tensor)
+               where values is not null
+               select (Marshal.StringToCoTaskMemUTF8(tensor.Name), GCHandle.Alloc(values, GCHandleType.Pinned), values!.Length),
+        ];
+        ImatrixEntry[] table = [.. entries.Select(entry => new ImatrixEntry { Name = entry.Name, Data = entry.Data.AddrOfPinnedObject(), Size = (nuint)entry.Size }), default];
+        fixed (ImatrixEntry* first = table)
+        {
+            if (importance is not null) parameters.Imatrix = first;
+            Assert.Equal(0u, LlamaModelApi.LlamaModelQuantize(input, output, in parameters));
+        }
+        foreach ((nint name, GCHandle data, int _) in entries)
+        {
+            Marshal.FreeCoTaskMem(name);
+            data.Free();
+        }
     }
 }

@@ -85,6 +85,38 @@ public class FuzzTests
         Damage("pytorch_model.bin", file, folder.In("pytorch_model.bin"), folder.Path, count);
     }
 
+    [Theory]
+    [InlineData(false, 400)]
+    [InlineData(true, 400)]
+    public void Damage_to_an_importance_matrix(bool gguf, int count)
+    {
+        using var folder = new TempFolder();
+        byte[] valid = ImportanceFiles.Make(gguf);
+        for (int seed = 1; seed <= count; seed++)
+        {
+            File.WriteAllBytes(folder["imatrix"], Spoil(valid, new Random(seed)));
+            Exception? error = Record.Exception(() => ImportanceMatrix.Read(folder["imatrix"]));
+            Assert.True(error is null or CheckpointException, $"seed {seed}: {error}");
+            if (error is not null) Refusal.Line(error.Message);
+        }
+    }
+
+    [Theory]
+    [InlineData("adapter_config.json", 300)]
+    [InlineData("adapter_model.safetensors", 300)]
+    public void Damage_to_an_adapter(string name, int count)
+    {
+        using TempFolder adapter = Conversion.LoraTests.Adapter([("model.layers.0.self_attn.q_proj", 4)]);
+        byte[] valid = File.ReadAllBytes(adapter[name]);
+        for (int seed = 1; seed <= count; seed++)
+        {
+            File.WriteAllBytes(adapter[name], Spoil(valid, new Random(seed)));
+            Exception? error = Record.Exception(() => Checkpoint.Open(TestFolders.Capitals, [adapter.Path]));
+            Assert.True(error is null or CheckpointException or UnsupportedModelException, $"{name}, seed {seed}: {error}");
+            if (error is not null) Refusal.Line(error.Message);
+        }
+    }
+
     public static TheoryData<string> Quantized() => [.. s_quantized.Keys];
 
     [Theory]

@@ -17,5 +17,10 @@ internal static class Nmse
         return double.IsNaN(error) ? double.PositiveInfinity : error / square;
     }
 
-    public static float[] ReadFloats(string file) => MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(file)).ToArray();
+    public static float[] ReadFloats(string file) => Floats(File.ReadAllBytes(file));
+
+    public static float[] Floats(byte[] bytes) => MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+
+    /// <summary>BF16 is the upper half of a float.</summary>
+    public static float[] FromBrain(byte[] bytes) => Array.ConvertAll(MemoryMarshal.Cast<byte, ushort>(bytes).ToArray(), half => BitConverter.UInt32BitsToSingle((uint)half << 16));
 }

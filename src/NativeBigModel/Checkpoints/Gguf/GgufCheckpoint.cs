@@ -48,23 +48,25 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         // The engine and our own writer decide these anew.
         foreach (string key in (string[])["split.no", "split.count", "split.tensors.count", "general.alignment"]) metadata.Remove(key);
         string file = System.IO.Path.GetFileName(parts[0].Path);
+        if (metadata.Find("general.architecture") is string name && ArchitectureRegistry.ForGguf(name) is { } family) tensors = [.. family.Adapt(tensors)];
         ModelShape shape = GgufShape.Read(file, metadata, [.. tensors.Select(tensor => tensor.Spec)]);
         return new(parts[0].Path, metadata, shape, stored, tensors);
     }
 
-    internal override ModelDefinition Define(WeightType type, bool preparedText = false)
+    internal override ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null)
     {
-        if (type == WeightType.AsStored)
+        if (type == WeightType.AsStored && (options?.TypeOverrides.IsDefaultOrEmpty ?? true))
             return new(_shape, Metadata(preparedText), [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
-        if (_tensors.FirstOrDefault(tensor => tensor.Spec.Type.IsQuantized()).Spec is { } quantized)
+        if (type != WeightType.AsStored && _tensors.FirstOrDefault(tensor => tensor.Spec.Type.IsQuantized()).Spec is { } quantized)
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: {quantized.Name}: is {quantized.Type} already; a quantised GGUF is used as it is");
         // Which tensors bear another type is known for the families whose maps we have; the engine asserts on some of the others.
         if (ArchitectureRegistry.ForGguf(_shape.Architecture) is null)
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: general.architecture: '{_shape.Architecture}' is used as it is; converting its weights is not supported");
-        TensorType[] types = QuantizationMix.Choose(_shape, type, _shape.Tensors);
-        List<ModelTensor> tensors = [.. _tensors.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Spec with { Type = chosen }, tensor.Source))];
+        TensorType[] types = QuantizationMix.Choose(_shape, type, _shape.Tensors, options?.TypeOverrides, options?.Importance is not null);
+        List<ModelTensor> tensors = [.. _tensors.Zip(types, (tensor, chosen) =>
+            new ModelTensor(tensor.Spec with { Type = chosen }, tensor.Source) { Importance = options?.Importance?.Find(tensor.Spec) })];
         GgufMetadata metadata = Metadata(preparedText);
-        metadata["general.file_type"] = type.FileType();
+        if (type != WeightType.AsStored) metadata["general.file_type"] = type.FileType();
         return new(_shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] }, metadata, tensors);
     }
 

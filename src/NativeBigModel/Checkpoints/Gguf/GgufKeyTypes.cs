@@ -25,7 +25,7 @@ internal static class GgufKeyTypes
     // After the architecture's name.
     private static readonly Dictionary<string, Type[]> s_ofArchitecture = new(StringComparer.Ordinal)
     {
-        ["context_length"] = s_count, ["embedding_length"] = s_count, ["embedding_length_out"] = s_count, ["block_count"] = s_count, ["vocab_size"] = s_count,
+        ["context_length"] = s_count, ["embedding_length"] = s_count, ["embedding_length_out"] = s_count, ["decoder_block_count"] = s_count, ["decoder_start_token_id"] = s_count, ["attention.relative_buckets_count"] = s_count, ["block_count"] = s_count, ["vocab_size"] = s_count,
         ["feed_forward_length"] = s_perLayer, ["attention.head_count"] = s_perLayer, ["attention.head_count_kv"] = s_perLayer,
         ["attention.key_length"] = s_count, ["attention.value_length"] = s_count, ["attention.causal"] = s_flag, ["pooling_type"] = s_count,
         ["attention.layer_norm_rms_epsilon"] = s_real, ["attention.layer_norm_epsilon"] = s_real, ["nextn_predict_layers"] = s_count,

@@ -38,16 +38,19 @@ internal static class GgufShape
             return family?.Complete(layer, i, keys) ?? layer;
         }
         int context = keys.Int(Key("context_length"), 1, 1 << 30) ?? throw keys.Error(Key("context_length"), "is missing");
-        int reach = graphHasWindow ? context : Math.Min(context, window ?? context);
+        bool anyContext = family?.Graph.AnyContext ?? false;
+        int reach = anyContext ? GraphTraits.LongestContext : graphHasWindow ? context : Math.Min(context, window ?? context);
         var shape = new ModelShape
         {
             Architecture = architecture,
             Name = keys.String("general.name") ?? Path.GetFileNameWithoutExtension(file),
+            Kind = family?.Graph.Kind ?? (keys.Flag(Key("attention.causal")) is false || architecture == "t5encoder" ? ModelKind.Encoder : ModelKind.Decoder),
             EmbeddingLength = embedding,
             VocabularySize = keys.ArrayLength("tokenizer.ggml.tokens") ?? keys.Int(Key("vocab_size"), 1, MaxExtent) ?? throw keys.Error(Key("vocab_size"), "is missing, and there is no tokenizer"),
+            TokenTypeCount = keys.Int("tokenizer.ggml.token_type_count", 0, MaxExtent) ?? 0,
             ContextLength = reach,
             ContextCap = reach < context ? ModelShape.WindowCap(reach, architecture) : null,
-            UsualContextLength = keys.String(Key("rope.scaling.type")) == "longrope" ? keys.Int(Key("rope.scaling.original_context_length"), 1, 1 << 30) : null,
+            UsualContextLength = anyContext ? context : keys.String(Key("rope.scaling.type")) == "longrope" ? keys.Int(Key("rope.scaling.original_context_length"), 1, 1 << 30) : null,
             Layers = [.. Enumerable.Range(0, layers).Select(Layer)],
             ExpertCount = keys.Int(Key("expert_count"), 0, 512) ?? 0,
             ExpertUsedCount = keys.PerLayer(Key("expert_used_count"), layers)?.Max() ?? 0,

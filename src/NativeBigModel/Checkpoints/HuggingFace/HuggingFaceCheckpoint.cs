@@ -34,31 +34,38 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
 
     internal override ChatTokens ChatTokens { get; }
 
-    public static new HuggingFaceCheckpoint Open(string folder)
+    public static new HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters)
     {
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
         var config = new ConfigReader("config.json", "", document.RootElement);
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         RequireWidth(architecture, reading.Shape);
+        if (reading.Shape.Kind == ModelKind.Encoder && SentencePooling.Read(folder) is { } pooling) reading.With("pooling_type", (uint)pooling);
         FolderTensors tensors = FolderTensors.Read(folder);
-        StoredWeights stored = StoredWeights.Of(tensors, config);
+        if (adapters.Count > 0 && !tensors.HasData) throw new CheckpointException("config.json", "weights", "no weight files are there that an adapter could be merged into");
+        StoredWeights stored = StoredWeights.Of(tensors, config, [.. adapters.Select(LoraAdapter.Read)]);
         var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
         List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
             .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
         RejectUnread(weights, architecture, config);
+        stored.RequireAdaptersRead();
+        // An adapter changes the embedding alone, and a tied output would change with it.
+        if (sources.Exists(tensor => tensor.Item1.Gguf == "token_embd.weight" && tensor.Item2 is LowRankSource) && !sources.Exists(tensor => tensor.Item1.Gguf == "output.weight"))
+            throw new UnsupportedModelException("adapter_config.json: target_modules: changes the token embedding, which this model uses as its output too");
         var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
         return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
     }
 
-    internal override ModelDefinition Define(WeightType type, bool preparedText = false)
+    internal override ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null)
     {
         List<(TensorSpec Stored, TensorSource Source)> stored =
             [.. _sources.Select(tensor => (new TensorSpec(tensor.Mapped.Gguf, [.. tensor.Mapped.Dimensions], tensor.Source.StoredType), tensor.Source))];
         foreach ((string name, float[] values) in _reading.Constants)
             stored.Add((new TensorSpec(name, [values.Length], TensorType.F32), new ConstantSource(values)));
-        TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)]);
-        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) => new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)))];
+        TensorType[] types = QuantizationMix.Choose(_reading.Shape, type, [.. stored.Select(tensor => tensor.Stored)], options?.TypeOverrides, options?.Importance is not null);
+        List<ModelTensor> tensors = [.. stored.Zip(types, (tensor, chosen) =>
+            new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)) { Importance = options?.Importance?.Find(tensor.Stored) })];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
         GgufMetadata metadata = Metadata(type, shape);
         if (preparedText) Preparation?.Adapt(metadata);

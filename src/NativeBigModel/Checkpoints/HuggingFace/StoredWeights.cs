@@ -20,13 +20,14 @@ internal sealed class StoredWeights
     private readonly FolderTensors _files;
     private readonly QuantizedFormat? _format;
     private readonly WeightParts _parts;
+    private readonly IReadOnlyList<LoraAdapter> _adapters;
 
     // Of weights whose files may be missing: the names, and whether any part tells that they are quantised.
     private readonly Dictionary<string, bool>? _named;
 
-    private StoredWeights(FolderTensors files, QuantizedFormat? format)
+    private StoredWeights(FolderTensors files, QuantizedFormat? format, IReadOnlyList<LoraAdapter> adapters)
     {
-        (_files, _format, _parts) = (files, format, new(files));
+        (_files, _format, _parts, _adapters) = (files, format, new(files), adapters);
         _named = files.Named?.GroupBy(WeightOf, StringComparer.Ordinal).ToDictionary(weight => weight.Key, weight => weight.Any(part => part != weight.Key), StringComparer.Ordinal);
     }
 
@@ -43,7 +44,7 @@ internal sealed class StoredWeights
     public IEnumerable<string> All => _files.Stored.Where(tensor => !(_format?.SaysNothing(_parts, tensor) ?? false)).Select(tensor => WeightOf(tensor.Name)).Distinct(StringComparer.Ordinal);
 
     /// <exception cref="UnsupportedModelException">The weights are quantised in a way that is not read yet.</exception>
-    public static StoredWeights Of(FolderTensors files, ConfigReader config) => new(files, QuantizedFormat.Of(config));
+    public static StoredWeights Of(FolderTensors files, ConfigReader config, IReadOnlyList<LoraAdapter>? adapters = null) => new(files, QuantizedFormat.Of(config), adapters ?? []);
 
     /// <summary>Whether the checkpoint would have the weight if its files were there; without an index, any name may be.</summary>
     public bool Names(string name) => _named?.ContainsKey(name) ?? true;
@@ -55,14 +56,25 @@ internal sealed class StoredWeights
     /// <summary>The weight, or null where no file holds it.</summary>
     /// <exception cref="CheckpointException">Its parts contradict each other.</exception>
     /// <exception cref="UnsupportedModelException">It is stored in a way that is not read yet.</exception>
-    public StoredWeight? Find(string name) => _format?.Find(_parts, name) ?? (_files.Find(name) is { } tensor ? Plain(tensor) : null);
+    public StoredWeight? Find(string name)
+    {
+        StoredWeight? found = _format?.Find(_parts, name) ?? (_files.Find(name) is { } tensor ? Plain(tensor) : null);
+        return found is null ? null : _adapters.Aggregate(found, (weight, adapter) => adapter.Apply(name, weight));
+    }
+
+    /// <exception cref="UnsupportedModelException">An adapter would change a weight that nothing asked for.</exception>
+    public void RequireAdaptersRead()
+    {
+        foreach (LoraAdapter adapter in _adapters) adapter.RequireAllRead();
+    }
 
     /// <summary>The file that holds a weight, or its first part.</summary>
     public string FileOf(string name) => _files.Stored.FirstOrDefault(tensor => WeightOf(tensor.Name) == name) is { } tensor ? Path.GetFileName(tensor.File) : IndexName;
 
     private string WeightOf(string tensor) => _format?.WeightOf(tensor) ?? tensor;
 
-    private static StoredWeight Plain(StoredTensor tensor)
+    /// <summary>A weight that is one stored tensor.</summary>
+    public static StoredWeight Plain(StoredTensor tensor)
     {
         TensorType type = SafetensorsTypes.AsTensorType(tensor.DataType)
             ?? throw new UnsupportedModelException($"{Path.GetFileName(tensor.File)}: {tensor.Name}: element type {tensor.DataType} is not read yet; F32, F16 and BF16 are");

@@ -59,7 +59,7 @@ internal sealed class ModelModules
         foreach (TensorSpec tensor in model.Tensors)
         {
             bool frequencies = tensor.Name == "rope_freqs.weight";
-            yield return new(tensor.Name, frequencies ? "model.rotary_emb.inv_freq" : Path(names, tensor) ?? PlainPath(tensor.Name), tensor.Bytes, frequencies);
+            yield return new(tensor.Name, frequencies ? "model.rotary_emb.inv_freq" : Path(names, tensor) ?? PlainPath(tensor), tensor.Bytes, frequencies);
         }
         if (TiedEmbedding(model) is { } embedding) yield return new("output.weight", Head, embedding.Bytes, false);
     }
@@ -67,17 +67,19 @@ internal sealed class ModelModules
     // Families that name their layers otherwise than model.layers are told apart by GGUF's names.
     private static string? Path(IReadOnlyDictionary<string, string>? names, TensorSpec tensor)
     {
-        string layer = $"{tensor.Layer}", gguf = tensor.Layer < 0 ? tensor.Name : $"blk.{{}}.{tensor.Name[$"blk.{layer}.".Length..]}";
+        string layer = $"{tensor.Layer}", gguf = tensor.Layer < 0 ? tensor.Name : tensor.Name.Replace($"blk.{layer}.", "blk.{}.", StringComparison.Ordinal);
         return names?.GetValueOrDefault(gguf)?.Replace("{}", layer, StringComparison.Ordinal) is { } path && (ModuleTree.IsIn(path, "model") || ModuleTree.IsIn(path, "lm_head")) ? path : null;
     }
 
     // For a graph whose Hugging Face names are not known: the modules that all decoders have, and GGUF's names within.
-    private static string PlainPath(string gguf) => LayerPath(gguf) ?? gguf.Split('.', 2) switch
+    private static string PlainPath(TensorSpec tensor) => tensor.Layer >= 0
+        ? $"{Layers}.{tensor.Layer}.{tensor.Stack}{tensor.Name[$"{tensor.Stack}blk.{tensor.Layer}.".Length..]}"
+        : tensor.Name[tensor.Stack.Length..].Split('.', 2) switch
     {
         ["token_embd", var rest] => $"model.embed_tokens.{rest}",
-        ["output_norm", var rest] => $"model.norm.{rest}",
+        ["output_norm", var rest] => $"model.norm.{tensor.Stack}{rest}",
         ["output", var rest] => $"lm_head.{rest}",
-        _ => $"model.{gguf}",
+        _ => $"model.{tensor.Name}",
     };
 
     private static Module Build(string name, string path, IReadOnlyList<(string[] Names, Part Part)> beneath)
