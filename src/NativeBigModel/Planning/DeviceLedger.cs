@@ -38,6 +38,13 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
         return null;
     }
 
+    /// <summary>Passes by the GPUs before this one.</summary>
+    public void PassTo(string gpu)
+    {
+        int[] gpus = [.. limits.Gpus.Keys];
+        while (_gpu < gpus.Length && DeviceName.Gpu(gpus[_gpu]) != gpu) _gpu++;
+    }
+
     /// <summary>Whether a GPU has room for this much more.</summary>
     public bool HasRoom(string device, long bytes) => Find(device).Total + bytes <= LimitOf(device);
 

@@ -48,20 +48,24 @@ internal sealed class Placement
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
     {
-        Placement Try(Func<Item, bool> mayStay)
+        Placement Try(HashSet<string> travelling)
         {
             var placement = new Placement(limits, compute, mode, streamAll);
             placement._devices.AddRing(placement._target, ringBytes);
-            placement.Run(items, item => (mayStay(item) ? placement.PlaceResident(item) : null) ?? placement.PlaceStreamed(item));
+            placement.Run(items, item =>
+            {
+                if (!travelling.Contains(item.Name)) return placement.PlaceResident(item) ?? placement.PlaceStreamed(item);
+                placement._devices.PassTo(placement._target);
+                return placement.PlaceStreamed(item);
+            });
             return placement;
         }
-        Placement first = Try(_ => true);
+        Placement first = Try([]);
         // As many as have room, spread over the target's layers. Layers of other devices stay in a row, as llama.cpp has them.
         string[] own = [.. first.Layers.Where(layer => layer.ComputeDevice == first._target && layer.Name is not (Item.Input or Item.Output)).Select(layer => layer.Name)];
         int staying = first.Layers.Count(layer => !layer.Streamed && own.Contains(layer.Name));
         if (staying == 0 || staying == own.Length) return first;
-        HashSet<string> travelling = [.. own.Except(Spread.Evenly(staying, own.Length).Select(i => own[i]))];
-        Placement spread = Try(item => !travelling.Contains(item.Name));
+        Placement spread = Try([.. own.Except(Spread.Evenly(staying, own.Length).Select(i => own[i]))]);
         // Layers of different sizes may have found less room in another order.
         return spread.StreamedBytes <= first.StreamedBytes ? spread : first;
     }
