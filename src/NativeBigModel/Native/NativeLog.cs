@@ -20,6 +20,7 @@ internal static unsafe partial class NativeLog
 
     [ThreadStatic] private static StringBuilder? t_line;
     [ThreadStatic] private static GgmlLogLevel t_level;
+    [ThreadStatic] private static int t_silences;
 
     /// <summary>Gets every line from now on. A logger that throws is ignored.</summary>
     public static ILogger? Logger { get; set; }
@@ -31,6 +32,13 @@ internal static unsafe partial class NativeLog
         {
             lock (s_gate) return s_count;
         }
+    }
+
+    /// <summary>Keeps what this thread makes the engine say from the logger until it is disposed of: a rehearsal is not news. Errors are kept as ever.</summary>
+    public static Silence Silenced()
+    {
+        t_silences++;
+        return default;
     }
 
     public static delegate* unmanaged[Cdecl]<GgmlLogLevel, byte*, void*, void> Callback => &OnFragment;
@@ -60,12 +68,19 @@ internal static unsafe partial class NativeLog
         }
     }
 
+    /// <summary>The end of <see cref="Silenced"/>, on the thread that began it.</summary>
+    public readonly ref struct Silence : IDisposable
+    {
+        public void Dispose() => t_silences--;
+    }
+
     private static void Complete(StringBuilder line)
     {
         string text = line.ToString();
         line.Clear();
         if (text.Length == 0) return;
         if (t_level is GgmlLogLevel.Warn or GgmlLogLevel.Error) Keep(text);
+        if (t_silences > 0) return;
         LogLevel level = Level(t_level);
         if (Logger is { } logger && logger.IsEnabled(level)) Engine(logger, level, text);
     }

@@ -1,3 +1,4 @@
+using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
 
@@ -15,8 +16,9 @@ internal static class VirtualLoad
         EnginePlacement? placement = null;
         try
         {
-            Native.EngineLibrary.Load();
+            EngineLibrary.Load();
             placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
+            using NativeLog.Silence silence = NativeLog.Silenced();
             using EngineModel model = EngineModel.LayOut(definition, placement);
             using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), definition.Shape.VocabularySize);
             // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
@@ -26,7 +28,7 @@ internal static class VirtualLoad
         catch (EngineException) { return null; }
         finally
         {
-            foreach (Native.StreamingDevice device in placement?.Owned ?? []) device.Handle.Dispose();
+            foreach (StreamingDevice device in placement?.Owned ?? []) device.Handle.Dispose();
         }
     }
 }
