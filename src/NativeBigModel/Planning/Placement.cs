@@ -112,7 +112,9 @@ internal sealed class Placement
     {
         _devices.Take(_target, HeldIfStreamed(item) - item.KvBytes, item.KvBytes);
         if (IsTiedOnGpu(item)) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
-        string rest = _mode == OffloadMode.Stream ? _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk : DeviceName.Disk;
+        // What rests in the memory that it is computed in is streamed only where everything is.
+        bool fromHost = _mode == OffloadMode.Stream && (_streamAll || _target != DeviceName.Host);
+        string rest = (fromHost ? _devices.TryHostForLayer(item.WeightBytes, _target == DeviceName.Host ? _kvToCome : 0) : null) ?? DeviceName.Disk;
         _devices.Add(rest, item.WeightBytes, 0);
         return new(item.Name, rest, _target, true, item.WeightBytes, item.KvBytes);
     }

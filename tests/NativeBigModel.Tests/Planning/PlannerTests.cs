@@ -115,6 +115,15 @@ public class PlannerTests
     }
 
     [Fact]
+    public void Without_a_GPU_host_memory_holds_layers_to_compute_and_none_to_stream()
+    {
+        ModelShape shape = Shape([41, 41, 41, 41, 41], 87, 87, 1);
+        Plan plan = TryPlan(shape, new MemoryLimits { Host = 390_313 }, OffloadMode.Stream)!;
+        Assert.Equal(["input", "blk.1", "blk.3"], plan.Layers.Where(placed => placed.Device == DeviceName.Host).Select(placed => placed.Name));
+        Assert.All(plan.Layers, placed => Assert.Equal(placed.Device == DeviceName.Disk, placed.Streamed));
+    }
+
+    [Fact]
     public void What_contradicts_the_model_is_refused()
     {
         ModelShape shape = Shape([8], 10, 10, 1);
