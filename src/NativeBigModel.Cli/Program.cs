@@ -16,6 +16,7 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
     PlanCommand.Create(),
     ConvertCommand.Create(),
     RunCommand.Create(),
+    ServeCommand.Create(),
     BenchCommand.Create(),
     TokenizeCommand.Create(),
     DetokenizeCommand.Create(),
@@ -27,4 +28,4 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
 ParseResult parsed = root.Parse(args);
 if (parsed.Action is ParseErrorAction)
     return Failures.Report(string.Join(" ", parsed.Errors.Select(error => error.Message)), "usage", ExitCode.Usage, args.Contains("--json"));
-return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) }).ConfigureAwait(false);

@@ -78,32 +78,14 @@ public sealed class BigModelChatClient : IChatClient
     private async IAsyncEnumerable<ChatResponseUpdate> Stream(IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions? options, [EnumeratorCancellation] CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
-        IReadOnlyList<Chat.ChatMessage> said = Conversation.Read(messages, options?.Instructions);
-        ChatRenderOptions render = RequestOptions.Render(options);
-        int[] prompt = Model.Tokenizer.Encode(Template.Render(said, render));
-        ChatAnswerFormat? format = FormatOf(said, render);
-        GenerateOptions generate = RequestOptions.Generate(options, Defaults, format, this);
-        ChatAnswerReader reader = new(Model.Tokenizer, format);
+        ChatTurn turn = new(Model, Template, Conversation.Read(messages, options?.Instructions), RequestOptions.Render(options));
         Updates updates = new(options?.ModelId ?? _metadata.DefaultModelId!);
-        (int count, FinishReason? finish) = (0, null);
-        await foreach (GenerationStep step in Model.GenerateAsync(prompt, generate, cancel).ConfigureAwait(false))
+        int count = 0;
+        await foreach (ChatStep step in turn.GenerateAsync(RequestOptions.Generate(options, Defaults, this), cancel).ConfigureAwait(false))
         {
-            (count, finish) = (count + 1, step.Finish);
-            foreach (ChatResponseUpdate update in updates.Of(reader.Add(step))) yield return update;
+            count++;
+            foreach (ChatResponseUpdate update in updates.Of((step.Content, step.Reasoning))) yield return update;
+            if (step.Answer is { } answer) yield return updates.Last(answer.ToolCalls, step.Generated.Finish, turn.Prompt.Count, count);
         }
-        (ChatAnswer answer, string content, string reasoning) = reader.Finish();
-        foreach (ChatResponseUpdate update in updates.Of((content, reasoning))) yield return update;
-        yield return updates.Last(answer.ToolCalls, finish, prompt.Length, count);
-    }
-
-    // A template in which llama.cpp finds no format is one of plain content; with tools, that is an error.
-    private ChatAnswerFormat? FormatOf(IReadOnlyList<Chat.ChatMessage> said, ChatRenderOptions render)
-    {
-        try
-        {
-            ChatAnswerFormat format = Template.AnswerFormat(said, render);
-            return format.Thinks || !render.Tools.IsEmpty ? format : null;
-        }
-        catch (ChatTemplateException) when (render.Tools.IsEmpty) { return null; }
     }
 }

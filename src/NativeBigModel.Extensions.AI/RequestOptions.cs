@@ -18,7 +18,7 @@ internal static class RequestOptions
     }
 
     /// <exception cref="UnsupportedModelException">The response's schema has a form that no grammar expresses.</exception>
-    public static GenerateOptions Generate(ChatOptions? options, GenerateOptions defaults, ChatAnswerFormat? format, IChatClient client)
+    public static GenerateOptions Generate(ChatOptions? options, GenerateOptions defaults, IChatClient client)
     {
         options ??= new ChatOptions();
         GenerateOptions basis = options.RawRepresentationFactory?.Invoke(client) as GenerateOptions ?? defaults;
@@ -32,7 +32,7 @@ internal static class RequestOptions
             FrequencyPenalty = options.FrequencyPenalty ?? basis.FrequencyPenalty,
             PresencePenalty = options.PresencePenalty ?? basis.PresencePenalty,
             Grammar = options.ResponseFormat is ChatResponseFormatJson json ? Grammar(json) : basis.Grammar,
-            StopStrings = [.. basis.StopStrings, .. options.StopSequences ?? [], .. format?.StopStrings ?? []],
+            StopStrings = [.. basis.StopStrings, .. options.StopSequences ?? []],
         };
     }
 

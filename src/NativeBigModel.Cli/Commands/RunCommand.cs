@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text;
-using NativeBigModel.Planning;
 
 namespace NativeBigModel.Cli.Commands;
 
@@ -9,7 +8,7 @@ internal static class RunCommand
 {
     public static Command Create()
     {
-        Argument<string> path = CommonOptions.Path();
+        var load = new LoadOptions();
         var prompt = new Option<string?>("--prompt") { Description = "The text to go on from", HelpName = "TEXT" };
         var promptIds = new Option<string?>("--prompt-ids") { Description = "The tokens to go on from, as they stand", HelpName = "1,2,3" };
         var encoderIds = new Option<string?>("--encoder-ids") { Description = "The tokens that an encoder reads; the answer goes on from --prompt-ids, if given", HelpName = "1,2,3" };
@@ -23,20 +22,12 @@ internal static class RunCommand
         var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
         var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
         var grammar = new Option<string?>("--grammar") { Description = "A file with a GBNF grammar that the answer follows", HelpName = "FILE" };
-        var drafts = new DraftOptions();
-        var placement = new PlacementOptions();
-        var plan = new Option<string?>("--plan") { Description = "Carry out a plan that nbm plan --out wrote, in place of making one", HelpName = "FILE" };
-        Option<string[]> lora = CommonOptions.Lora();
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("run", "Load a model and generate text")
-        {
-            path, prompt, promptIds, encoderIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar,
-        };
-        drafts.AddTo(command);
-        placement.AddTo(command);
-        command.Add(plan);
-        command.Add(lora);
+        var command = new Command("run", "Load a model and generate text");
+        load.AddPathTo(command);
+        foreach (Option option in (Option[])[prompt, promptIds, encoderIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar]) command.Add(option);
+        load.AddTo(command);
         command.Add(stats);
         command.Add(json);
         command.SetGuardedAction(async (parsed, cancel) =>
@@ -63,35 +54,18 @@ internal static class RunCommand
                 generate = generate with { AnswerStart = [.. ids ?? []] };
                 ids = CommonOptions.ParseIds("--encoder-ids", encoded);
             }
-            if (parsed.GetValue(plan) is not null && placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
-            PlanOptions options = placement.Read(parsed);
-            await using BigModel? draft = await drafts.LoadAsync(parsed, options, cancel).ConfigureAwait(false);
-            generate = generate with { Speculation = drafts.Read(parsed, draft) };
-            Func<IProgress<LoadProgress>, Task<BigModel>> load = parsed.GetValue(plan) is { } file
-                ? progress => LoadPlannedAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), file, progress, cancel)
-                : progress => LoadAsync(Checkpoint.Open(parsed.GetRequiredValue(path), parsed.GetValue(lora) ?? []), DraftOptions.Beside(options, draft), progress, cancel);
-            await RunAsync(load, parsed.GetValue(prompt), ids, generate, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
+            long started = Stopwatch.GetTimestamp();
+            using var progress = new ProgressLine("loading");
+            await using LoadedModels loaded = await load.LoadAsync(parsed, progress, cancel).ConfigureAwait(false);
+            progress.Dispose();
+            TimeSpan loading = Stopwatch.GetElapsedTime(started);
+            await RunAsync(loaded.Model, loading, parsed.GetValue(prompt), ids, generate with { Speculation = loaded.Speculation }, parsed.GetValue(stats), parsed.GetValue(json), cancel).ConfigureAwait(false);
         });
         return command;
     }
 
-    private static Task<BigModel> LoadAsync(Checkpoint checkpoint, PlanOptions options, IProgress<LoadProgress> progress, CancellationToken cancel) =>
-        BigModel.LoadAsync(checkpoint, checkpoint.Plan(Machine.Probe(), options), progress, cancel);
-
-    private static Task<BigModel> LoadPlannedAsync(Checkpoint checkpoint, string file, IProgress<LoadProgress> progress, CancellationToken cancel)
+    private static async Task RunAsync(BigModel model, TimeSpan loading, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)
     {
-        Plan plan = Plan.FromJson(File.ReadAllText(file));
-        plan.Verify(checkpoint.Describe(plan.WeightType));
-        return BigModel.LoadAsync(checkpoint, plan, progress, cancel);
-    }
-
-    private static async Task RunAsync(Func<IProgress<LoadProgress>, Task<BigModel>> load, string? prompt, int[]? promptIds, GenerateOptions options, bool stats, bool json, CancellationToken cancel)
-    {
-        long started = Stopwatch.GetTimestamp();
-        using var progress = new ProgressLine("loading");
-        await using BigModel model = await load(progress).ConfigureAwait(false);
-        progress.Dispose();
-        TimeSpan loading = Stopwatch.GetElapsedTime(started);
         int[] tokens = promptIds ?? model.Tokenizer.Encode(prompt!);
         var text = new StringBuilder();
         var ids = new List<int>();

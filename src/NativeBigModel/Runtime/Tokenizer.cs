@@ -101,7 +101,13 @@ public sealed unsafe class Tokenizer : IDisposable
     }
 
     /// <summary>The bytes that a token adds to a text, which may be part of a character; none for special tokens.</summary>
-    internal byte[] Piece(int token) => Piece(token, special: _preparation?.IsSpecial(token) is false);
+    /// <exception cref="InvalidOptionException">The id is outside the vocabulary.</exception>
+    public byte[] Piece(int token)
+    {
+        RequireText();
+        RequireKnown([token]);
+        return Piece(token, special: _preparation?.IsSpecial(token) is false);
+    }
 
     internal void RequireKnown(IReadOnlyList<int> tokens)
     {

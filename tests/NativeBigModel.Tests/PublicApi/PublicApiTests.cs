@@ -13,7 +13,7 @@ public sealed class PublicApiTests
 
     private static readonly ApiGeneratorOptions s_options = new() { IncludeAssemblyAttributes = false };
 
-    public static TheoryData<string> Packages => ["NativeBigModel", "NativeBigModel.Extensions.AI", "NativeBigModel.Extensions.DependencyInjection"];
+    public static TheoryData<string> Packages => ["NativeBigModel", "NativeBigModel.Extensions.AI", "NativeBigModel.Extensions.DependencyInjection", "NativeBigModel.Server"];
 
     [Theory]
     [MemberData(nameof(Packages))]
