@@ -20,7 +20,7 @@ internal static class ServeCommand
         var queue = new Option<int>("--queue") { Description = "Answers that may wait for their turn; others are refused", HelpName = "N", DefaultValueFactory = _ => new ModelServerOptions().MaxQueued };
         var ids = new Option<string[]>("--model-id") { Description = "What requests call the model; its file's name unless given. May be given more than once", HelpName = "ID" };
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("serve", "Load a model and serve it: OpenAI's API, metrics, and a page to chat and see where the model runs");
+        var command = new Command("serve", "Load a model and serve it: OpenAI's API, and metrics");
         load.AddPathTo(command);
         foreach (Option option in (Option[])[host, port, key, queue, ids]) command.Add(option);
         load.AddTo(command);

@@ -162,7 +162,7 @@ public class ChatCompletionTests(ServedCapitals served) : IClassFixture<ServedCa
         ChatCompletionOptions options = new()
         {
             Temperature = 0,
-            MaxOutputTokenCount = 100,
+            MaxOutputTokenCount = 200,
             ResponseFormat = OpenAI.Chat.ChatResponseFormat.CreateJsonSchemaFormat("answer", BinaryData.FromString("""{"type": "object", "properties": {"sure": {"type": "boolean"}, "of": {"enum": ["France", "Italy"]}}, "required": ["sure", "of"], "additionalProperties": false}""")),
         };
         ChatCompletion answer = await served.Client().CompleteChatAsync(s_france, options);
