@@ -98,6 +98,7 @@ bool buft_is_host(ggml_backend_buffer_type_t buft) { return buft == &device_of(b
 struct wrapped_backend {
     nbm_device   * device;
     ggml_backend_t inner;
+    nbm::stop_request stop;
 };
 
 ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x69, 0x6e, 0x67, 0x2d, 0x30, 0x31};
@@ -135,7 +136,7 @@ void backend_synchronize(ggml_backend_t backend) { ggml_backend_synchronize(inne
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     nbm_device & device = *wrapped(backend).device;
     try {
-        return device.run(wrapped(backend).inner, graph);
+        return device.run(wrapped(backend).inner, graph, wrapped(backend).stop);
     } catch (const nbm::failure & caught) {
         device.fail(caught.text);
     } catch (const std::exception & caught) {
@@ -186,7 +187,7 @@ ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
     table.event_record     = has.event_record != nullptr ? backend_event_record : nullptr;
     table.event_wait       = has.event_wait != nullptr ? backend_event_wait : nullptr;
     table.graph_optimize   = has.graph_optimize != nullptr ? backend_optimize : nullptr;
-    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&device_of(device), inner}};
+    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&device_of(device), inner, {}}};
 }
 
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_backend_dev_buffer_type(device_of(device).inner); }
@@ -221,7 +222,11 @@ void set_n_threads(ggml_backend_t backend, int threads) {
     }
 }
 
+// Devices such as GPUs have none: for them a pass ends early between two groups.
 void set_abort_callback(ggml_backend_t backend, ggml_abort_callback callback, void * data) {
+    if (backend->guid == &s_guid) {
+        wrapped(backend).stop = {callback, data};
+    }
     if (auto set = inner_proc<ggml_backend_set_abort_callback_t>(backend, "ggml_backend_set_abort_callback")) {
         set(inner_of(backend), callback, data);
     }

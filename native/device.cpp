@@ -252,7 +252,7 @@ void nbm_device::hold(int group, ggml_backend_t compute) {
 //
 // Where the CPU computes parts of a layer, one pass is many graphs. A group is held from graph to graph until another is needed; the next time it is left
 // after as many graphs, so that its slot is free while the CPU computes.
-ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph) {
+ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const nbm::stop_request & stop) {
     if (slots.empty()) {
         return compute->iface.graph_compute(compute, graph);
     }
@@ -283,6 +283,9 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph) {
             }
             if (status != GGML_STATUS_SUCCESS) {
                 return status;
+            }
+            if (stop.made()) {
+                return GGML_STATUS_ABORTED;
             }
             hold(needed[node], compute);
         }

@@ -13,6 +13,16 @@
 #include <unordered_set>
 #include <vector>
 
+namespace nbm {
+// What llama.cpp asks whether a pass shall end early.
+struct stop_request {
+    ggml_abort_callback asked = nullptr;
+    void              * data  = nullptr;
+
+    bool made() const { return asked != nullptr && asked(data); }
+};
+} // namespace nbm
+
 struct nbm_device {
     nbm_device(ggml_backend_dev_t inner, const nbm_options & options);
     ~nbm_device();
@@ -26,8 +36,8 @@ struct nbm_device {
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
 
-    // Computes a graph with `compute`, an instance of the wrapped device, streaming what it needs. Throws nbm::failure.
-    ggml_status run(ggml_backend_t compute, ggml_cgraph * graph);
+    // Computes a graph with `compute`, an instance of the wrapped device, streaming what it needs. Asks between groups whether to stop. Throws nbm::failure.
+    ggml_status run(ggml_backend_t compute, ggml_cgraph * graph, const nbm::stop_request & stop);
 
     // Whether the device, and not the CPU, computes an operation: one with shared weights only for a large batch.
     bool takes(const ggml_tensor * op) const;

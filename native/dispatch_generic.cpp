@@ -108,6 +108,10 @@ public:
     }
 
     void release(int index) override {
+        // Computing is given out no further ahead than the ring reaches, so that a pass can end early.
+        if (asynchronous) {
+            ggml_backend_event_synchronize(states[groups[index].slot].ready);
+        }
         {
             std::lock_guard<std::mutex> lock(mutex);
             states[groups[index].slot].in_use = false;

@@ -140,6 +140,40 @@ void refusing_device() {
     require(std::strstr(stream.error, "slot 1 of 3") != nullptr, std::string("the error tells the slot: ") + stream.error);
 }
 
+// The CPU, in a device that cannot be told to stop.
+void stopped_pass() {
+    static ggml_backend_reg    deaf_reg = *ggml_backend_dev_backend_reg(cpu());
+    static ggml_backend_device deaf     = *cpu();
+    deaf_reg.iface.get_proc_address = [](ggml_backend_reg_t, const char * name) -> void * {
+        return std::strcmp(name, "ggml_backend_set_n_threads") == 0 ? ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu()), name) : nullptr;
+    };
+    deaf.reg                = &deaf_reg;
+    deaf.iface.init_backend = [](ggml_backend_dev_t, const char * params) {
+        ggml_backend_t backend = ggml_backend_dev_init(cpu(), params);
+        backend->device        = &deaf;
+        return backend;
+    };
+    const auto  expected = resident();
+    streamed    stream(2, 0, &deaf);
+    chain       model(nbm_device_stream_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return true; });
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    auto set = (ggml_backend_set_abort_callback_t) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(nbm_device_handle(stream.device)), "ggml_backend_set_abort_callback");
+    require(set != nullptr, "the device takes a request to stop");
+    require(compute(model, backend) == expected, "a pass that nobody stops");
+    nbm_stats before, after;
+    nbm_device_get_stats(stream.device, &before);
+    int groups_left = 3;
+    set(backend, [](void * left) { return --*(int *) left < 0; }, &groups_left);
+    compute(model, backend, GGML_STATUS_ABORTED);
+    nbm_device_get_stats(stream.device, &after);
+    require(after.loads - before.loads <= 3 + 2, "a stopped pass brought " + std::to_string(after.loads - before.loads) + " groups");
+    set(backend, nullptr, nullptr);
+    require(compute(model, backend) == expected, "the pass after a stopped one");
+    ggml_backend_free(backend);
+}
+
 } // namespace
 
 std::vector<test> fault_tests() {
@@ -150,5 +184,6 @@ std::vector<test> fault_tests() {
         {"a disk that fails is told, and recovered from", failing_disk},
         {"a store that cannot be had is told", refused_store},
         {"a device that refuses memory is told", refusing_device},
+        {"a pass ends early between two groups", stopped_pass},
     };
 }
