@@ -13,7 +13,7 @@ internal static class DetokenizeCommand
         command.SetGuardedAction((parsed, _) =>
         {
             int[] tokens = CommonOptions.ParseIds("--ids", parsed.GetRequiredValue(ids));
-            using Tokenizer tokenizer = Tokenizer.Open(Checkpoint.Open(parsed.GetRequiredValue(path)));
+            using Tokenizer tokenizer = Tokenizer.Open(parsed.GetRequiredValue(path));
             string text = tokenizer.Decode(tokens);
             if (parsed.GetValue(json)) Json.Print(new { Text = text });
             else Console.Out.WriteLine(text);

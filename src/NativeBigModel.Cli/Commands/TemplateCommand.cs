@@ -19,8 +19,8 @@ internal static class TemplateCommand
         var command = new Command("template", "Show a conversation as the model's chat template renders it") { path, messages, tools, variables, name, prompt, json };
         command.SetGuardedAction((parsed, _) =>
         {
-            Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
-            ChatTemplate template = Find(checkpoint, parsed.GetValue(name));
+            using Tokenizer tokenizer = Tokenizer.Open(parsed.GetRequiredValue(path));
+            ChatTemplate template = Find(tokenizer, parsed.GetValue(name));
             using JsonDocument said = Read(parsed.GetRequiredValue(messages));
             using JsonDocument? offered = parsed.GetValue(tools) is { } file ? Read(file) : null;
             ChatRenderOptions options = new() { AddGenerationPrompt = parsed.GetValue(prompt) };
@@ -31,19 +31,18 @@ internal static class TemplateCommand
                 Console.Out.WriteLine(rendered.Text);
                 return Task.CompletedTask;
             }
-            using Tokenizer tokenizer = Tokenizer.Open(checkpoint);
             Json.Print(new { rendered.Text, Ids = tokenizer.Encode(rendered) });
             return Task.CompletedTask;
         });
         return command;
     }
 
-    private static ChatTemplate Find(Checkpoint checkpoint, string? name)
+    private static ChatTemplate Find(Tokenizer tokenizer, string? name)
     {
-        if (ChatTemplate.Find(checkpoint, name) is { } template) return template;
+        if (ChatTemplate.Find(tokenizer, name) is { } template) return template;
         throw name is null
             ? new UnsupportedModelException("the checkpoint has no chat template")
-            : new InvalidOptionException($"--name: '{name}'; the checkpoint has {(checkpoint.ChatTemplates.Count > 0 ? string.Join(", ", checkpoint.ChatTemplates.Keys) : "none")}");
+            : new InvalidOptionException($"--name: '{name}'; the checkpoint has {(tokenizer.ChatTemplates.Count > 0 ? string.Join(", ", tokenizer.ChatTemplates.Keys) : "none")}");
     }
 
     private static JsonDocument Read(string file)

@@ -19,7 +19,7 @@ internal static class TokenizeCommand
             string?[] sources = [parsed.GetValue(text), parsed.GetValue(file), parsed.GetValue(jsonFile)];
             if (sources.Count(source => source is not null) != 1) throw new InvalidOptionException("give exactly one of --text, --file and --json-file");
             bool addSpecial = !parsed.GetValue(noSpecial);
-            using Tokenizer tokenizer = Tokenizer.Open(Checkpoint.Open(parsed.GetRequiredValue(path)));
+            using Tokenizer tokenizer = Tokenizer.Open(parsed.GetRequiredValue(path));
             if (sources[2] is { } list)
             {
                 int[][] ids = [.. Texts(list).Select(one => tokenizer.Encode(one, addSpecial))];

@@ -44,8 +44,20 @@ public sealed class ChatTemplate
     public static ChatTemplate? Find(Checkpoint checkpoint, string? name = null)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        return checkpoint.ChatTemplates.TryGetValue(name ?? DefaultName, out string? source) ? new(name ?? DefaultName, source, checkpoint.ChatTokens) : null;
+        return Find(checkpoint.Text, name);
     }
+
+    /// <summary>A template of the checkpoint that a tokenizer is of, which may be one whose model nothing computes; null where it has none of that name.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="name">Which one; null for <see cref="DefaultName"/>.</param>
+    public static ChatTemplate? Find(Tokenizer tokenizer, string? name = null)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        return Find(tokenizer.Text, name);
+    }
+
+    private static ChatTemplate? Find(CheckpointText text, string? name) =>
+        text.ChatTemplates.TryGetValue(name ?? DefaultName, out string? source) ? new(name ?? DefaultName, source, text.ChatTokens) : null;
 
     /// <summary>A template of one's own for a checkpoint.</summary>
     /// <param name="checkpoint">Whose special tokens it uses.</param>
@@ -54,7 +66,7 @@ public sealed class ChatTemplate
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(source);
-        return new(DefaultName, source, checkpoint.ChatTokens);
+        return new(DefaultName, source, checkpoint.Text.ChatTokens);
     }
 
     /// <summary>

@@ -69,17 +69,14 @@ public abstract class Checkpoint
     public ModelShape Describe(WeightType type = WeightType.AsStored) => Define(type).Shape;
 
     /// <summary>The Jinja sources of the model's chat templates by name, most often one, <c>default</c>; empty where it has none.</summary>
-    public abstract IReadOnlyDictionary<string, string> ChatTemplates { get; }
+    public IReadOnlyDictionary<string, string> ChatTemplates => Text.ChatTemplates;
 
-    /// <summary>What chat templates need of the vocabulary.</summary>
-    internal abstract ChatTokens ChatTokens { get; }
+    /// <summary>What it says of texts.</summary>
+    internal abstract CheckpointText Text { get; }
 
     /// <summary>The model in the engine's terms.</summary>
     /// <param name="type">How to store the weights.</param>
-    /// <param name="preparedText">Whether texts will go through <see cref="Preparation"/> first; a file for others must stand on its own.</param>
+    /// <param name="preparedText">Whether texts will go through <see cref="CheckpointText.Preparation"/> first; a file for others must stand on its own.</param>
     /// <param name="options">What else a conversion asks for.</param>
     internal abstract ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null);
-
-    /// <summary>What the checkpoint's tokenizer does around its model; null where llama.cpp does it all, or there is no tokenizer.</summary>
-    internal abstract TextPreparation? Preparation { get; }
 }

@@ -22,7 +22,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     private BigModel(Checkpoint checkpoint, Plan plan, ModelShape shape, EngineModel model)
     {
         (Checkpoint, Plan, _shape, _model) = (checkpoint, plan, shape, model);
-        Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
+        Tokenizer = new Tokenizer(model, checkpoint.Text, ownsModel: false);
         if (shape.Kind == ModelKind.EncoderDecoder) _encoderDecoder = new EncoderDecoder(model, plan, Tokenizer) { Streaming = StreamingNow };
         else _engine = new Engine(EngineContext.Create(model, plan, KvCache.SharesCells(shape, plan.Sessions), Tokenizer.TokenCount));
     }

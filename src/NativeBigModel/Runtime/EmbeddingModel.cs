@@ -17,7 +17,7 @@ public sealed class EmbeddingModel : IAsyncDisposable, IDisposable
     private EmbeddingModel(Checkpoint checkpoint, Plan plan, ModelDefinition definition, EngineModel model)
     {
         (Checkpoint, Plan, _model, _kind) = (checkpoint, plan, model, definition.Shape.Kind);
-        Tokenizer = new Tokenizer(model, checkpoint, ownsModel: false);
+        Tokenizer = new Tokenizer(model, checkpoint.Text, ownsModel: false);
         DefaultPooling = definition.Metadata.Find($"{definition.Shape.Architecture}.pooling_type") is uint type && Enum.IsDefined((Pooling)type) ? (Pooling)type
             : _kind == ModelKind.Decoder ? Pooling.Last : Pooling.Mean;
         Length = LlamaModelApi.LlamaModelNEmbdOut(model.Handle);

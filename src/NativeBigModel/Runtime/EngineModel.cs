@@ -23,12 +23,12 @@ internal sealed unsafe class EngineModel : IDisposable
     public StreamingDevice? Streaming { get; }
 
     /// <summary>Loads the tokenizer alone; no tensor is allocated and none is read.</summary>
-    public static EngineModel LoadVocabulary(ModelDefinition definition)
+    public static EngineModel LoadVocabulary(GgufMetadata metadata)
     {
         EngineLibrary.Load();
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
         parameters.VocabOnly = 1;
-        return new EngineModel(Create(definition.Metadata, [], parameters, null), null);
+        return new EngineModel(Create(metadata, [], parameters, null), null);
     }
 
     /// <summary>The model without memory and without words: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>

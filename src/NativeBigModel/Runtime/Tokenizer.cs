@@ -1,5 +1,6 @@
 using System.Text;
 using NativeBigModel.Chat;
+using NativeBigModel.Checkpoints.HuggingFace;
 using NativeBigModel.Native;
 using NativeBigModel.Runtime;
 using NativeBigModel.Tokenizers;
@@ -16,10 +17,10 @@ public sealed unsafe class Tokenizer : IDisposable
     private readonly bool _ownsModel;
     private readonly Lazy<EngineModel?> _bytes;
 
-    internal Tokenizer(EngineModel model, Checkpoint checkpoint, bool ownsModel)
+    internal Tokenizer(EngineModel model, CheckpointText text, bool ownsModel)
     {
-        (_model, _preparation, _special, _ownsModel) = (model, checkpoint.Preparation, checkpoint.ChatTokens.Spellings, ownsModel);
-        _bytes = new(() => checkpoint.Preparation is null ? null : EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored)));
+        (_model, Text, _preparation, _special, _ownsModel) = (model, text, text.Preparation, text.ChatTokens.Spellings, ownsModel);
+        _bytes = new(() => text.Preparation is null ? null : EngineModel.LoadVocabulary(text.Metadata(preparedText: false)));
         _vocab = LlamaModelApi.LlamaModelGetVocab(model.Handle);
         TokenCount = LlamaVocabApi.LlamaVocabNTokens(_vocab);
         HasText = LlamaVocabApi.LlamaVocabType(_vocab) != LlamaVocabType.None;
@@ -41,8 +42,29 @@ public sealed unsafe class Tokenizer : IDisposable
     public static Tokenizer Open(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        return new Tokenizer(EngineModel.LoadVocabulary(checkpoint.Define(WeightType.AsStored, preparedText: true)), checkpoint, ownsModel: true);
+        return Open(checkpoint.Text);
     }
+
+    /// <summary>Opens the tokenizer of a Hugging Face folder or a GGUF file: of a folder even where no graph computes its model.</summary>
+    /// <param name="path">The folder or file.</param>
+    /// <exception cref="CheckpointException">There is no checkpoint at <paramref name="path"/>, or it is malformed.</exception>
+    /// <exception cref="UnsupportedModelException">llama.cpp cannot tokenize as it asks, or it is a file with a graph that is not known.</exception>
+    /// <exception cref="EngineException">The engine is missing or refuses the vocabulary.</exception>
+    public static Tokenizer Open(string path)
+    {
+        Checkpoint checkpoint;
+        try { checkpoint = Checkpoint.Open(path); }
+        catch (UnsupportedModelException) when (Directory.Exists(path)) { return Open(HuggingFaceCheckpoint.ReadText(Path.GetFullPath(path))); }
+        return Open(checkpoint);
+    }
+
+    private static Tokenizer Open(CheckpointText text) => new(EngineModel.LoadVocabulary(text.Metadata(preparedText: true)), text, ownsModel: true);
+
+    /// <inheritdoc cref="Checkpoint.ChatTemplates"/>
+    public IReadOnlyDictionary<string, string> ChatTemplates => Text.ChatTemplates;
+
+    /// <summary>What the checkpoint says of texts.</summary>
+    internal CheckpointText Text { get; }
 
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; the spelling of a special token is read as that token.</param>

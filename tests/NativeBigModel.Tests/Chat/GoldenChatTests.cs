@@ -59,7 +59,7 @@ public class GoldenChatTests
             foreach (string key in definition.Metadata.Select(pair => pair.Key).Where(key => key.StartsWith("nbm.", StringComparison.Ordinal)).ToArray()) definition.Metadata.Remove(key);
             GgufFile.Write(output["model.gguf"], definition.Metadata, definition.Tensors, progress: null, CancellationToken.None);
             checkpoint = Checkpoint.Open(output["model.gguf"]);
-            Assert.Null(checkpoint.Preparation);
+            Assert.Null(checkpoint.Text.Preparation);
         }
         using Tokenizer tokenizer = Tokenizer.Open(checkpoint);
         ChatTemplate template = ChatTemplate.From(checkpoint, "{{ bos_token }}[INST] {{ messages[0].content }} [/INST]{{ eos_token }}{{ bos_token }}");

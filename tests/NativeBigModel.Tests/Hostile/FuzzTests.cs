@@ -61,7 +61,7 @@ public class FuzzTests
     {
         Dictionary<string, byte[]> files = TinyCheckpoint.WithTokenizer(kind);
         using var folder = new HostileFolder(files);
-        Assert.NotNull(Checkpoint.Open(folder.Path).Preparation);
+        Assert.NotNull(Checkpoint.Open(folder.Path).Text.Preparation);
         Damage(name, files[name], folder.In(name), folder.Path, count);
     }
 

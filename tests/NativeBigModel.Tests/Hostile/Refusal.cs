@@ -30,6 +30,6 @@ internal static class Refusal
     {
         Checkpoint checkpoint = Checkpoint.Open(path);
         checkpoint.Describe();
-        checkpoint.Preparation?.Split("a <s> b[MASK]12</s>").ToList();
+        checkpoint.Text.Preparation?.Split("a <s> b[MASK]12</s>").ToList();
     });
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using NativeBigModel.Chat;
 using NativeBigModel.Tests.Hostile;
 
 namespace NativeBigModel.Tests.Tokenizers;
@@ -45,6 +46,22 @@ public class SmallTokenizerTests
         using var folder = new HostileFolder(files);
 
         Require(folder.Path, "abc abcab", "259 32 256 99 256", "abc abcab");
+    }
+
+    [Fact]
+    public void A_model_that_nothing_computes_has_its_tokenizer_and_its_template()
+    {
+        using TempFolder folder = new TempFolder().CopyOf(TestFolders.Capitals, "model.safetensors");
+        File.WriteAllText(folder["config.json"], """{ "architectures": ["MindReaderForCausalLM"], "vocab_size": 1024 }""");
+        Assert.Throws<UnsupportedModelException>(() => Checkpoint.Open(folder.Path));
+
+        using Tokenizer known = Tokenizer.Open(TestFolders.Capitals), other = Tokenizer.Open(folder.Path);
+        ChatMessage[] messages = [ChatMessage.User(Capitals.UnitedStates)];
+        Assert.Equal(known.Encode(Capitals.UnitedStates), other.Encode(Capitals.UnitedStates));
+        Assert.Equal(known.Encode(ChatTemplate.Find(known)!.Render(messages)), other.Encode(ChatTemplate.Find(other)!.Render(messages)));
+
+        File.WriteAllText(folder["config.json"], """{ "architectures": ["MindReaderForCausalLM"], "vocab_size": 3 }""");
+        Assert.Throws<CheckpointException>(() => Tokenizer.Open(folder.Path));
     }
 
     private static void Require(string path, string text, string ids, string back)

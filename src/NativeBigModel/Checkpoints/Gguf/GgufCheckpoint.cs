@@ -14,19 +14,16 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     private readonly GgufMetadata _metadata;
     private readonly ModelShape _shape;
     private readonly IReadOnlyList<(TensorSpec Spec, TensorSource Source)> _tensors;
-    private readonly Lazy<TextPreparation?> _preparation;
-    private readonly Lazy<ChatTokens> _chatTokens;
 
     private GgufCheckpoint(string path, GgufMetadata metadata, ModelShape shape, IReadOnlyList<StoredTensor> stored, IReadOnlyList<(TensorSpec, TensorSource)> tensors)
-        : base(path, CheckpointFormat.Gguf, stored, shape) =>
-        (_metadata, _shape, _tensors, ChatTemplates, _preparation, _chatTokens) = (metadata, shape, tensors, GgufVocabulary.ReadChatTemplates(Keys(path, metadata)),
-        new(() => GgufVocabulary.ReadPreparation(Keys(path, metadata))), new(() => GgufVocabulary.ReadChatTokens(Keys(path, metadata))));
+        : base(path, CheckpointFormat.Gguf, stored, shape)
+    {
+        (_metadata, _shape, _tensors) = (metadata, shape, tensors);
+        GgufKeys keys = new(System.IO.Path.GetFileName(path), metadata);
+        Text = new(GgufVocabulary.ReadChatTemplates(keys), () => GgufVocabulary.ReadChatTokens(keys), () => GgufVocabulary.ReadPreparation(keys), Copy);
+    }
 
-    internal override TextPreparation? Preparation => _preparation.Value;
-
-    public override IReadOnlyDictionary<string, string> ChatTemplates { get; }
-
-    internal override ChatTokens ChatTokens => _chatTokens.Value;
+    internal override CheckpointText Text { get; }
 
     public static new GgufCheckpoint Open(string path)
     {
@@ -56,7 +53,7 @@ internal sealed partial class GgufCheckpoint : Checkpoint
     internal override ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null)
     {
         if (type == WeightType.AsStored && (options?.TypeOverrides.IsDefaultOrEmpty ?? true))
-            return new(_shape, Metadata(preparedText), [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
+            return new(_shape, Text.Metadata(preparedText), [.. _tensors.Select(tensor => new ModelTensor(tensor.Spec, tensor.Source))]);
         if (type != WeightType.AsStored && _tensors.FirstOrDefault(tensor => tensor.Spec.Type.IsQuantized()).Spec is { } quantized)
             throw new UnsupportedModelException($"{System.IO.Path.GetFileName(Path)}: {quantized.Name}: is {quantized.Type} already; a quantised GGUF is used as it is");
         // Which tensors bear another type is known for the families whose maps we have; the engine asserts on some of the others.
@@ -65,18 +62,15 @@ internal sealed partial class GgufCheckpoint : Checkpoint
         TensorType[] types = QuantizationMix.Choose(_shape, type, _shape.Tensors, options?.TypeOverrides, options?.Importance is not null);
         List<ModelTensor> tensors = [.. _tensors.Zip(types, (tensor, chosen) =>
             new ModelTensor(tensor.Spec with { Type = chosen }, tensor.Source) { Importance = options?.Importance?.Find(tensor.Spec) })];
-        GgufMetadata metadata = Metadata(preparedText);
+        GgufMetadata metadata = Text.Metadata(preparedText);
         if (type != WeightType.AsStored) metadata["general.file_type"] = type.FileType();
         return new(_shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] }, metadata, tensors);
     }
 
-    private static GgufKeys Keys(string path, GgufMetadata metadata) => new(System.IO.Path.GetFileName(path), metadata);
-
-    private GgufMetadata Metadata(bool preparedText)
+    private GgufMetadata Copy()
     {
         var metadata = new GgufMetadata();
         foreach ((string key, object value) in _metadata) metadata[key] = value;
-        if (preparedText) Preparation?.Adapt(metadata);
         return metadata;
     }
 

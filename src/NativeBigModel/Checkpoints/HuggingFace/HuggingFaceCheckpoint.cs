@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints.Gguf;
@@ -18,21 +17,18 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly ArchitectureReading _reading;
     private readonly IReadOnlyList<(MappedTensor Mapped, TensorSource Source)> _sources;
     private readonly Vocabulary? _vocabulary;
-    private readonly Lazy<TextPreparation?> _preparation;
 
     private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
         IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
-        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape) =>
-        (Quantization, _architecture, _reading, _sources, _vocabulary, ChatTokens, _preparation) =
-        (quantization, architecture, reading, sources, vocabulary, vocabulary is null ? ChatTokens.None : new(vocabulary.NamedTokens, vocabulary.Tokens, vocabulary.Kinds), new(() => vocabulary is null ? null : new TextPreparation(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer))));
+        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape)
+    {
+        (Quantization, _architecture, _reading, _sources, _vocabulary) = (quantization, architecture, reading, sources, vocabulary);
+        Text = CheckpointText.Of(vocabulary, () => Define(WeightType.AsStored).Metadata);
+    }
 
     public override string? Quantization { get; }
 
-    internal override TextPreparation? Preparation => _preparation.Value;
-
-    public override IReadOnlyDictionary<string, string> ChatTemplates => _vocabulary?.ChatTemplates ?? ImmutableDictionary<string, string>.Empty;
-
-    internal override ChatTokens ChatTokens { get; }
+    internal override CheckpointText Text { get; }
 
     public static new HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters)
     {
@@ -53,8 +49,26 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         // An adapter changes the embedding alone, and a tied output would change with it.
         if (sources.Exists(tensor => tensor.Item1.Gguf == "token_embd.weight" && tensor.Item2 is LowRankSource) && !sources.Exists(tensor => tensor.Item1.Gguf == "output.weight"))
             throw new UnsupportedModelException("adapter_config.json: target_modules: changes the token embedding, which this model uses as its output too");
-        var ids = new TokenIds(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
-        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, ids));
+        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, NamedIds(config)));
+    }
+
+    /// <summary>What a folder says of texts, whatever its model is.</summary>
+    /// <exception cref="CheckpointException">It is malformed, or has no tokenizer.</exception>
+    /// <exception cref="UnsupportedModelException">llama.cpp cannot tokenize as the folder asks.</exception>
+    public static CheckpointText ReadText(string folder)
+    {
+        using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
+        var config = new ConfigReader("config.json", "", document.RootElement);
+        ConfigReader words = config.Has("vocab_size") ? config : config.OptionalObject("text_config") ?? config;
+        int count = words.Int(words.FirstOf("vocab_size", "padded_vocab_size"), 1, DecoderConfig.MaxExtent);
+        Vocabulary vocabulary = HuggingFaceTokenizer.Read(folder, count, NamedIds(config)) ?? throw new CheckpointException(ModelName(folder), "tokenizer", "there is no file of one");
+        return CheckpointText.Of(vocabulary, () =>
+        {
+            // llama.cpp reads no more of a graph than its name where it loads a vocabulary alone.
+            var metadata = new GgufMetadata { ["general.architecture"] = "llama" };
+            vocabulary.WriteTo(metadata);
+            return metadata;
+        });
     }
 
     internal override ModelDefinition Define(WeightType type, bool preparedText = false, ConversionOptions? options = null)
@@ -68,7 +82,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             new ModelTensor(tensor.Stored with { Type = chosen }, tensor.Source.As(chosen)) { Importance = options?.Importance?.Find(tensor.Stored) })];
         ModelShape shape = _reading.Shape with { Tensors = [.. tensors.Select(tensor => tensor.Spec)] };
         GgufMetadata metadata = Metadata(type, shape);
-        if (preparedText) Preparation?.Adapt(metadata);
+        if (preparedText) Text.Preparation?.Adapt(metadata);
         return new(shape, metadata, tensors);
     }
 
@@ -89,6 +103,8 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     }
 
     private static string ModelName(string folder) => new DirectoryInfo(folder).Name;
+
+    private static TokenIds NamedIds(ConfigReader config) => new(TokenId(config, "bos_token_id"), TokenId(config, "eos_token_id"), TokenId(config, "pad_token_id"));
 
     private static int? TokenId(ConfigReader config, string key) => config.FirstInt(key, -1, int.MaxValue) is { } id and >= 0 ? id : null;
 
