@@ -9,9 +9,8 @@ namespace NativeBigModel.Extensions.AI;
 /// answers it computes together.
 /// </summary>
 /// <remarks>
-/// Honoured of <see cref="ChatOptions"/>: Instructions, Temperature, TopP, TopK, Seed, MaxOutputTokens, StopSequences, Tools (functions) with ToolMode Auto and None, Reasoning.Effort
-/// as the template's enable_thinking and reasoning_effort, and a RawRepresentationFactory that gives <see cref="GenerateOptions"/>. A ToolMode that requires a call is
-/// told to nobody: the model may answer without. Functions are not invoked here; that is what ChatClientBuilder's UseFunctionInvocation is for.
+/// Honoured of <see cref="ChatOptions"/>: Instructions, Temperature, TopP, TopK, Seed, MaxOutputTokens, StopSequences, Tools (functions) with every ToolMode, Reasoning.Effort
+/// as the template's enable_thinking and reasoning_effort, and a RawRepresentationFactory that gives <see cref="GenerateOptions"/>. Functions are not invoked here; that is what ChatClientBuilder's UseFunctionInvocation is for.
 /// </remarks>
 public sealed class BigModelChatClient : IChatClient
 {

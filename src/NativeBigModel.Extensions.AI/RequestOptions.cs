@@ -12,6 +12,7 @@ internal static class RequestOptions
     {
         ChatRenderOptions render = new();
         if (options?.Tools is { Count: > 0 } tools && options.ToolMode is not NoneChatToolMode) render = render with { Tools = [.. tools.Select(Tool)] };
+        if (options?.ToolMode is RequiredChatToolMode required) render = render with { RequiredTools = required.RequiredFunctionName is { } name ? [name] : [.. render.Tools.Select(tool => tool.Name)] };
         if (options?.Reasoning?.Effort is not { } effort) return render;
         render = render with { Variables = render.Variables.Add("enable_thinking", JsonValue.Create(effort is not ReasoningEffort.None)) };
         return effort is ReasoningEffort.None ? render : render with { Variables = render.Variables.Add("reasoning_effort", JsonValue.Create(Name(effort))) };

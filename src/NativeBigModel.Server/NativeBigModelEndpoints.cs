@@ -8,8 +8,8 @@ namespace Microsoft.AspNetCore.Builder;
 public static class NativeBigModelEndpoints
 {
     /// <summary>
-    /// Maps OpenAI's <c>/v1/chat/completions</c>, <c>/v1/completions</c> and <c>/v1/models</c>, and <c>/health</c>, <c>/metrics</c>, <c>/v1/plan</c> and <c>/v1/live</c>.
-    /// The model stays the caller's: dispose of it after the application has stopped.
+    /// Maps OpenAI's <c>/v1/chat/completions</c>, <c>/v1/completions</c> and <c>/v1/models</c>, and <c>/health</c>, <c>/metrics</c>, <c>/v1/plan</c>, <c>/v1/live</c> and a page
+    /// at <c>/</c>. The model stays the caller's: dispose of it after the application has stopped.
     /// </summary>
     /// <param name="endpoints">The application, or a group of its routes.</param>
     /// <param name="model">The model.</param>
@@ -34,6 +34,7 @@ public static class NativeBigModelEndpoints
         group.MapGet("/v1/live", gate.Guard("live", pages.LiveAsync));
         group.MapGet("/metrics", gate.Guard("metrics", pages.MetricsAsync));
         group.MapGet("/health", gate.Guard("health", ModelPages.HealthAsync, open: true));
+        group.MapGet("/", gate.Guard("page", ModelPages.PageAsync, open: true));
         return group;
     }
 }

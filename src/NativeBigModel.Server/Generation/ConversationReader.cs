@@ -9,6 +9,8 @@ namespace NativeBigModel.Server;
 /// <summary>Messages, tools and formats of a request in the library's terms.</summary>
 internal static partial class ConversationReader
 {
+    private const string Named = "function ";
+
     private static readonly JsonElement s_noParameters = JsonElement.Parse("""{"type": "object", "properties": {}}""");
 
     /// <exception cref="ApiException">There are none, or one holds more than text and calls.</exception>
@@ -36,14 +38,14 @@ internal static partial class ConversationReader
         if (JsonText.IsGiven(request.Functions)) throw ApiException.BadValue("functions", "they are not known any more; use tools");
         if (JsonText.IsGiven(request.Audio)) throw ApiException.BadValue("audio", "this server answers in text only");
         ChatRenderOptions render = new() { Tools = [.. (request.Tools ?? []).Select(Tool)], Variables = Variables(request) };
-        string choice = request.ToolChoice.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null ? "auto"
-            : request.ToolChoice.ValueKind is JsonValueKind.String ? JsonText.Of(request.ToolChoice, "tool_choice")
-            : throw ApiException.BadValue("tool_choice", "a function that must be called cannot be named here; 'auto' and 'none' can be chosen");
-        return choice switch
+        return Choice(request.ToolChoice) switch
         {
-            "auto" => render,
             "none" => render with { Tools = [] },
-            _ => throw ApiException.BadValue("tool_choice", $"'{choice}' is not one of 'auto' and 'none'"),
+            null or "auto" => render,
+            _ when render.Tools.IsEmpty => throw ApiException.BadValue("tool_choice", "there are no tools"),
+            "required" => render with { RequiredTools = [.. render.Tools.Select(static tool => tool.Name)] },
+            { } choice when choice.StartsWith(Named, StringComparison.Ordinal) && render.Tools.Any(tool => tool.Name == choice[Named.Length..]) => render with { RequiredTools = [choice[Named.Length..]] },
+            _ => throw ApiException.BadValue("tool_choice", "it is none of 'none', 'auto', 'required' and a function that is there"),
         };
     }
 
@@ -58,6 +60,14 @@ internal static partial class ConversationReader
         "json_schema" when format.JsonSchema?.Schema is { ValueKind: JsonValueKind.Object } schema => JsonSchemaGrammar.Create(schema),
         "json_schema" => throw ApiException.BadValue("response_format", "json_schema.schema must be an object"),
         _ => throw ApiException.BadValue("response_format", "its type is 'text', 'json_object' or 'json_schema'"),
+    };
+
+    // The choice as a word; a function stands behind a sign that no word has.
+    private static string? Choice(JsonElement choice) => choice.ValueKind switch
+    {
+        JsonValueKind.Undefined or JsonValueKind.Null => null,
+        JsonValueKind.Object when choice.TryGetProperty("function", out JsonElement function) && function.ValueKind is JsonValueKind.Object && function.TryGetProperty("name", out JsonElement name) => Named + JsonText.Of(name, "tool_choice"),
+        _ => JsonText.Of(choice, "tool_choice"),
     };
 
     private static ChatMessage Message(MessageBody message, string at)

@@ -34,7 +34,8 @@ internal static class JsonBody
 
     private static async Task<byte[]> ReadAllAsync(HttpContext http, long limit)
     {
-        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature) feature.MaxRequestBodySize = limit;
+        // The server's own limit would cut the connection; without it, a client that is still sending gets its answer.
+        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature) feature.MaxRequestBodySize = null;
         if (http.Request.ContentLength > limit) throw ApiException.TooLarge(limit);
         using MemoryStream all = new();
         byte[] buffer = new byte[16384];

@@ -18,7 +18,7 @@ internal sealed record PassReport(
 
 /// <summary>
 /// Lays out a pass from what is measured of it: its time, each group's load, and how long computing waited for each. What is left is computing, shared among the layers as
-/// the plan's prediction has it. A load that was waited for ended when computing went on; the others came as late as they could.
+/// the plan's prediction has it. A load ends when it is needed, or before that when the next one begins.
 /// </summary>
 internal sealed class PassLanes
 {

@@ -36,8 +36,8 @@ internal sealed class PassMonitor
         {
             _count++;
             bool first = _count == 1;
-            if (!first && step.Elapsed - _elapsed < s_interval) return;
-            StreamingStats? now = monitor._model.Streaming;
+            if (!first && step.Finish is null && step.Elapsed - _elapsed < s_interval) return;
+            StreamingStats? now = step.Streaming ?? monitor._model.Streaming;
             if (!first)
             {
                 int passes = _count - _from;

@@ -20,6 +20,9 @@ public sealed class ChatAnswerFormat
         _json = Encoding.UTF8.GetBytes(json);
         StopStrings = Texts(root, "additional_stops");
         Markers = Texts(root, "preserved_tokens");
+        Begun = root.GetProperty("generation_prompt").GetString()!;
+        // Where calls are not required, the grammar begins with the first of them only.
+        Grammar = root.GetProperty("grammar").GetString() is { Length: > 0 } grammar && !root.GetProperty("grammar_lazy").GetBoolean() ? grammar : null;
         Thinks = root.GetProperty("thinking_start_tag").GetString() is { Length: > 0 } || root.GetProperty("thinking_end_tags").GetArrayLength() > 0;
     }
 
@@ -31,6 +34,12 @@ public sealed class ChatAnswerFormat
 
     /// <summary>Whether answers may begin with what the model thinks.</summary>
     public bool Thinks { get; }
+
+    /// <summary>What an answer must follow where it must call a tool, beginning with <see cref="Begun"/>; null where it need not, or no format of calls is known.</summary>
+    internal string? Grammar { get; }
+
+    /// <summary>What the prompt ends with that belongs to the answer.</summary>
+    internal string Begun { get; }
 
     /// <summary>The parts of an answer. What does not follow the format is content as it stands.</summary>
     /// <param name="text">The answer as generated, with the spelling of <see cref="Markers"/> and without what ended it.</param>

@@ -12,6 +12,9 @@ public sealed record ChatRenderOptions
     /// <summary>The tools that the model may call.</summary>
     public ImmutableArray<ChatTool> Tools { get; init; } = [];
 
+    /// <summary>Names of <see cref="Tools"/> of which the answer must call one; empty where it may answer without.</summary>
+    public ImmutableArray<string> RequiredTools { get; init; } = [];
+
     /// <summary>More variables of the template, such as <c>enable_thinking</c>; they go before bos_token and the like.</summary>
     public ImmutableDictionary<string, JsonNode?> Variables { get; init; } = ImmutableDictionary<string, JsonNode?>.Empty;
 

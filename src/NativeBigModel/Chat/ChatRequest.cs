@@ -47,6 +47,7 @@ internal sealed class ChatRequest(JsonElement messages, JsonElement? tools, Chat
                 writer.WritePropertyName("tools");
                 some.WriteTo(writer);
                 writer.WriteBoolean("parallel_tool_calls", true);
+                writer.WriteString("tool_choice", options.RequiredTools.IsEmpty ? "auto" : "required");
             }
             foreach (string name in (string[])["bos_token", "eos_token"])
             {

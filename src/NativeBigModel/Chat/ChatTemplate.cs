@@ -102,12 +102,14 @@ public sealed class ChatTemplate
 
     /// <summary>How the model writes its answer to this conversation, for telling apart what it thinks, says and wants called.</summary>
     /// <exception cref="ChatTemplateException">The template is not valid, refuses these messages, or is one that llama.cpp finds no format in.</exception>
+    /// <exception cref="InvalidOptionException">A tool is required that is not there.</exception>
     public ChatAnswerFormat AnswerFormat(IReadOnlyList<ChatMessage> messages, ChatRenderOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(messages);
         options ??= new();
+        if (options.RequiredTools.FirstOrDefault(name => options.Tools.All(tool => tool.Name != name)) is { } missing) throw new InvalidOptionException($"{nameof(options.RequiredTools)}: there is no tool '{missing}'");
         using JsonDocument written = ChatMessageJson.Write(messages, argumentsAsObjects: false);
-        using JsonDocument? tools = options.Tools.IsEmpty ? null : ChatMessageJson.Write(options.Tools);
+        using JsonDocument? tools = options.Tools.IsEmpty ? null : ChatMessageJson.Write([.. options.Tools.Where(tool => options.RequiredTools.IsEmpty || options.RequiredTools.Contains(tool.Name))]);
         return new(ChatLibrary.Format(Name, Source, ChatRequest.WriteFormat(written.RootElement, tools?.RootElement, options, _tokens.Named)));
     }
 

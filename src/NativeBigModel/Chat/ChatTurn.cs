@@ -18,6 +18,7 @@ public sealed class ChatTurn
     private readonly BigModel _model;
     private readonly int[] _prompt;
     private readonly ChatAnswerFormat? _format;
+    private readonly bool _callsTool;
 
     /// <summary>Renders a conversation.</summary>
     /// <param name="model">The model.</param>
@@ -25,6 +26,7 @@ public sealed class ChatTurn
     /// <param name="messages">What was said.</param>
     /// <param name="options">What else the template is told; null for nothing.</param>
     /// <exception cref="ChatTemplateException">The template refuses these messages, or with tools, llama.cpp finds no format of calls in it.</exception>
+    /// <exception cref="InvalidOptionException">A tool is required that is not there.</exception>
     public ChatTurn(BigModel model, ChatTemplate template, IReadOnlyList<ChatMessage> messages, ChatRenderOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -32,18 +34,21 @@ public sealed class ChatTurn
         ArgumentNullException.ThrowIfNull(messages);
         options ??= new();
         (_model, _prompt, _format) = (model, model.Tokenizer.Encode(template.Render(messages, options)), FormatOf(template, messages, options));
+        _callsTool = !options.RequiredTools.IsEmpty;
+        if (_callsTool && _format?.Grammar is null) throw new ChatTemplateException(template.Name, "llama.cpp finds no format of calls in it, so none can be required");
     }
 
     /// <summary>The tokens of the conversation, up to where the answer begins.</summary>
     public IReadOnlyList<int> Prompt => _prompt;
 
     /// <summary>Generates the answer.</summary>
-    /// <param name="options">How to choose tokens; null for the defaults.</param>
+    /// <param name="options">How to choose tokens; null for the defaults. Where a call is required, its grammar goes before <see cref="GenerateOptions.Grammar"/>.</param>
     /// <param name="cancel">Ends the stream with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="InvalidOptionException">The conversation is longer than the context, or an option is out of range.</exception>
     public IAsyncEnumerable<ChatStep> GenerateAsync(GenerateOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new();
+        if (_callsTool) options = options with { Grammar = _format!.Grammar, GrammarBegun = [.. _model.Tokenizer.Encode(_format.Begun, addSpecial: false)] };
         return Read(_model.GenerateAsync(_prompt, options with { StopStrings = [.. options.StopStrings, .. _format?.StopStrings ?? []] }, cancel), cancel);
     }
 

@@ -38,6 +38,9 @@ public sealed record GenerateOptions
     /// <summary>A grammar in llama.cpp's GBNF whose rule <c>root</c> the answer follows, or null. The answer ends where the grammar does.</summary>
     public string? Grammar { get; init; }
 
+    /// <summary>What the prompt ends with that <see cref="Grammar"/> begins with.</summary>
+    internal ImmutableArray<int> GrammarBegun { get; init; } = [];
+
     /// <summary>
     /// How many of the likeliest tokens to report at each step with the logarithms of their probabilities, 0 to <see cref="MaxLogProbs"/>; null to report none, not even the
     /// chosen token's. They are the model's own: nothing above changes them.

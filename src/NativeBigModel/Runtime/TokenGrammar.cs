@@ -35,6 +35,18 @@ internal sealed unsafe class TokenGrammar : IDisposable
         return !float.IsNegativeInfinity(one.Logit);
     }
 
+    /// <summary>Goes past tokens that stand before what is generated, if the grammar begins with them.</summary>
+    /// <exception cref="EngineException">It begins with some of them only.</exception>
+    public void Begin(IReadOnlyList<int> tokens)
+    {
+        for (int i = 0; i < tokens.Count; i++)
+        {
+            if (Allows(tokens[i])) Accept(tokens[i]);
+            else if (i > 0) throw new EngineException($"the grammar goes along with {i} of the {tokens.Count} tokens that the prompt ends with");
+            else return;
+        }
+    }
+
     /// <summary>Makes every token that may not come next impossible.</summary>
     /// <exception cref="EngineException">None may.</exception>
     public void Mask(ref LlamaTokenDataArray candidates)

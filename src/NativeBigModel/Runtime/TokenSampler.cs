@@ -31,7 +31,11 @@ internal sealed unsafe class TokenSampler : IDisposable
             if (options.TopP < 1) Add(_cuts, LlamaSamplerApi.LlamaSamplerInitTopP(options.TopP, 1));
             if (options.MinP > 0) Add(_cuts, LlamaSamplerApi.LlamaSamplerInitMinP(options.MinP, 1));
         }
-        try { _grammar = options.Grammar is { } text ? new TokenGrammar(text, tokenizer) : null; }
+        try
+        {
+            _grammar = options.Grammar is { } text ? new TokenGrammar(text, tokenizer) : null;
+            _grammar?.Begin(options.GrammarBegun);
+        }
         catch
         {
             Dispose();
