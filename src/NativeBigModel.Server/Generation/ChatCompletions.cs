@@ -28,7 +28,7 @@ internal sealed class ChatCompletions(ServedModel served)
         var turn = new ChatTurn(served.Model, template, messages, render);
         if (turn.Prompt.Count > served.Model.Plan.ContextLength && options.KeepWhenFull is null) throw ApiException.TooLong(turn.Prompt.Count, served.Model.Plan.ContextLength);
         served.Metrics.PromptTokens(turn.Prompt.Count);
-        Answer[] answers = [.. Enumerable.Range(0, count).Select(index => new Answer(index, new(served), request.Logprobs is true ? _names : null))];
+        Answer[] answers = [.. Enumerable.Range(0, count).Select(index => new Answer(index, new(served), request.Logprobs is true ? _names : null, request.ParallelToolCalls is false ? 1 : int.MaxValue))];
         var document = new ChatDocument($"chatcmpl-{Guid.NewGuid():N}", "chat.completion", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), name, [], null);
         UsageBody Usage() => AnswerMeter.Usage(turn.Prompt.Count, [.. answers.Select(answer => answer.Meter)]);
         if (request.Stream is not true)
@@ -67,7 +67,7 @@ internal sealed class ChatCompletions(ServedModel served)
     }
 
     /// <summary>One answer, while it is generated.</summary>
-    private sealed class Answer(int index, AnswerMeter meter, TokenNames? names)
+    private sealed class Answer(int index, AnswerMeter meter, TokenNames? names, int mostCalls)
     {
         private readonly StringBuilder _content = new();
         private readonly StringBuilder _reasoning = new();
@@ -84,7 +84,7 @@ internal sealed class ChatCompletions(ServedModel served)
             _reasoning.Append(step.Reasoning);
             if (names is not null && step.Generated.Finish is not FinishReason.EndOfGeneration) _tokens.Add(names.Of(step.Generated));
             if (step.Answer is { } answer)
-                _calls = [.. answer.ToolCalls.Select(static (call, number) => new ToolCallBody(number, call.Id.Length > 0 ? call.Id : $"call_{Guid.NewGuid():N}", "function", new(call.Name, call.Arguments)))];
+                _calls = [.. answer.ToolCalls.Take(mostCalls).Select(static (call, number) => new ToolCallBody(number, call.Id.Length > 0 ? call.Id : $"call_{Guid.NewGuid():N}", "function", new(call.Name, call.Arguments)))];
         }
 
         public ChatChoiceBody Whole() => new(index, new(Role, _content.Length > 0 || _calls.Length == 0 ? _content.ToString() : null, _reasoning.Length > 0 ? _reasoning.ToString() : null,

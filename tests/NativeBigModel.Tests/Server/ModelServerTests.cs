@@ -54,7 +54,7 @@ public class ModelServerTests(Capitals capitals)
         await using BigModel model = await Capitals.Load(options: Capitals.Small() with { ContextLength = 512 });
         await using ModelServer server = await ModelServer.StartAsync(model, new() { Template = RomeTemplate }, port: 0);
         ChatClient client = ServedCapitals.Client(server, "capitals-llama");
-        ChatCompletionOptions options = new() { Temperature = 0, ToolChoice = OpenAI.Chat.ChatToolChoice.CreateFunctionChoice("get_weather") };
+        ChatCompletionOptions options = new() { Temperature = 0, FrequencyPenalty = 2, ToolChoice = OpenAI.Chat.ChatToolChoice.CreateFunctionChoice("get_weather") };
         options.Tools.Add(OpenAI.Chat.ChatTool.CreateFunctionTool("get_time", "The time"));
         options.Tools.Add(OpenAI.Chat.ChatTool.CreateFunctionTool("get_weather", "The weather of a city", BinaryData.FromString(Weather)));
         ChatCompletion answer = await client.CompleteChatAsync(s_italy, options);
