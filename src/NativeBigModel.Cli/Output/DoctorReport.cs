@@ -15,7 +15,7 @@ internal static class DoctorReport
             Add($"GPU {i}", $"{gpu.Description} ({gpu.Name}), {ByteSize.Format(gpu.FreeBytes)} free of {ByteSize.Format(gpu.TotalBytes)}{(gpu.ComputeCapability is { } capability ? $", compute capability {capability}" : "")}");
         }
         if (report.Gpus.IsEmpty) Add("GPU", "none that the engine sees");
-        Add("CPU", $"{report.Processor.Threads} threads, {report.Processor.Architecture}");
+        Add("CPU", $"{report.Processor.Cores} cores, {report.Processor.Threads} threads, {report.Processor.Architecture}");
         Add("RAM", $"{ByteSize.Format(report.Machine.HostFreeBytes)} free of {ByteSize.Format(report.TotalHostBytes)}{(report.Group is { } group ? $"; control group (v{group.Version}): {ByteSize.Format(group.FreeBytes)} free of {ByteSize.Format(group.LimitBytes)}" : "")}");
         Add("lockable", report.PinnableBytes is { } pinnable ? $"{ByteSize.Format(pinnable)} (NVIDIA's driver pins beyond this limit)" : "as much as is free");
         foreach (DiskReport disk in report.Disks)

@@ -61,6 +61,7 @@ internal sealed unsafe class EngineModel : IDisposable
             handle = Create(definition, placement, collected);
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
+            PlacementProof.Require(plan, targets.Select(target => (target.Tensor.Spec, EngineBytes.DeviceOf(((GgmlTensor*)target.Address)->Buffer, placement))));
             if (placement.Streaming is { } streaming) targets = BindFiles(streaming, targets, plan, definition, cancel);
             foreach (StreamingDevice device in placement.Owned)
             {

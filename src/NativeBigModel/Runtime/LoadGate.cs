@@ -10,8 +10,12 @@ public static class LoadGate
     internal static void Require(Plan plan, ModelShape model)
     {
         plan.Verify(model);
-        foreach ((DevicePlan device, long free) in Short(plan, Machine.Probe()))
-            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {Label(device.Name)} now: lower its limit, or close what uses it");
+        Machine machine = Machine.Probe();
+        foreach ((DevicePlan device, long free) in Short(plan, machine))
+        {
+            string ways = FitAdvice.Ways(plan, model, machine, new(device.Name, device.TotalBytes, free, ""));
+            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {Label(device.Name)} now: {(ways.Length > 0 ? ways : "lower its limit, or close what uses it")}");
+        }
     }
 
     /// <summary>What a plan needs and a machine has not, one sentence for each device; a plan may as well be for another machine.</summary>
