@@ -7,10 +7,12 @@ public static class LoadGate
 {
     /// <exception cref="InvalidOptionException">The plan is not one for the model.</exception>
     /// <exception cref="DoesNotFitException">A device would hold more than its limit, or more than is free on it.</exception>
-    internal static void Require(Plan plan, ModelShape model)
+    internal static void Require(Plan plan, ModelShape model) => Require(plan, model, Machine.Probe());
+
+    /// <inheritdoc cref="Require(Plan, ModelShape)"/>
+    internal static void Require(Plan plan, ModelShape model, Machine machine)
     {
         plan.Verify(model);
-        Machine machine = Machine.Probe();
         foreach ((DevicePlan device, long free) in Short(plan, machine))
         {
             string ways = FitAdvice.Ways(plan, model, machine, new(device.Name, device.TotalBytes, free, ""));

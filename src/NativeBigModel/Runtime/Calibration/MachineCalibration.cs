@@ -21,7 +21,6 @@ public static class MachineCalibration
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
     private static readonly TensorType[] s_read = [TensorType.F16, TensorType.Q4_0]; // limited by the memory and by the cores
     private static readonly TimeSpan s_each = TimeSpan.FromSeconds(0.35);
-    private static readonly TimeSpan s_together = TimeSpan.FromSeconds(0.5);
 
     /// <summary>
     /// Measures the machine in under 20 seconds: each GPU's link both ways and its speed with each kind of weights, the CPU's, both at once, and a disk. The result is
@@ -41,23 +40,23 @@ public static class MachineCalibration
     {
         EngineLibrary.Load();
         IReadOnlyList<nint> gpus = EngineDevices.Gpus();
-        MachineSpeeds speeds = Measure(gpus, folder, progress, cancel);
+        MachineSpeeds speeds = Measure(gpus, folder, s_each, progress, cancel);
         try { SpeedCache.Write(gpus.Select(EngineDevices.Describe), speeds); }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException) { progress?.Report(new($"the speeds could not be kept: {error.Message}", 1)); }
         return speeds;
     }
 
-    /// <summary>The same of these GPUs, as ggml_backend_dev_t, in the loaded engine. Nothing is kept.</summary>
-    internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
+    /// <summary>Measures these GPUs, as ggml_backend_dev_t of the loaded engine, for about so long each; keeps nothing.</summary>
+    internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, TimeSpan each, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
     {
         var steps = new Steps(progress, 5 + gpus.Count * 3, cancel);
         long free = Machine.Probe().HostFreeBytes;
         int cores = ProcessorCores.Usable, logical = Environment.ProcessorCount;
         using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(logical <= SmallProcessor ? SmallCpuBytes : CpuBytes, free / 4));
-        int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, s_each / 2, cancel).Average()));
+        int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, each / 2, cancel).Average()));
         cpu.SetThreads(threads);
-        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, s_types, cancel));
-        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes, threads, cancel));
+        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, s_types, each, cancel));
+        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes, threads, each, cancel));
         var links = new List<PinnedCopies>();
         try
         {
@@ -68,15 +67,15 @@ public static class MachineCalibration
                 GpuDevice gpu = EngineDevices.Describe(device);
                 PinnedCopies link = new(device, free / 8);
                 links.Add(link);
-                double up = steps.Next($"{gpu.Name}, copies to it", () => link.Speed(toDevice: true, Until(s_each, cancel))), down = steps.Next($"{gpu.Name}, copies from it", () => link.Speed(toDevice: false, Until(s_each, cancel)));
+                double up = steps.Next($"{gpu.Name}, copies to it", () => link.Speed(toDevice: true, Until(each, cancel))), down = steps.Next($"{gpu.Name}, copies from it", () => link.Speed(toDevice: false, Until(each, cancel)));
                 // Cards of one make are one as fast as the other; their links need not be.
-                MatrixSpeeds matrices = steps.Next(gpu.Name, () => measured.GetValueOrDefault((gpu.Description, gpu.TotalBytes)) ?? Gpu(device, gpu, cancel));
+                MatrixSpeeds matrices = steps.Next(gpu.Name, () => measured.GetValueOrDefault((gpu.Description, gpu.TotalBytes)) ?? Gpu(device, gpu, each, cancel));
                 measured[(gpu.Description, gpu.TotalBytes)] = matrices;
                 gpuSpeeds.Add(new(gpu.Name, up, down, matrices));
             }
-            Beside? beside = links.Count == 0 ? null : steps.Next($"the CPU beside copies to {gpuSpeeds[0].Name}", () => Together(cpu, links[0], threads, gpuSpeeds[0].ToDevice, cancel));
-            double[] atOnce = links.Count < 2 ? [] : steps.Next("copies to all GPUs at once", () => AtOnce(links, cancel));
-            double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, s_together, cancel));
+            Beside? beside = links.Count == 0 ? null : steps.Next($"the CPU beside copies to {gpuSpeeds[0].Name}", () => Together(cpu, links[0], threads, gpuSpeeds[0].ToDevice, each, cancel));
+            double[] atOnce = links.Count < 2 ? [] : steps.Next("copies to all GPUs at once", () => AtOnce(links, each, cancel));
+            double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, each * 2, cancel));
             MachineSpeeds assumed = MachineSpeeds.Assumed;
             return new()
             {
@@ -97,43 +96,43 @@ public static class MachineCalibration
         }
     }
 
-    private static MatrixSpeeds Gpu(nint device, GpuDevice gpu, CancellationToken cancel)
+    private static MatrixSpeeds Gpu(nint device, GpuDevice gpu, TimeSpan each, CancellationToken cancel)
     {
         using var bench = new ComputeBench(device, Math.Min(GpuBytes, gpu.FreeBytes / 4));
-        return Matrices(bench, GpuMatrices, s_types, cancel);
+        return Matrices(bench, GpuMatrices, s_types, each, cancel);
     }
 
     // What a type that has such a layout reaches there; the others are as they were.
-    private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, long bytes, int threads, CancellationToken cancel)
+    private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, long bytes, int threads, TimeSpan each, CancellationToken cancel)
     {
         MatrixSpeeds result = plain;
         foreach (IGrouping<nint, TensorType> layout in s_types.GroupBy(CpuLayouts.Of).Where(layout => layout.Key != 0))
         {
             using var bench = new ComputeBench(EngineDevices.Host(), bytes, layout.Key);
             bench.SetThreads(threads);
-            MatrixSpeeds own = Matrices(bench, 1, [.. layout], cancel);
+            MatrixSpeeds own = Matrices(bench, 1, [.. layout], each, cancel);
             result = result with { Types = [.. result.Types.Select(type => own.Types.FirstOrDefault(one => one.Type == type.Type) ?? type)], ExpertShare = own.ExpertShare };
         }
         return result;
     }
 
-    private static MatrixSpeeds Matrices(ComputeBench bench, int matrices, IReadOnlyList<TensorType> asked, CancellationToken cancel)
+    private static MatrixSpeeds Matrices(ComputeBench bench, int matrices, IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
     {
         List<MatrixSpeed> types = [];
         foreach (TensorType type in asked)
         {
-            if (bench.ReadSpeed(type, s_each, cancel) is { } reading && bench.MultiplySpeed(type, matrices, s_each / 2, cancel) is { } multiplying) types.Add(new(type, reading, multiplying));
+            if (bench.ReadSpeed(type, each, cancel) is { } reading && bench.MultiplySpeed(type, matrices, each / 2, cancel) is { } multiplying) types.Add(new(type, reading, multiplying));
         }
         if (types.Count == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", asked)}");
         MatrixSpeed packed = types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
-        double experts = bench.ExpertSpeed(packed.Type, s_each, cancel) is { } speed ? Math.Clamp(speed / packed.BytesPerSecond, 0.05, 1) : 1;
-        return new([.. types], experts, bench.LayerSeconds(s_each / 2, cancel));
+        double experts = bench.ExpertSpeed(packed.Type, each, cancel) is { } speed ? Math.Clamp(speed / packed.BytesPerSecond, 0.05, 1) : 1;
+        return new([.. types], experts, bench.LayerSeconds(each / 2, cancel));
     }
 
     // Both for the same time: what each reaches, over what it reaches alone.
-    private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, CancellationToken cancel)
+    private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, TimeSpan each, CancellationToken cancel)
     {
-        double[] alone = Reading(cpu, threads, s_each, cancel);
+        double[] alone = Reading(cpu, threads, each, cancel);
         bool stop = false;
         Task<double> copies = Start(() => link.Speed(toDevice: true, () => !Volatile.Read(ref stop)));
         double cpuLeft = 0;
@@ -142,7 +141,7 @@ public static class MachineCalibration
         {
             best = Fastest([Math.Max(1, threads - 1), threads], count =>
             {
-                double left = Reading(cpu, count, s_together, cancel).Zip(alone, (beside, by) => beside / by).Average();
+                double left = Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => beside / by).Average();
                 cpuLeft = Math.Max(cpuLeft, left);
                 return left;
             });
@@ -151,9 +150,9 @@ public static class MachineCalibration
         return new(best, Math.Clamp(cpuLeft, 0.05, 1), Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, 0.05, 1));
     }
 
-    private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, CancellationToken cancel)
+    private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, TimeSpan each, CancellationToken cancel)
     {
-        Func<bool> goOn = Until(s_together, cancel);
+        Func<bool> goOn = Until(each * 1.5, cancel);
         return Task.WhenAll(links.Select(link => Start(() => link.Speed(toDevice: true, goOn)))).GetAwaiter().GetResult();
     }
 

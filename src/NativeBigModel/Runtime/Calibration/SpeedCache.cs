@@ -13,12 +13,9 @@ internal static class SpeedCache
     /// <summary>Where the speeds of this machine are or would be; null where the user has no such folder.</summary>
     public static string? File(IEnumerable<GpuDevice> gpus)
     {
-        string folder = OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
-            : OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, OperatingSystem.IsMacOS() ? "Library/Caches" : ".cache") : "";
-        if (folder.Length == 0) return null;
+        if (CacheFolder.Path is not { } folder) return null;
         string key = string.Join('\n', (string[])[Environment.MachineName, $"{Environment.ProcessorCount}", EngineLibrary.BoundVersion, .. gpus.Select(gpu => $"{gpu.Name} {gpu.Description} {gpu.TotalBytes}")]);
-        return Path.Combine(folder, "nbm", $"speeds-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
+        return Path.Combine(folder, $"speeds-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
     }
 
     /// <summary>What was measured, or null where nothing was, or the file is not what was written.</summary>
