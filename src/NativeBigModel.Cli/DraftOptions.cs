@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.CommandLine;
 using NativeBigModel.Planning;
 
@@ -18,34 +17,17 @@ internal sealed class DraftOptions
         command.Add(_lookup);
     }
 
-    /// <summary>Loads the draft model, if one is asked for: whole, within the limits of the model that it guesses for.</summary>
-    public async Task<BigModel?> LoadAsync(ParseResult parsed, PlanOptions options, CancellationToken cancel)
+    /// <summary>The draft model, if one is asked for, and a plan for it: whole, within the limits of the model that it guesses for.</summary>
+    public (Checkpoint Checkpoint, Plan Plan)? Plan(ParseResult parsed, Machine machine, PlanOptions options)
     {
         if (parsed.GetValue(_draft) is not { } path) return null;
         if (parsed.GetValue(_lookup)) throw new InvalidOptionException("give either --draft or --lookup");
         Checkpoint checkpoint = Checkpoint.Open(path);
         ModelShape shape = checkpoint.Describe(WeightType.AsStored);
-        var draft = new PlanOptions
+        return (checkpoint, checkpoint.Plan(machine, new PlanOptions
         {
-            MaxMemory = options.MaxMemory, Sessions = options.Sessions, Threads = options.Threads,
-            ContextLength = options.ContextLength <= shape.ContextLength ? options.ContextLength : null,
-        };
-        return await BigModel.LoadAsync(checkpoint, Planner.Plan(shape, Machine.Probe(), draft), null, cancel).ConfigureAwait(false);
-    }
-
-    /// <summary>What is left of the limits beside a draft model; limits that were not given are what is free then.</summary>
-    public static PlanOptions Beside(PlanOptions options, BigModel? draft)
-    {
-        if (draft is null || options.MaxMemory is not { } limits) return options;
-        long Left(string device, long limit) => Math.Max(0, limit - draft.Plan.Devices.Where(one => one.Name == device).Sum(one => one.TotalBytes));
-        return options with
-        {
-            MaxMemory = limits with
-            {
-                Gpus = limits.Gpus.ToImmutableSortedDictionary(gpu => gpu.Key, gpu => Left(DeviceName.Gpu(gpu.Key), gpu.Value)),
-                Host = limits.Host is { } host ? Left(DeviceName.Host, host) : null,
-            },
-        };
+            MaxMemory = options.MaxMemory, Sessions = options.Sessions, Threads = options.Threads, ContextLength = options.ContextLength <= shape.ContextLength ? options.ContextLength : null,
+        }));
     }
 
     public SpeculationOptions? Read(ParseResult parsed, BigModel? draft) =>

@@ -30,13 +30,15 @@ internal sealed class LoadOptions
     {
         if (parsed.GetValue(_plan) is not null && _placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
         PlanOptions options = _placement.Read(parsed);
-        BigModel? draft = await _drafts.LoadAsync(parsed, options, cancel).ConfigureAwait(false);
-        try
-        {
-            Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path), parsed.GetValue(_lora) ?? []);
-            Plan plan = parsed.GetValue(_plan) is { } file ? ReadPlan(file, checkpoint) : checkpoint.Plan(Machine.Probe(), DraftOptions.Beside(options, draft));
-            return new(await BigModel.LoadAsync(checkpoint, plan, progress, cancel).ConfigureAwait(false), draft, _drafts.Read(parsed, draft));
-        }
+        Machine machine = Machine.Probe();
+        Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path), parsed.GetValue(_lora) ?? []);
+        Plan? kept = parsed.GetValue(_plan) is { } file ? ReadPlan(file, checkpoint) : null;
+        // Both are planned before either takes memory: one has what the other leaves.
+        (Checkpoint Checkpoint, Plan Plan)? guessing = _drafts.Plan(parsed, kept is null ? machine : machine.Beside(kept), options);
+        if (guessing is { } other) (machine, options) = (machine.Beside(other.Plan), options with { MaxMemory = options.MaxMemory?.Beside(other.Plan) });
+        Plan plan = kept ?? checkpoint.Plan(machine, options);
+        BigModel? draft = guessing is { } small ? await BigModel.LoadAsync(small.Checkpoint, small.Plan, null, cancel).ConfigureAwait(false) : null;
+        try { return new(await BigModel.LoadAsync(checkpoint, plan, progress, cancel).ConfigureAwait(false), draft, _drafts.Read(parsed, draft)); }
         catch
         {
             if (draft is not null) await draft.DisposeAsync().ConfigureAwait(false);

@@ -39,7 +39,7 @@ internal sealed class PlacementOptions
         HelpName = "decode|prefill|balanced|memory",
     };
 
-    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU; every core unless given", HelpName = "N" };
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU; unless given, as many as nbm doctor --calibrate found the fastest, or one for each core", HelpName = "N" };
 
     private readonly Option<string?> _offloadFolder = new("--offload-folder") { Description = "Where tensors that stay on disk are written if the checkpoint has them in another layout or type", HelpName = "DIR" };
 

@@ -16,7 +16,7 @@ internal static class PlanCommand
         var placement = new PlacementOptions();
         var format = new Option<string?>("--format") { Description = "How to print it: as llamacpp, arguments for llama.cpp's programs; as llamasharp, the JSON of LLamaSharp's ModelParams", HelpName = string.Join('|', s_formats) };
         var output = new Option<string?>("--out") { Description = "Also write the plan to a file that run --plan reads", HelpName = "FILE" };
-        var explain = new Option<bool>("--explain") { Description = "Say what the speed waits for, and what more memory, a smaller KV cache, other weights or another placement would buy" };
+        var explain = new Option<bool>("--explain") { Description = "Say why each layer lies where it does, what the speed waits for, and what more memory, a smaller KV cache, other weights or another placement would buy" };
         var picture = new Option<string?>("--svg") { Description = "Also draw the plan: layers by devices, and the time of one token", HelpName = "FILE" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("plan", "Show where every layer would live and the exact bytes on each device; loads nothing") { path };

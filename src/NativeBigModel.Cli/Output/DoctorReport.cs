@@ -15,7 +15,7 @@ internal static class DoctorReport
             Add($"GPU {i}", $"{gpu.Description} ({gpu.Name}), {ByteSize.Format(gpu.FreeBytes)} free of {ByteSize.Format(gpu.TotalBytes)}{(gpu.ComputeCapability is { } capability ? $", compute capability {capability}" : "")}");
         }
         if (report.Gpus.IsEmpty) Add("GPU", "none that the engine sees");
-        Add("CPU", $"{report.Processor.Threads} threads, {report.Processor.Architecture}");
+        Add("CPU", $"{report.Processor.Cores} cores, {report.Processor.Threads} threads, {report.Processor.Architecture}");
         Add("RAM", $"{ByteSize.Format(report.Machine.HostFreeBytes)} free of {ByteSize.Format(report.TotalHostBytes)}{(report.Group is { } group ? $"; control group (v{group.Version}): {ByteSize.Format(group.FreeBytes)} free of {ByteSize.Format(group.LimitBytes)}" : "")}");
         Add("lockable", report.PinnableBytes is { } pinnable ? $"{ByteSize.Format(pinnable)} (NVIDIA's driver pins beyond this limit)" : "as much as is free");
         foreach (DiskReport disk in report.Disks)
@@ -45,8 +45,11 @@ internal static class DoctorReport
 
     private static object Speeds(MachineSpeeds speeds) => new
     {
-        Gpus = speeds.Gpus.Select(gpu => new { gpu.Name, gpu.ToDevice, gpu.FromDevice, Matrices = Matrices(gpu.Matrices) }),
+        Gpus = speeds.Gpus.Select(gpu => new { gpu.Name, gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether, Matrices = Matrices(gpu.Matrices) }),
         Cpu = Matrices(speeds.Cpu),
+        CpuOwnLayouts = speeds.CpuOwnLayouts is { } own ? Matrices(own) : null,
+        speeds.Threads,
+        speeds.ThreadsBesideLink,
         speeds.CpuBesideLink,
         speeds.LinkBesideCpu,
         speeds.DiskBytesPerSecond,
@@ -63,9 +66,11 @@ internal static class DoctorReport
         foreach (MatrixSpeed type in speeds.Cpu.Types) table.AddColumn(new TableColumn($"{type.Type}").RightAligned().NoWrap());
         table.AddColumn(new TableColumn("experts").RightAligned()).AddColumn(new TableColumn("a layer").RightAligned());
         Rows("CPU", speeds.Cpu);
+        if (speeds.CpuOwnLayouts is { } own && own != speeds.Cpu) Rows("CPU, own layouts", own);
         foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
         console.Write(table);
-        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned");
+        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned{(gpu.ToDeviceTogether is { } together ? $"; {together / 1e9:0.0} GB/s to it while all GPUs are fed" : "")}");
+        if (speeds.Threads is { } threads) console.MarkupLineInterpolated($"threads: {threads} on the CPU alone{(speeds.ThreadsBesideLink is { } beside ? $", {beside} beside a link" : "")}");
         if (speeds.Gpus.Length > 0) console.MarkupLineInterpolated($"at once: the link keeps {speeds.LinkBesideCpu:P0} of its speed, the CPU {speeds.CpuBesideLink:P0}");
         console.MarkupLineInterpolated($"disk: {speeds.DiskBytesPerSecond / 1e9:0.00} GB/s, read directly");
         if (report.SpeedsFile is { } file) console.MarkupLineInterpolated($"kept in {file}");

@@ -3,7 +3,7 @@ using Spectre.Console;
 
 namespace NativeBigModel.Cli;
 
-/// <summary>Why a plan has its speed, and what would change it.</summary>
+/// <summary>Why a plan has its places and its speed, and what would change it.</summary>
 internal static class PlanExplanation
 {
     // Differences within this of the whole are rounding.
@@ -12,6 +12,9 @@ internal static class PlanExplanation
     public static void Print(Plan plan, IReadOnlyList<TimelineSegment> token, IReadOnlyList<WhatIf> alternatives, IAnsiConsole console)
     {
         Prediction predicted = plan.Predicted!;
+        Table reasons = new Table().Border(TableBorder.None).HideHeaders().AddColumn(new TableColumn("").NoWrap()).AddColumn("");
+        foreach (IGrouping<string, LayerPlacement> same in plan.Layers.GroupBy(layer => layer.Reason)) reasons.AddRow(Markup.Escape(PlanTable.Runs(plan, layer => layer.Reason == same.Key)), Markup.Escape(same.Key));
+        console.Write(reasons);
         IEnumerable<string> busy = token.GroupBy(segment => segment.Resource).OrderBy(group => group.Key).Select(group => $"{Name(group.Key)} {Busy(group) / predicted.DecodeSeconds:P0}");
         console.MarkupLineInterpolated($"while a token is computed, these are at work: {string.Join(", ", busy)}");
         console.MarkupLineInterpolated($"{Advice(plan)}");

@@ -13,7 +13,7 @@ internal static class PlanTable
     public static void Print(Plan plan, ModelShape shape, IAnsiConsole console)
     {
         console.MarkupLineInterpolated($"[bold]{plan.Model}[/]  {shape.Architecture}, {Count(shape.ParameterCount)} parameters, {shape.Layers.Length} layers");
-        console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({(plan.Sessions > 1 ? $"{plan.Sessions} x " : "")}{plan.ContextLength} tokens, {plan.KvType})");
+        console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({(plan.Sessions > 1 ? $"{plan.Sessions} x " : "")}{plan.ContextLength} tokens, {plan.KvType}){(plan.Threads is { } threads ? $", {threads} {(threads == 1 ? "thread" : "threads")}" : "")}");
         var table = new Table().Border(TableBorder.Rounded);
         table.AddColumn(new TableColumn("device").NoWrap());
         foreach (string amount in (string[])["weights", "KV cache", "ring", "compute", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
@@ -74,7 +74,7 @@ internal static class PlanTable
     }
 
     // 3-7 are whole layers, or in a hybrid plan layers without their feed-forward networks, which stand apart as "ffn 3-7".
-    private static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
+    internal static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
         LayerPlacement[] here = [.. plan.Layers.Where(belongs)];
         string[] whole = [.. Ranges(here.Select(layer => Number(layer, "")).OfType<int>())];

@@ -71,6 +71,9 @@ internal static unsafe partial class GgmlBackendApi
     [LibraryImport(Base, EntryPoint = "ggml_backend_dev_host_buffer_type")]
     internal static partial GgmlBackendBufferType* GgmlBackendDevHostBufferType(GgmlBackendDevice* device);
 
+    [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_get_type")]
+    internal static partial GgmlBackendBufferType* GgmlBackendBufferGetType(GgmlBackendBuffer* buffer);
+
     [LibraryImport(Base, EntryPoint = "ggml_backend_buft_name")]
     internal static partial byte* GgmlBackendBuftName(GgmlBackendBufferType* buft);
 

@@ -81,6 +81,10 @@ internal static unsafe partial class GgmlGraphApi
     [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_clear")]
     internal static partial void GgmlBackendBufferClear(GgmlBackendBuffer* buffer, byte value);
 
+    /// <summary>Bytes that a tensor takes in a buffer.</summary>
+    [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_get_alloc_size")]
+    internal static partial nuint GgmlBackendBufferGetAllocSize(GgmlBackendBuffer* buffer, GgmlTensor* tensor);
+
     /// <summary>Puts a tensor at an address within a buffer, which must have room for it there.</summary>
     [LibraryImport(Base, EntryPoint = "ggml_backend_tensor_alloc")]
     internal static partial int GgmlBackendTensorAlloc(GgmlBackendBuffer* buffer, GgmlTensor* tensor, void* address);

@@ -17,11 +17,9 @@ internal static class StreamingLibrary
         {
             if (s_ready) return;
             EngineLibrary.Load();
-            string engine = EngineLibrary.Folder!;
             List<string> refusals = [];
-            foreach (string folder in (string[])[engine, Path.GetDirectoryName(engine)!, AppContext.BaseDirectory])
+            foreach (string path in Candidates())
             {
-                string path = Path.Combine(folder, FileName);
                 try
                 {
                     EngineLibrary.Add(Nbm, NativeLibrary.Load(path));
@@ -37,6 +35,12 @@ internal static class StreamingLibrary
             throw new EngineException($"layers can be streamed only with the plug-in, which could not be loaded; tried {string.Join("; ", refusals)}");
         }
     }
+
+    /// <summary>Where the plug-in lies, for an engine that is loaded; null where it does not.</summary>
+    public static string? FilePath => Candidates().FirstOrDefault(File.Exists);
+
+    private static IEnumerable<string> Candidates() =>
+        ((string[])[EngineLibrary.Folder!, Path.GetDirectoryName(EngineLibrary.Folder!)!, AppContext.BaseDirectory]).Select(folder => Path.Combine(folder, FileName));
 
     private static string FileName => OperatingSystem.IsWindows() ? "nbm.dll" : OperatingSystem.IsMacOS() ? "libnbm.dylib" : "libnbm.so";
 

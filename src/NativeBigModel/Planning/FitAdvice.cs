@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>What makes a plan fit that does not: changes that were planned and found to, those that cost the least first.</summary>
@@ -9,8 +11,35 @@ internal static class FitAdvice
 
     public static DoesNotFitException Of(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
+        string ways = Text(error, model, machine, options, speeds);
+        return ways.Length == 0 ? error : new(error.Device, error.NeededBytes, error.LimitBytes, ways);
+    }
+
+    /// <summary>The same for a plan that a machine has not the memory for now: within what is free, and within the plan's own limits. Empty where nothing was found.</summary>
+    public static string Ways(Plan plan, ModelShape model, Machine machine, DoesNotFitException error)
+    {
+        long Free(DevicePlan device) => Math.Min(device.LimitBytes ?? long.MaxValue, DeviceName.GpuIndex(device.Name) is { } gpu ? (gpu < machine.Gpus.Length ? machine.Gpus[gpu].FreeBytes : 0) : machine.HostFreeBytes);
+        var limits = new MemoryLimits
+        {
+            Gpus = plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).ToImmutableSortedDictionary(device => DeviceName.GpuIndex(device.Name)!.Value, Free),
+            Host = plan.Devices.FirstOrDefault(device => device.Name == DeviceName.Host) is { } host ? Free(host) : null,
+        };
+        var options = new PlanOptions
+        {
+            WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
+            RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots, OffloadFolder = plan.OffloadFolder, Threads = plan.Threads, MaxMemory = limits,
+            Offload = plan.SplitsLayers ? OffloadMode.Hybrid : plan.Streams ? OffloadMode.Stream : OffloadMode.Cpu,
+        };
+        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
+        return Fits(options, model, machine, speeds)
+            ? $"it fits with a plan made anew for what is free, or with {ByteSize.Format(error.NeededBytes - error.LimitBytes)} more on {error.Device}"
+            : Text(error, model, machine, options, speeds);
+    }
+
+    private static string Text(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
         string[] ways = [.. Ways(error, model, machine, options).Where(way => Fits(way.Options, model, machine, speeds)).Select(way => way.Text).Take(Named)];
-        return ways.Length == 0 ? error : new(error.Device, error.NeededBytes, error.LimitBytes, $"it fits with {string.Join(", or with ", ways)}");
+        return ways.Length == 0 ? "" : $"it fits with {string.Join(", or with ", ways)}";
     }
 
     private static bool Fits(PlanOptions options, ModelShape model, Machine machine, SpeedModel speeds)

@@ -9,6 +9,17 @@ public sealed record Machine(ImmutableArray<GpuDevice> Gpus, long HostFreeBytes)
 {
     /// <summary>How fast it is; null where nobody measured.</summary>
     public MachineSpeeds? Speeds { get; init; }
+
+    /// <summary>Cores of the CPU that a process may compute on, each counted once however many threads it runs; null where nobody looked.</summary>
+    public int? Cores { get; init; }
+
+    /// <summary>What is free beside a plan that will be carried out: for the model next to its draft model, for example.</summary>
+    /// <param name="plan">The other plan.</param>
+    public Machine Beside(Plan plan)
+    {
+        MemoryLimits left = MemoryLimits.Of(this).Beside(plan);
+        return this with { Gpus = [.. Gpus.Select((gpu, i) => gpu with { FreeBytes = left.Gpus[i] })], HostFreeBytes = left.Host!.Value };
+    }
 }
 
 /// <summary>One GPU.</summary>

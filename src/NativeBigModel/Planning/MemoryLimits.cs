@@ -26,6 +26,19 @@ public sealed record MemoryLimits
         };
     }
 
+    /// <summary>What is left of these limits beside another plan that is, or will be, carried out: for a model next to its draft model, for example.</summary>
+    /// <param name="plan">The other plan.</param>
+    public MemoryLimits Beside(Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        long Left(string device, long limit) => Math.Max(0, limit - plan.Devices.Where(one => one.Name == device).Sum(one => one.TotalBytes));
+        return new()
+        {
+            Gpus = Gpus.ToImmutableSortedDictionary(gpu => gpu.Key, gpu => Left(DeviceName.Gpu(gpu.Key), gpu.Value)),
+            Host = Host is { } host ? Left(DeviceName.Host, host) : null,
+        };
+    }
+
     /// <summary>Reads <c>0=10GiB,1=10GiB,cpu=20GiB</c>.</summary>
     /// <exception cref="InvalidOptionException">An entry is malformed, names an unknown device or names one twice.</exception>
     public static MemoryLimits Parse(string text)

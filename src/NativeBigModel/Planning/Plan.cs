@@ -42,7 +42,7 @@ public sealed record Plan
     /// <summary>Slots of the ring, where some layers are streamed.</summary>
     public int RingSlots { get; init; }
 
-    /// <summary>Threads of the CPU; null for as many as suit the machine.</summary>
+    /// <summary>Threads of the CPU; null for as many as suit the machine that carries the plan out.</summary>
     public int? Threads { get; init; }
 
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them, or null.</summary>
@@ -108,7 +108,11 @@ public sealed record Plan
 /// <param name="Streamed">Whether its weights pass through the ring of the computing device.</param>
 /// <param name="WeightBytes">Bytes of its tensors.</param>
 /// <param name="KvBytes">Bytes of its keys and values.</param>
-public sealed record LayerPlacement(string Name, string Device, string ComputeDevice, bool Streamed, long WeightBytes, long KvBytes);
+public sealed record LayerPlacement(string Name, string Device, string ComputeDevice, bool Streamed, long WeightBytes, long KvBytes)
+{
+    /// <summary>Why it lies there, in a few words; empty where nobody said. It binds nothing: an edited plan may give another, or none.</summary>
+    public string Reason { get; init; } = "";
+}
 
 /// <summary>What one device holds.</summary>
 /// <param name="Name">A <see cref="DeviceName"/>.</param>

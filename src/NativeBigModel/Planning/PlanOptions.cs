@@ -16,7 +16,7 @@ public enum OffloadMode
     Hybrid,
 }
 
-/// <summary>What a plan is chosen for.</summary>
+/// <summary>What a plan is chosen for. Of plans within 2 % of the best the one is taken that is better otherwise: with the faster prompts, or the faster tokens.</summary>
 public enum Objective
 {
     /// <summary>The least time a generated token.</summary>
@@ -94,7 +94,10 @@ public sealed record PlanOptions
     /// </summary>
     public IReadOnlyDictionary<string, long>? ComputeBytes { get; init; }
 
-    /// <summary>Threads of the CPU; null for every core, less one for the loader where layers are streamed and there are more than two.</summary>
+    /// <summary>
+    /// Threads of the CPU; null for as many as <see cref="MachineCalibration"/> found to be the fastest, or else one for each core (<see cref="Machine.Cores"/>), less one for
+    /// the loader where layers are streamed and there are more than two.
+    /// </summary>
     public int? Threads { get; init; }
 
     /// <summary>A folder for the tensors that stay on disk and need another layout or type than the checkpoint gives them; null where none may be written.</summary>

@@ -14,9 +14,15 @@ internal static class PlanSearch
 {
     private const double MemoryTolerance = 1.1;
 
+    // Predictions are not good to less: what is this near to the best is as good, and the second thing that matters decides.
+    private const double AsGood = 1.02;
+
     private static readonly double[] s_memoryShares = [1, 0.75, 0.5, 0.25];
 
-    /// <summary>The best plan for the objective; by its own prediction never worse than one that a fixed <see cref="PlanOptions.Offload"/> gives within the same limits.</summary>
+    /// <summary>
+    /// The best plan for the objective, or one within 2 % of it that is better otherwise; by its own prediction no fixed <see cref="PlanOptions.Offload"/> within the same limits
+    /// gives a better one than that.
+    /// </summary>
     /// <exception cref="DoesNotFitException">None fits.</exception>
     public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
@@ -34,7 +40,7 @@ internal static class PlanSearch
         if (Choose(objective, found).Plan.RingSlots > 0)
             foreach (PlanOptions candidate in Refinements(Choose(objective, found).Options, options)) Try(candidate);
         (PlanOptions chosen, Plan best) = Choose(objective, found);
-        return new(chosen, best, $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
+        return new(chosen, PlacementReasons.Explain(best, model, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
     }
 
     private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, SpeedModel speeds)
@@ -61,18 +67,27 @@ internal static class PlanSearch
 
     private static (PlanOptions Options, Plan Plan) Choose(Objective objective, List<(PlanOptions Options, Plan Plan)> found)
     {
-        if (objective != Objective.Memory) return found.MinBy(candidate => Cost(objective, candidate.Plan.Predicted!));
-        double enough = found.Min(candidate => candidate.Plan.Predicted!.DecodeSeconds) * MemoryTolerance;
-        return found.Where(candidate => candidate.Plan.Predicted!.DecodeSeconds <= enough)
-            .MinBy(candidate => (candidate.Plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).Sum(device => device.TotalBytes), candidate.Plan.Devices.Where(device => device.Name == DeviceName.Host).Sum(device => device.TotalBytes)));
+        static double Decode((PlanOptions, Plan Plan) candidate) => candidate.Plan.Predicted!.DecodeSeconds;
+        static double Prefill((PlanOptions, Plan Plan) candidate) => candidate.Plan.Predicted!.PrefillSeconds;
+        static double Both((PlanOptions, Plan Plan) candidate) => Prefill(candidate) + Decode(candidate) * candidate.Plan.Predicted!.PromptTokens / 4;
+        static double OnGpus((PlanOptions, Plan Plan) candidate) => candidate.Plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).Sum(device => device.TotalBytes);
+        static double OnHost((PlanOptions, Plan Plan) candidate) => candidate.Plan.Devices.Where(device => device.Name == DeviceName.Host).Sum(device => device.TotalBytes);
+        return objective switch
+        {
+            Objective.Decode => Best(found, Decode, Prefill),
+            Objective.Prefill => Best(found, Prefill, Decode),
+            Objective.Balanced => Best(found, Both, Decode),
+            _ => Best(Near(Near(found, Decode, MemoryTolerance), OnGpus, AsGood), OnHost, Decode),
+        };
     }
 
-    private static (double, double) Cost(Objective objective, Prediction predicted) => objective switch
+    private static T Best<T>(List<T> found, Func<T, double> first, Func<T, double> second) => Near(found, first, AsGood).OrderBy(second).ThenBy(first).First();
+
+    private static List<T> Near<T>(List<T> found, Func<T, double> cost, double factor)
     {
-        Objective.Decode => (predicted.DecodeSeconds, predicted.PrefillSeconds),
-        Objective.Prefill => (predicted.PrefillSeconds, predicted.DecodeSeconds),
-        _ => (predicted.PrefillSeconds + predicted.DecodeSeconds * predicted.PromptTokens / 4, predicted.DecodeSeconds),
-    };
+        double enough = found.Min(cost) * factor;
+        return [.. found.Where(candidate => cost(candidate) <= enough)];
+    }
 
     private static MemoryLimits Scale(MemoryLimits limits, double share) => limits with { Gpus = limits.Gpus.ToImmutableSortedDictionary(gpu => gpu.Key, gpu => (long)(gpu.Value * share)) };
 

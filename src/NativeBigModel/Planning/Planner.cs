@@ -30,14 +30,14 @@ public static class Planner
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
         try
         {
-            if (options.Optimize is not { } objective) return AsAsked(model, machine, options, speeds);
+            if (options.Optimize is not { } objective) return PlacementReasons.Explain(AsAsked(model, machine, options, speeds), model, options, speeds);
             PlanChoice choice = PlanSearch.Best(objective, model, machine, options, speeds);
             return choice.Plan with { Notes = [.. choice.Plan.Notes, choice.Note] };
         }
         catch (DoesNotFitException error) { throw FitAdvice.Of(error, model, machine, options, speeds); }
     }
 
-    /// <summary>Plans what the options say, and predicts its speed.</summary>
+    /// <summary>Plans what the options say, and predicts its speed; gives no reasons.</summary>
     /// <inheritdoc cref="Plan"/>
     internal static Plan AsAsked(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
@@ -64,20 +64,20 @@ public static class Planner
         {
             if (options.Offload == OffloadMode.Hybrid) throw new InvalidOptionException("device map: it says where whole layers are, and hybrid placement splits them; leave one of the two out");
             MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, ringBytes));
-            return ToPlan(model, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
+            return ToPlan(model, machine, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
         }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
-        if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, options, context, [.. resident.Layers], resident.Devices);
+        if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices);
         if (mode == OffloadMode.Hybrid)
         {
             (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, Parts(model, streamedItems), CpuShare(machine, limits, options, speeds), options.RingSlots);
-            return ToPlan(model, options, context, [.. layers], devices);
+            return ToPlan(model, machine, options, context, [.. layers], devices);
         }
         Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringBytes, streamedItems);
-        return ToPlan(model, options, context, [.. streaming.Layers], streaming.Devices);
+        return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices);
     }
 
-    private static Plan ToPlan(ModelShape model, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices)
+    private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices)
     {
         bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
         return new Plan
@@ -94,7 +94,7 @@ public static class Planner
             WeightBytes = model.WeightBytes,
             RingSlots = streams ? options.RingSlots : 0,
             OffloadFolder = options.OffloadFolder,
-            Threads = options.Threads,
+            Threads = options.Threads ?? ThreadChoice.Of(machine, streams),
             ComputeMeasured = options.ComputeBytes is not null,
         };
     }

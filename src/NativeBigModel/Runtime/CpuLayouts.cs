@@ -42,6 +42,14 @@ internal static unsafe class CpuLayouts
         return chosen;
     }
 
+    /// <summary>The memory type that a large matrix of this type would lie in; 0 for ordinary memory.</summary>
+    public static nint Of(TensorType type)
+    {
+        nint host = EngineDevices.Host();
+        var matrix = new TensorSpec("blk.0.ffn_up.weight", [4096, 4096], type);
+        return BufferTypes(host).FirstOrDefault(layout => Multiplies(host, layout, matrix));
+    }
+
     private static List<nint> BufferTypes(nint host)
     {
         var types = new List<nint>();

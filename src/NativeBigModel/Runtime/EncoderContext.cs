@@ -44,7 +44,7 @@ internal sealed unsafe class EncoderContext : IDisposable
         parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
-        parameters.NThreads = plan.Threads ?? Environment.ProcessorCount;
+        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
         parameters.NThreadsBatch = parameters.NThreads;
         parameters.Embeddings = embeddings ? (byte)1 : (byte)0;
         parameters.PoolingType = LlamaPoolingType.None;

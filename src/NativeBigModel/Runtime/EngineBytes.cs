@@ -48,6 +48,17 @@ internal sealed record EngineBytes(string Device, long WeightBytes, long Streame
             device.Key, device.Sum(entry => entry.WeightBytes), device.Sum(entry => entry.StreamedBytes), device.Sum(entry => entry.KvBytes), device.Sum(entry => entry.ComputeBytes)))];
     }
 
+    /// <summary>The <see cref="DeviceName"/> where a buffer is; host memory for one whose contents stream or are shared, wherever they rest.</summary>
+    public static unsafe string DeviceOf(GgmlBackendBuffer* buffer, EnginePlacement placement)
+    {
+        GgmlBackendBufferType* type = GgmlBackendApi.GgmlBackendBufferGetType(buffer);
+        foreach (StreamingDevice device in placement.Owned)
+        {
+            if (type == device.BufferType || type == device.SharedBufferType) return DeviceName.Host;
+        }
+        return NameOf(type, placement);
+    }
+
     // Pinned memory belongs to a GPU and is the host's.
     private static unsafe string NameOf(GgmlBackendBufferType* type, EnginePlacement placement)
     {

@@ -68,7 +68,7 @@ internal sealed unsafe class EngineContext : IDisposable
         parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
-        parameters.NThreads = plan.Threads ?? DefaultThreads(plan);
+        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
         parameters.NThreadsBatch = parameters.NThreads;
         var abort = (int*)NativeMemory.AllocZeroed(sizeof(int));
         parameters.AbortCallback = &ShouldAbort;
@@ -144,9 +144,6 @@ internal sealed unsafe class EngineContext : IDisposable
         _handle.Dispose();
         NativeMemory.Free(_abort);
     }
-
-    // ggml's threads wait for each other by spinning: one that shares its core with the loader holds up all of them.
-    private static int DefaultThreads(Plan plan) => plan.Streams && Environment.ProcessorCount > 2 ? Environment.ProcessorCount - 1 : Environment.ProcessorCount;
 
     // A layer that could not be streamed is the cause; what llama.cpp says of the failed graph is not.
     private EngineException Failure(string what, long since) =>

@@ -31,11 +31,11 @@ internal sealed unsafe class EngineModel : IDisposable
         return new EngineModel(Create(metadata, [], parameters, null), null);
     }
 
-    /// <summary>The model without memory and without words: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>
+    /// <summary>The model without memory: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>
     /// <exception cref="EngineException">llama.cpp refuses the model.</exception>
     public static EngineModel LayOut(ModelDefinition definition, EnginePlacement placement)
     {
-        LlamaModelHandle handle = Create(definition with { Metadata = Wordless(definition) }, placement, new Collector(), allocates: false);
+        LlamaModelHandle handle = Create(definition, placement, new Collector(), allocates: false);
         foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
         foreach (StreamingDevice device in placement.Owned) device.Commit();
         return new EngineModel(handle, placement.Streaming);
@@ -61,6 +61,7 @@ internal sealed unsafe class EngineModel : IDisposable
             handle = Create(definition, placement, collected);
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
+            PlacementProof.Require(plan, targets.Select(target => (target.Tensor.Spec, EngineBytes.DeviceOf(((GgmlTensor*)target.Address)->Buffer, placement))));
             if (placement.Streaming is { } streaming) targets = BindFiles(streaming, targets, plan, definition, cancel);
             foreach (StreamingDevice device in placement.Owned)
             {
@@ -105,16 +106,6 @@ internal sealed unsafe class EngineModel : IDisposable
             parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
-    }
-
-    // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
-    private static GgufMetadata Wordless(ModelDefinition definition)
-    {
-        var metadata = new GgufMetadata();
-        foreach ((string key, object value) in definition.Metadata.Where(pair => !pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal))) metadata[key] = value;
-        metadata["tokenizer.ggml.model"] = "none";
-        metadata[$"{definition.Shape.Architecture}.vocab_size"] = (uint)definition.Shape.VocabularySize;
-        return metadata;
     }
 
     // Layers on disk are bound to their files; what remains to be filled is returned.

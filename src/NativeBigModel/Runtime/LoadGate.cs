@@ -7,11 +7,17 @@ public static class LoadGate
 {
     /// <exception cref="InvalidOptionException">The plan is not one for the model.</exception>
     /// <exception cref="DoesNotFitException">A device would hold more than its limit, or more than is free on it.</exception>
-    internal static void Require(Plan plan, ModelShape model)
+    internal static void Require(Plan plan, ModelShape model) => Require(plan, model, Machine.Probe());
+
+    /// <inheritdoc cref="Require(Plan, ModelShape)"/>
+    internal static void Require(Plan plan, ModelShape model, Machine machine)
     {
         plan.Verify(model);
-        foreach ((DevicePlan device, long free) in Short(plan, Machine.Probe()))
-            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {Label(device.Name)} now: lower its limit, or close what uses it");
+        foreach ((DevicePlan device, long free) in Short(plan, machine))
+        {
+            string ways = FitAdvice.Ways(plan, model, machine, new(device.Name, device.TotalBytes, free, ""));
+            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {Label(device.Name)} now: {(ways.Length > 0 ? ways : "lower its limit, or close what uses it")}");
+        }
     }
 
     /// <summary>What a plan needs and a machine has not, one sentence for each device; a plan may as well be for another machine.</summary>

@@ -11,13 +11,13 @@ public static class MachineProbe
     extension(Machine)
     {
         /// <summary>
-        /// The GPUs that the engine sees, with the driver's own figures, the free RAM, and the speeds that <see cref="MachineCalibration"/> measured. Without an engine there
+        /// The GPUs that the engine sees, with the driver's own figures, the free RAM, the cores, and the speeds that <see cref="MachineCalibration"/> measured. Without an engine there
         /// are no GPUs to plan for.
         /// </summary>
         public static Machine Probe()
         {
             GpuDevice[] gpus = [.. Gpus()];
-            return new([.. gpus], FreeHostBytes()) { Speeds = SpeedCache.Find(gpus) };
+            return new([.. gpus], FreeHostBytes()) { Speeds = SpeedCache.Find(gpus), Cores = ProcessorCores.Usable };
         }
     }
 

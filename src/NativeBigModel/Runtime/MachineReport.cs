@@ -31,7 +31,7 @@ public sealed record MachineReport(
         return new(
             machine,
             [.. machine.Gpus.Select((gpu, i) => new GpuReport(gpu.Name, gpu.Description, gpu.FreeBytes, gpu.TotalBytes, gpu.Name.StartsWith("CUDA", StringComparison.Ordinal) ? CudaDriver.ComputeCapability(i) : null))],
-            new ProcessorReport(Environment.ProcessorCount, System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()),
+            new ProcessorReport(machine.Cores ?? Environment.ProcessorCount, Environment.ProcessorCount, System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()),
             TotalHost(),
             MemoryGroup.OfThisProcess(),
             Pinnable(),
@@ -68,9 +68,10 @@ public sealed record MachineReport(
 public sealed record GpuReport(string Name, string Description, long FreeBytes, long TotalBytes, string? ComputeCapability);
 
 /// <summary>The CPU.</summary>
-/// <param name="Threads">Threads that this process may run at once.</param>
+/// <param name="Cores">Cores that this process may compute on.</param>
+/// <param name="Threads">Threads that it may run at once: more where a core runs several.</param>
 /// <param name="Architecture">Such as X64.</param>
-public sealed record ProcessorReport(int Threads, string Architecture);
+public sealed record ProcessorReport(int Cores, int Threads, string Architecture);
 
 /// <summary>The disk behind a path.</summary>
 /// <param name="Path">The path.</param>

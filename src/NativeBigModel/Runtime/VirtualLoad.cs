@@ -1,3 +1,4 @@
+using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
@@ -10,13 +11,24 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal static class VirtualLoad
 {
-    /// <summary>What each device would hold; null where the engine, the plug-in or a device of the plan is not here.</summary>
+    /// <summary>What each device would hold; null where the engine, the plug-in or a device of the plan is not here. What was laid out before is read from the user's cache folder.</summary>
     public static IReadOnlyList<EngineBytes>? Measure(ModelDefinition definition, Plan plan)
+    {
+        try { EngineLibrary.Load(); }
+        catch (EngineException) { return null; }
+        definition = definition with { Metadata = Wordless(definition) };
+        string? file = LayoutCache.File(GgufWriter.Write(definition.Metadata, definition.Shape.Tensors).Header, plan);
+        if (file is not null && LayoutCache.Find(file) is { } known) return known;
+        IReadOnlyList<EngineBytes>? laidOut = LayOut(definition, plan);
+        if (file is not null && laidOut is not null) LayoutCache.Keep(file, laidOut);
+        return laidOut;
+    }
+
+    private static IReadOnlyList<EngineBytes>? LayOut(ModelDefinition definition, Plan plan)
     {
         EnginePlacement? placement = null;
         try
         {
-            EngineLibrary.Load();
             placement = EnginePlacement.Of(plan, definition.Shape.Tensors);
             using NativeLog.Silence silence = NativeLog.Silenced();
             using EngineModel model = EngineModel.LayOut(definition, placement);
@@ -30,5 +42,15 @@ internal static class VirtualLoad
         {
             foreach (StreamingDevice device in placement?.Owned ?? []) device.Handle.Dispose();
         }
+    }
+
+    // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
+    private static GgufMetadata Wordless(ModelDefinition definition)
+    {
+        var metadata = new GgufMetadata();
+        foreach ((string key, object value) in definition.Metadata.Where(pair => !pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal))) metadata[key] = value;
+        metadata["tokenizer.ggml.model"] = "none";
+        metadata[$"{definition.Shape.Architecture}.vocab_size"] = (uint)definition.Shape.VocabularySize;
+        return metadata;
     }
 }

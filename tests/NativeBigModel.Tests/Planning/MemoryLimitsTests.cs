@@ -48,4 +48,16 @@ public class MemoryLimitsTests
 
     private static Plan Plan(string limits, OffloadMode offload) =>
         Planner.Plan(s_shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = MemoryLimits.Parse(limits), Offload = offload });
+
+    [Fact]
+    public void What_another_plan_takes_is_left_to_nobody_else()
+    {
+        Plan draft = Planner.Plan(Models.Llama(4, 512, 1024, 8, 8, 8000, TensorType.F16), new Machine([], 0), new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse("0=1GiB,cpu=1GiB") });
+        long Takes(string device) => draft.Devices.Single(one => one.Name == device).TotalBytes;
+        MemoryLimits left = MemoryLimits.Parse("0=1GiB,1=2GiB,cpu=8MiB").Beside(draft);
+        Assert.Equal([(1L << 30) - Takes("0"), 2L << 30], left.Gpus.Values);
+        Assert.Equal(0, left.Host); // less than the draft's
+        Machine machine = new Machine([new("GPU", "", 3L << 30, 4L << 30)], 5L << 30).Beside(draft);
+        Assert.Equal(((3L << 30) - Takes("0"), 4L << 30, (5L << 30) - Takes("cpu")), (machine.Gpus[0].FreeBytes, machine.Gpus[0].TotalBytes, machine.HostFreeBytes));
+    }
 }

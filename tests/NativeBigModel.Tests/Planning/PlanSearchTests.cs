@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using FsCheck;
 using FsCheck.Fluent;
 using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
 
 namespace NativeBigModel.Tests.Planning;
 
@@ -39,8 +40,10 @@ public class PlanSearchTests
         foreach (OffloadMode mode in Enum.GetValues<OffloadMode>())
         {
             if (TryPlan(one, new() { Offload = mode }) is not { } @fixed) continue;
-            double slack = one.Objective == Objective.Memory ? 1.1 : 1;
+            double slack = one.Objective == Objective.Memory ? 1.1 : 1.02;
             Assert.True(Cost(one.Objective, chosen) <= Cost(one.Objective, @fixed) * slack * 1.000001, $"{mode}: {@fixed.Predicted} and chosen {chosen.Predicted}");
+            // Another that is as good is no better at the other thing.
+            if (one.Objective == Objective.Decode && @fixed.Predicted!.DecodeSeconds <= chosen.Predicted!.DecodeSeconds) Assert.True(@fixed.Predicted.PrefillSeconds >= chosen.Predicted.PrefillSeconds * 0.999999, $"{mode}: {@fixed.Predicted} and chosen {chosen.Predicted}");
         }
     });
 
@@ -53,7 +56,7 @@ public class PlanSearchTests
             if (TryPlan(before, new() { Optimize = Objective.Decode }) is not { } less) return;
             Plan? more = TryPlan(after, new() { Optimize = Objective.Decode });
             Assert.True(more is not null, "more memory made a plan impossible");
-            Assert.True(more.Predicted!.DecodeSeconds <= less.Predicted!.DecodeSeconds * 1.01, $"{less.Predicted} and with more {more.Predicted}");
+            Assert.True(more.Predicted!.DecodeSeconds <= less.Predicted!.DecodeSeconds * 1.03, $"{less.Predicted} and with more {more.Predicted}");
         });
 
     [Fact]
@@ -88,6 +91,18 @@ public class PlanSearchTests
         Assert.Matches("it fits with .+, or with .+", error.Message);
         Assert.Contains("a KV cache in Q8_0", error.Message, StringComparison.Ordinal);
         Assert.NotNull(Planner.Plan(s_models[0], machine, options with { KvType = TensorType.Q8_0 }));
+    }
+
+    [Fact]
+    public void A_plan_that_the_machine_has_not_the_memory_for_now_is_refused_with_two_ways_out()
+    {
+        Plan plan = Planner.Plan(s_models[0], new Machine([], 8L << 30), new() { ContextLength = 4096 });
+        LoadGate.Require(plan, s_models[0], new Machine([], 8L << 30));
+        var error = Assert.Throws<DoesNotFitException>(() => LoadGate.Require(plan, s_models[0], new Machine([], 1220 * MiB)));
+        Assert.Equal((DeviceName.Host, plan.Devices[0].TotalBytes, 1220 * MiB), (error.Device, error.NeededBytes, error.LimitBytes));
+        Assert.Matches("it fits with .+, or with .+", error.Message);
+        // Where the same model fits by streaming more of it, that is said first.
+        Assert.Contains("a plan made anew", Assert.Throws<DoesNotFitException>(() => LoadGate.Require(plan, s_models[0], new Machine([], 2500 * MiB))).Message, StringComparison.Ordinal);
     }
 
     private static double Cost(Objective objective, Plan plan) => objective switch

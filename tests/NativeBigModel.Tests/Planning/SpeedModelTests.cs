@@ -95,6 +95,37 @@ public class SpeedModelTests
         Near(streamed.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes) / 10e9, streamed.Predicted!.DecodeSeconds, 0.05);
     }
 
+    [Fact]
+    public void The_CPU_alone_has_its_own_layouts_and_beside_a_GPU_or_from_a_ring_it_has_not()
+    {
+        MachineSpeeds speeds = s_round with { CpuOwnLayouts = new([new(TensorType.F16, 40e9, 3e12)], 1, 0) };
+        double Token(string limits, OffloadMode mode, MachineSpeeds by) =>
+            Planner.Plan(s_model, new Machine([], 0) { Speeds = by }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode }).Predicted!.DecodeSeconds;
+        Near(Token("cpu=60GiB", OffloadMode.Cpu, s_round) / 2, Token("cpu=60GiB", OffloadMode.Cpu, speeds), 0.05);
+        foreach ((string limits, OffloadMode mode) in ((string, OffloadMode)[])[("0=6GiB,cpu=60GiB", OffloadMode.Cpu), ("0=6GiB,cpu=60GiB", OffloadMode.Hybrid), ("cpu=4GiB", OffloadMode.Disk)])
+            Assert.Equal(Token(limits, mode, s_round), Token(limits, mode, speeds));
+    }
+
+    [Fact]
+    public void Links_that_are_busy_together_have_what_was_measured_together()
+    {
+        GpuSpeeds one = s_round.Gpus[0] with { ToDeviceTogether = 5e9 };
+        var speeds = new SpeedModel(s_model, s_round with { Gpus = [one, one] });
+        Plan alone = Plan("0=3GiB,cpu=60GiB", OffloadMode.Stream), both = alone with { Layers = [.. alone.Layers.Select((layer, i) => i < 30 && layer.Streamed ? layer with { ComputeDevice = "1" } : layer)] };
+        Near(2 * speeds.Predict(alone).DecodeSeconds, speeds.Predict(both).DecodeSeconds, 0.02);
+    }
+
+    [Fact]
+    public void A_prompt_beside_a_GPU_brings_it_only_the_experts_that_its_tokens_need()
+    {
+        ModelShape mixture = Models.Llama(8, 1024, 4096, 8, 8, 8000, TensorType.F16, experts: 64, used: 2);
+        Plan plan = Planner.Plan(mixture, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 32, MaxMemory = MemoryLimits.Parse("0=4GiB,cpu=20GiB") });
+        long experts = plan.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input").Sum(layer => layer.WeightBytes);
+        Assert.True(experts > 6e9);
+        // 32 tokens of 2 experts each leave (62/64)^32, a third, of 64 untouched.
+        Near(experts * (1 - Math.Pow(62 / 64.0, 32)) / 10e9, plan.Predicted!.PrefillSeconds, 0.05);
+    }
+
     private static Plan Plan(string limits, OffloadMode mode) =>
         Planner.Plan(s_model, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode });
 

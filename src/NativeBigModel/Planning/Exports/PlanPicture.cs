@@ -50,7 +50,7 @@ public static class PlanPicture
                 LayerPlacement layer = plan.Layers[i];
                 if (layer.Device != device.Name) continue;
                 (string kind, string colour) = s_kinds[Kind(layer)];
-                Box(canvas, Left + i * cell, y, Math.Max(cell - (cell > 4 ? 1 : 0), 0.5), RowHeight, colour, $"{layer.Name}: {ByteSize.Format(layer.WeightBytes)}, {kind}{(layer.KvBytes > 0 ? $", {ByteSize.Format(layer.KvBytes)} of keys and values on {Label(layer.ComputeDevice)}" : "")}");
+                Box(canvas, Left + i * cell, y, Math.Max(cell - (cell > 4 ? 1 : 0), 0.5), RowHeight, colour, $"{layer.Name}: {ByteSize.Format(layer.WeightBytes)}, {kind}{(layer.KvBytes > 0 ? $", {ByteSize.Format(layer.KvBytes)} of keys and values on {Label(layer.ComputeDevice)}" : "")}{(layer.Reason.Length > 0 ? $"; {layer.Reason}" : "")}");
             }
             y += RowHeight + Gap;
         }

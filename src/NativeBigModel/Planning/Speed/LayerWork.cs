@@ -23,6 +23,10 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         return work;
     }
 
+    /// <summary>Bytes of what a batch of tokens multiplies by.</summary>
+    /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
+    public double Bytes(double expertsTouched) => Matrices.Sum(weights => weights.Bytes * (weights.Experts ? expertsTouched : 1));
+
     /// <summary>Seconds for a batch of tokens on a device with these speeds.</summary>
     /// <param name="speeds">The device's.</param>
     /// <param name="tokens">Tokens that are computed together.</param>

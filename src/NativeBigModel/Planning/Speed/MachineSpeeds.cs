@@ -14,6 +14,18 @@ public sealed record MachineSpeeds
     /// <summary>The CPU with all threads that a model would have, alone.</summary>
     public required MatrixSpeeds Cpu { get; init; }
 
+    /// <summary>
+    /// The CPU with quantised weights in the layouts that it keeps for itself: what a plan without a GPU has of the weights that do not stream. Null where nobody measured, and
+    /// then <see cref="Cpu"/> stands for it.
+    /// </summary>
+    public MatrixSpeeds? CpuOwnLayouts { get; init; }
+
+    /// <summary>Threads with which the CPU reads weights the fastest, alone; null where nobody tried.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>The same while a link brings others, which takes the time of a core; null where nobody tried.</summary>
+    public int? ThreadsBesideLink { get; init; }
+
     /// <summary>What is left of the CPU's speed at reading weights while a link brings others out of the same memory, 0 to 1.</summary>
     public required double CpuBesideLink { get; init; }
 
@@ -46,7 +58,11 @@ public sealed record MachineSpeeds
 /// <param name="ToDevice">Bytes per second from pinned host memory.</param>
 /// <param name="FromDevice">Bytes per second to pinned host memory.</param>
 /// <param name="Matrices">How fast it multiplies.</param>
-public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, MatrixSpeeds Matrices);
+public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, MatrixSpeeds Matrices)
+{
+    /// <summary>Bytes per second to it while every other GPU's link is as busy; null where it is the only one, or nobody measured.</summary>
+    public double? ToDeviceTogether { get; init; }
+}
 
 /// <summary>How fast a device multiplies by weights of each type.</summary>
 /// <param name="Types">At least one; other types go by the nearest.</param>

@@ -17,6 +17,11 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
     private readonly int? _target = plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => DeviceName.GpuIndex(layer.ComputeDevice)).LastOrDefault(gpu => gpu is not null);
 
+    // Where there is no GPU the CPU keeps weights in layouts of its own, except those that stream.
+    private readonly MatrixSpeeds _cpuAtRest = plan.SplitsLayers || plan.Layers.Any(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not null) ? speeds.Cpu : speeds.CpuOwnLayouts ?? speeds.Cpu;
+
+    private readonly bool _severalLinks = plan.Layers.Where(layer => layer.Streamed && DeviceName.GpuIndex(layer.ComputeDevice) is not null).Select(layer => layer.ComputeDevice).Distinct().Count() > 1;
+
     /// <summary>Whether the CPU computes parts between those that a GPU computes, while the link brings others.</summary>
     public bool Shares { get; } = plan.Streams && plan.Layers.Any(IsShared);
 
@@ -38,16 +43,17 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? _target : null);
         if (gpu is not { } index)
         {
-            // llama.cpp copies what rests in host memory to a GPU for a large batch, and then multiplies: one after the other.
+            // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
-                return new(layer.Name, PlanResource.Link, layer.WeightBytes / speeds.Gpu(helper).ToDevice + Gpu(helper), null, default, 0);
-            double seconds = item.Seconds(speeds.Cpu, tokens, touched, used, kvBytes) / (shared ? cpuLeft : 1);
+                return new(layer.Name, PlanResource.Link, item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, default, 0);
+            double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes) / (shared ? cpuLeft : 1);
             return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, Gpu(index), null, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
-        double link = speeds.Gpu(index).ToDevice * linkLeft;
+        GpuSpeeds to = speeds.Gpu(index);
+        double link = (_severalLinks ? to.ToDeviceTogether ?? to.ToDevice : to.ToDevice) * linkLeft;
         return new(layer.Name, PlanResource.Gpu, Gpu(index), group, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 

@@ -13,13 +13,14 @@ public sealed record CalibrationProgress(string Measuring, double Share);
 /// <summary>Measures how fast this machine moves and multiplies weights, with the engine's own code, and remembers it for the plans to come.</summary>
 public static class MachineCalibration
 {
-    private const long WeightBytes = 1L << 30; // more than any cache
+    private const long CpuBytes = 4L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
     private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
-    private const int GpuMatrices = 16;
+    private const int GpuMatrices = 8;
+    private const double Better = 1.03; // what a thread more must bring
 
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
+    private static readonly TensorType[] s_read = [TensorType.F16, TensorType.Q4_0]; // limited by the memory and by the cores
     private static readonly TimeSpan s_each = TimeSpan.FromSeconds(0.35);
-    private static readonly TimeSpan s_together = TimeSpan.FromSeconds(0.8);
 
     /// <summary>
     /// Measures the machine in under 20 seconds: each GPU's link both ways and its speed with each kind of weights, the CPU's, both at once, and a disk. The result is
@@ -39,59 +40,135 @@ public static class MachineCalibration
     {
         EngineLibrary.Load();
         IReadOnlyList<nint> gpus = EngineDevices.Gpus();
-        var steps = new Steps(progress, 2 + gpus.Count * 4, cancel);
-        Machine machine = Machine.Probe();
-        int threads = Environment.ProcessorCount;
-        using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(threads <= SmallProcessor ? WeightBytes / 4 : WeightBytes, machine.HostFreeBytes / 4));
-        cpu.SetThreads(threads);
-        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, cancel));
-        var gpuSpeeds = new List<GpuSpeeds>();
-        double cpuLeft = MachineSpeeds.Assumed.CpuBesideLink, linkLeft = MachineSpeeds.Assumed.LinkBesideCpu;
-        for (int i = 0; i < gpus.Count; i++)
-        {
-            string name = machine.Gpus[i].Name;
-            using var gpu = new ComputeBench(gpus[i], Math.Min(WeightBytes, machine.Gpus[i].FreeBytes / 4));
-            double up = steps.Next($"{name}, copies to it", () => gpu.CopySpeed(toDevice: true, Until(s_each, cancel))), down = steps.Next($"{name}, copies from it", () => gpu.CopySpeed(toDevice: false, Until(s_each, cancel)));
-            gpuSpeeds.Add(new(name, up, down, steps.Next(name, () => Matrices(gpu, GpuMatrices, cancel))));
-            if (i > 0) continue;
-            // The loader has a core of its own while layers are streamed.
-            cpu.SetThreads(threads > 2 ? threads - 1 : threads);
-            (cpuLeft, linkLeft) = steps.Next($"the CPU beside copies to {name}", () => Together(cpu, gpu, cpuSpeeds, up, cancel));
-        }
-        double disk = steps.Next("the disk", () => DirectRead.Speed(folder, s_together, cancel)) ?? MachineSpeeds.Assumed.DiskBytesPerSecond;
-        var speeds = new MachineSpeeds { Measured = true, Gpus = [.. gpuSpeeds], Cpu = cpuSpeeds, CpuBesideLink = cpuLeft, LinkBesideCpu = linkLeft, DiskBytesPerSecond = disk };
-        try { SpeedCache.Write(machine.Gpus, speeds); }
+        MachineSpeeds speeds = Measure(gpus, folder, s_each, progress, cancel);
+        try { SpeedCache.Write(gpus.Select(EngineDevices.Describe), speeds); }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException) { progress?.Report(new($"the speeds could not be kept: {error.Message}", 1)); }
         return speeds;
     }
 
-    private static MatrixSpeeds Matrices(ComputeBench bench, int matrices, CancellationToken cancel)
+    /// <summary>Measures these GPUs, as ggml_backend_dev_t of the loaded engine, for about so long each; keeps nothing.</summary>
+    internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, TimeSpan each, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
+    {
+        var steps = new Steps(progress, 5 + gpus.Count * 3, cancel);
+        long free = Machine.Probe().HostFreeBytes;
+        int cores = ProcessorCores.Usable, logical = Environment.ProcessorCount;
+        using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(logical <= SmallProcessor ? SmallCpuBytes : CpuBytes, free / 4));
+        int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, each / 2, cancel).Average()));
+        cpu.SetThreads(threads);
+        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, s_types, each, cancel));
+        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes, threads, each, cancel));
+        var links = new List<PinnedCopies>();
+        try
+        {
+            var gpuSpeeds = new List<GpuSpeeds>();
+            var measured = new Dictionary<(string, long), MatrixSpeeds>();
+            foreach (nint device in gpus)
+            {
+                GpuDevice gpu = EngineDevices.Describe(device);
+                PinnedCopies link = new(device, free / 8);
+                links.Add(link);
+                double up = steps.Next($"{gpu.Name}, copies to it", () => link.Speed(toDevice: true, Until(each, cancel))), down = steps.Next($"{gpu.Name}, copies from it", () => link.Speed(toDevice: false, Until(each, cancel)));
+                // Cards of one make are one as fast as the other; their links need not be.
+                MatrixSpeeds matrices = steps.Next(gpu.Name, () => measured.GetValueOrDefault((gpu.Description, gpu.TotalBytes)) ?? Gpu(device, gpu, each, cancel));
+                measured[(gpu.Description, gpu.TotalBytes)] = matrices;
+                gpuSpeeds.Add(new(gpu.Name, up, down, matrices));
+            }
+            Beside? beside = links.Count == 0 ? null : steps.Next($"the CPU beside copies to {gpuSpeeds[0].Name}", () => Together(cpu, links[0], threads, gpuSpeeds[0].ToDevice, each, cancel));
+            double[] atOnce = links.Count < 2 ? [] : steps.Next("copies to all GPUs at once", () => AtOnce(links, each, cancel));
+            double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, each * 2, cancel));
+            MachineSpeeds assumed = MachineSpeeds.Assumed;
+            return new()
+            {
+                Measured = true,
+                Gpus = [.. gpuSpeeds.Select((gpu, i) => gpu with { ToDeviceTogether = i < atOnce.Length ? atOnce[i] : null })],
+                Cpu = cpuSpeeds,
+                CpuOwnLayouts = ownLayouts,
+                Threads = threads,
+                ThreadsBesideLink = beside?.Threads,
+                CpuBesideLink = beside?.Cpu ?? assumed.CpuBesideLink,
+                LinkBesideCpu = beside?.Link ?? assumed.LinkBesideCpu,
+                DiskBytesPerSecond = disk ?? assumed.DiskBytesPerSecond,
+            };
+        }
+        finally
+        {
+            foreach (PinnedCopies link in links) link.Dispose();
+        }
+    }
+
+    private static MatrixSpeeds Gpu(nint device, GpuDevice gpu, TimeSpan each, CancellationToken cancel)
+    {
+        using var bench = new ComputeBench(device, Math.Min(GpuBytes, gpu.FreeBytes / 4));
+        return Matrices(bench, GpuMatrices, s_types, each, cancel);
+    }
+
+    // What a type that has such a layout reaches there; the others are as they were.
+    private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, long bytes, int threads, TimeSpan each, CancellationToken cancel)
+    {
+        MatrixSpeeds result = plain;
+        foreach (IGrouping<nint, TensorType> layout in s_types.GroupBy(CpuLayouts.Of).Where(layout => layout.Key != 0))
+        {
+            using var bench = new ComputeBench(EngineDevices.Host(), bytes, layout.Key);
+            bench.SetThreads(threads);
+            MatrixSpeeds own = Matrices(bench, 1, [.. layout], each, cancel);
+            result = result with { Types = [.. result.Types.Select(type => own.Types.FirstOrDefault(one => one.Type == type.Type) ?? type)], ExpertShare = own.ExpertShare };
+        }
+        return result;
+    }
+
+    private static MatrixSpeeds Matrices(ComputeBench bench, int matrices, IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
     {
         List<MatrixSpeed> types = [];
-        foreach (TensorType type in s_types)
+        foreach (TensorType type in asked)
         {
-            if (bench.ReadSpeed(type, s_each, cancel) is { } reading && bench.MultiplySpeed(type, matrices, s_each / 2, cancel) is { } multiplying) types.Add(new(type, reading, multiplying));
+            if (bench.ReadSpeed(type, each, cancel) is { } reading && bench.MultiplySpeed(type, matrices, each / 2, cancel) is { } multiplying) types.Add(new(type, reading, multiplying));
         }
-        if (types.Count == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", s_types)}");
+        if (types.Count == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", asked)}");
         MatrixSpeed packed = types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
-        double experts = bench.ExpertSpeed(packed.Type, s_each, cancel) is { } speed ? Math.Clamp(speed / packed.BytesPerSecond, 0.05, 1) : 1;
-        return new([.. types], experts, bench.LayerSeconds(s_each / 2, cancel));
+        double experts = bench.ExpertSpeed(packed.Type, each, cancel) is { } speed ? Math.Clamp(speed / packed.BytesPerSecond, 0.05, 1) : 1;
+        return new([.. types], experts, bench.LayerSeconds(each / 2, cancel));
     }
 
     // Both for the same time: what each reaches, over what it reaches alone.
-    private static (double Cpu, double Link) Together(ComputeBench cpu, ComputeBench gpu, MatrixSpeeds alone, double linkAlone, CancellationToken cancel)
+    private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, TimeSpan each, CancellationToken cancel)
     {
+        double[] alone = Reading(cpu, threads, each, cancel);
         bool stop = false;
-        Task<double> copies = Task.Factory.StartNew(() => gpu.CopySpeed(toDevice: true, () => !Volatile.Read(ref stop)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        double left = 1;
+        Task<double> copies = Start(() => link.Speed(toDevice: true, () => !Volatile.Read(ref stop)));
+        double cpuLeft = 0;
+        int best;
         try
         {
-            double[] shares = [.. alone.Types.Where(type => type.Type is TensorType.F16 or TensorType.Q4_0).Select(type => cpu.ReadSpeed(type.Type, s_together, cancel)!.Value / type.BytesPerSecond)];
-            if (shares.Length > 0) left = shares.Average();
+            best = Fastest([Math.Max(1, threads - 1), threads], count =>
+            {
+                double left = Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => beside / by).Average();
+                cpuLeft = Math.Max(cpuLeft, left);
+                return left;
+            });
         }
         finally { Volatile.Write(ref stop, true); }
-        double link = copies.GetAwaiter().GetResult() / linkAlone;
-        return (Math.Clamp(left, 0.05, 1), Math.Clamp(link, 0.05, 1));
+        return new(best, Math.Clamp(cpuLeft, 0.05, 1), Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, 0.05, 1));
+    }
+
+    private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, TimeSpan each, CancellationToken cancel)
+    {
+        Func<bool> goOn = Until(each * 1.5, cancel);
+        return Task.WhenAll(links.Select(link => Start(() => link.Speed(toDevice: true, goOn)))).GetAwaiter().GetResult();
+    }
+
+    private static Task<double> Start(Func<double> copy) => Task.Factory.StartNew(copy, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private static double[] Reading(ComputeBench cpu, int threads, TimeSpan each, CancellationToken cancel)
+    {
+        cpu.SetThreads(threads);
+        return [.. s_read.Select(type => cpu.ReadSpeed(type, each, cancel)).OfType<double>()];
+    }
+
+    // The fewest threads that are nearly as fast as any.
+    private static int Fastest(IEnumerable<int> counts, Func<int, double> speed)
+    {
+        (int Count, double Speed)[] tried = [.. counts.Distinct().Order().Select(count => (count, speed(count)))];
+        return tried.First(one => one.Speed * Better >= tried.Max(other => other.Speed)).Count;
     }
 
     private static Func<bool> Until(TimeSpan budget, CancellationToken cancel)
@@ -99,6 +176,8 @@ public static class MachineCalibration
         long started = System.Diagnostics.Stopwatch.GetTimestamp();
         return () => !cancel.IsCancellationRequested && System.Diagnostics.Stopwatch.GetElapsedTime(started) < budget;
     }
+
+    private sealed record Beside(int Threads, double Cpu, double Link);
 
     private sealed class Steps(IProgress<CalibrationProgress>? progress, int count, CancellationToken cancel)
     {

@@ -13,12 +13,9 @@ internal static class SpeedCache
     /// <summary>Where the speeds of this machine are or would be; null where the user has no such folder.</summary>
     public static string? File(IEnumerable<GpuDevice> gpus)
     {
-        string folder = OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
-            : OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, OperatingSystem.IsMacOS() ? "Library/Caches" : ".cache") : "";
-        if (folder.Length == 0) return null;
+        if (CacheFolder.Path is not { } folder) return null;
         string key = string.Join('\n', (string[])[Environment.MachineName, $"{Environment.ProcessorCount}", EngineLibrary.BoundVersion, .. gpus.Select(gpu => $"{gpu.Name} {gpu.Description} {gpu.TotalBytes}")]);
-        return Path.Combine(folder, "nbm", $"speeds-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
+        return Path.Combine(folder, $"speeds-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
     }
 
     /// <summary>What was measured, or null where nothing was, or the file is not what was written.</summary>
@@ -52,7 +49,7 @@ internal static class SpeedCache
     {
         static bool Positive(params double[] values) => values.All(value => double.IsFinite(value) && value > 0);
         static bool Fast(MatrixSpeeds? matrices) => matrices is { Types.IsDefaultOrEmpty: false } && matrices.LayerSeconds >= 0 && Positive(matrices.ExpertShare) && matrices.Types.All(type => type is not null && Positive(type.BytesPerSecond, type.FlopsPerSecond));
-        return Fast(speeds.Cpu) && !speeds.Gpus.IsDefault && speeds.Gpus.All(gpu => gpu is not null && Positive(gpu.ToDevice, gpu.FromDevice) && Fast(gpu.Matrices))
+        return Fast(speeds.Cpu) && speeds is { Threads: null or (> 0 and <= PlanOptions.MaxThreads), ThreadsBesideLink: null or (> 0 and <= PlanOptions.MaxThreads) } && (speeds.CpuOwnLayouts is null || Fast(speeds.CpuOwnLayouts)) && !speeds.Gpus.IsDefault && speeds.Gpus.All(gpu => gpu is not null && Positive(gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether ?? 1) && Fast(gpu.Matrices))
             && Positive(speeds.CpuBesideLink, speeds.LinkBesideCpu, speeds.DiskBytesPerSecond);
     }
 }

@@ -1,0 +1,73 @@
+using System.Text.Json;
+using NativeBigModel.Native;
+using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+using NativeBigModel.Runtime.Calibration;
+
+namespace NativeBigModel.Tests.Runtime;
+
+/// <summary>Measuring a machine, with devices that wrap the CPU in the place of GPUs.</summary>
+[Collection(EngineGroup.Name)]
+public class CalibrationTests
+{
+    private static readonly TimeSpan s_short = TimeSpan.FromMilliseconds(10);
+
+    [Fact]
+    public void Two_devices_are_measured_each_alone_and_their_links_together()
+    {
+        EngineLibrary.Load();
+        StreamingDevice first = StreamingDevice.Create(EngineDevices.Host(), ring: 2), second = StreamingDevice.Create(EngineDevices.Host(), ring: 2);
+        using (first.Handle)
+        using (second.Handle)
+        using (var folder = new TempFolder())
+        {
+            MachineSpeeds speeds = MachineCalibration.Measure([first.Device, second.Device], folder.Path, s_short, null, default);
+            Assert.True(speeds.Measured);
+            Assert.Equal(2, speeds.Gpus.Length);
+            foreach (GpuSpeeds gpu in speeds.Gpus) Assert.All((double[])[gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether!.Value, .. Numbers(gpu.Matrices)], Positive);
+            Assert.All((double[])[.. Numbers(speeds.Cpu), .. Numbers(speeds.CpuOwnLayouts!), speeds.DiskBytesPerSecond], Positive);
+            Assert.Equal(speeds.Cpu.Types.Select(type => type.Type), speeds.CpuOwnLayouts!.Types.Select(type => type.Type));
+            foreach (double share in (double[])[speeds.CpuBesideLink, speeds.LinkBesideCpu]) Assert.InRange(share, 0.05, 1);
+            foreach (int? threads in (int?[])[speeds.Threads, speeds.ThreadsBesideLink]) Assert.InRange(threads!.Value, 1, Environment.ProcessorCount);
+            Assert.Empty(folder.Files);
+            string json = JsonSerializer.Serialize(speeds, SpeedCacheJson.Default.MachineSpeeds);
+            Assert.Equal(json, JsonSerializer.Serialize(JsonSerializer.Deserialize(json, SpeedCacheJson.Default.MachineSpeeds), SpeedCacheJson.Default.MachineSpeeds));
+        }
+    }
+
+    [Fact]
+    public void Without_a_GPU_nothing_is_said_of_links()
+    {
+        EngineLibrary.Load();
+        using var folder = new TempFolder();
+        MachineSpeeds speeds = MachineCalibration.Measure([], folder.Path, s_short, null, default);
+        Assert.Empty(speeds.Gpus);
+        Assert.Null(speeds.ThreadsBesideLink);
+    }
+
+    [Fact]
+    public void It_can_be_cancelled()
+    {
+        EngineLibrary.Load();
+        using var folder = new TempFolder();
+        using var stop = new CancellationTokenSource();
+        var steps = new StopAt(1, stop);
+        Assert.ThrowsAny<OperationCanceledException>(() => MachineCalibration.Measure([], folder.Path, TimeSpan.FromMinutes(1), steps, stop.Token));
+        Assert.Empty(folder.Files);
+    }
+
+    private static void Positive(double value) => Assert.InRange(value, double.Epsilon, double.MaxValue);
+
+    private static IEnumerable<double> Numbers(MatrixSpeeds matrices) => matrices.Types.SelectMany(type => (double[])[type.BytesPerSecond, type.FlopsPerSecond]).Append(matrices.ExpertShare).Append(matrices.LayerSeconds);
+
+    // Cancels when a step begins, which then has a minute to go.
+    private sealed class StopAt(int step, CancellationTokenSource stop) : IProgress<CalibrationProgress>
+    {
+        private int _steps;
+
+        public void Report(CalibrationProgress value)
+        {
+            if (++_steps == step) stop.Cancel();
+        }
+    }
+}
