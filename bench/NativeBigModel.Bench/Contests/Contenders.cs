@@ -21,6 +21,8 @@ internal static class Contenders
         new Torch("accelerate", "accelerate"),
         new Torch("torch eager", "eager"),
         new Torch("torch pinned", "eager-pinned"),
+        new TorchSharp("TorchSharp eager"),
+        new TorchSharp("TorchSharp pinned", "--pinned"),
         new Torch("AirLLM's method", "airllm"),
     ];
 
@@ -49,8 +51,8 @@ internal static class Contenders
     /// <summary>This library with a budget of RAM and no GPU: what does not fit is streamed from the file, or everything is.</summary>
     private sealed record NbmInRam(string Name, bool fromDisk) : Contender(Name)
     {
-        // What the program itself takes of the budget, its code and its tables.
-        private const long Overhead = 160L << 20;
+        // What the program itself takes of the budget: its code, its tables, files read while it starts.
+        private const long Overhead = 256L << 20;
 
         public override string? Absent => Programs.Nbm is null ? "nbm is not beside this program" : null;
 
@@ -110,6 +112,20 @@ internal static class Contenders
             "--offload", Path.Combine(one.Work, "accelerate"), .. Prompt(one),
         ];
     }
+
+    /// <summary>The same loop in C#, bench/TorchSharp.</summary>
+    private sealed record TorchSharp(string Name, params string[] How) : Contender(Name)
+    {
+        public override string? Absent => Programs.TorchSharp is null ? "bench/TorchSharp is not built (-c Release -p:NbmTorchSharp=true)" : null;
+
+        public override bool ReadsFolder => true;
+
+        public override bool KnowsNoBudget => true;
+
+        public override bool Takes(Case one) => one.OnGpu && one.Model is { Type: WeightType.F16, Experts.Count: 0 };
+
+        public override IReadOnlyList<string> Command(Case one, string path) => [Programs.TorchSharp!, path, .. How, .. Prompt(one)];
+    }
 }
 
 /// <summary>Where the contenders' programs are.</summary>
@@ -125,6 +141,9 @@ internal static class Programs
 
     /// <summary>The script with PyTorch's ways, in the working folder or one above; null where it is not.</summary>
     public static string? TorchRivals { get; } = Above(Directory.GetCurrentDirectory(), Path.Combine("bench", "rivals", "torch_rivals.py"));
+
+    /// <summary>bench/TorchSharp's program, if it was built; null where it was not.</summary>
+    public static string? TorchSharp { get; } = Above(Directory.GetCurrentDirectory(), Path.Combine("bench", "TorchSharp", "bin", "Release", "net10.0", "torchsharp-layers"));
 
     /// <summary>Why a command does not succeed, in its last words, or null.</summary>
     public static string? Fails(string program, params string[] arguments)

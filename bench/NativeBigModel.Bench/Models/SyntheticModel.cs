@@ -31,6 +31,7 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
     public static ImmutableArray<SyntheticModel> Known { get; } =
     [
         new("7b-f16", "llama", WeightType.F16, 32, 4096, 11008, 32, 32, 32000), // Llama-2-7B
+        new("7b-q4_0", "llama", WeightType.Q4_0, 32, 4096, 11008, 32, 32, 32000),
         new("8b-q4_k_m", "llama", WeightType.Q4_K_M, 32, 4096, 14336, 32, 8, 128256), // Llama-3.1-8B
         new("70b-q4_0", "llama", WeightType.Q4_0, 80, 8192, 28672, 64, 8, 32000), // Llama-2-70B
         new("mixtral-q4_0", "llama", WeightType.Q4_0, 32, 4096, 14336, 32, 8, 32000) { Experts = (8, 2) }, // Mixtral-8x7B
@@ -44,22 +45,25 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
     public static SyntheticModel Named(string name) => Known.FirstOrDefault(model => model.Name == name)
         ?? throw new InvalidOptionException($"'{name}' is none of the models {string.Join(", ", Known.Select(model => model.Name))}");
 
-    /// <summary>Every tensor in the type that it has in the file.</summary>
-    public ImmutableArray<TensorSpec> Tensors
+    /// <summary>What a plan is made of.</summary>
+    public ModelShape Shape
     {
         get
         {
             TensorSpec[] wide = [.. Wide()];
-            var layer = new LayerShape(Heads, KvHeads, HeadLength, HeadLength, FeedForward);
+            var layer = new LayerShape(Heads, KvHeads, HeadLength, HeadLength, FeedForward) { ExpertLength = Experts.Count > 0 ? FeedForward : 0 };
             var shape = new ModelShape
             {
                 Architecture = Architecture, Name = Name, EmbeddingLength = Width, VocabularySize = Vocabulary, ContextLength = ContextLength,
-                Layers = [.. Enumerable.Repeat(layer, Layers)], ExpertCount = Experts.Count, ExpertUsedCount = Experts.Used, Tensors = [.. wide],
+                Layers = [.. Enumerable.Repeat(layer, Layers)], ExpertCount = Experts.Count, ExpertUsedCount = Experts.Used,
             };
             TensorType[] types = QuantizationMix.Choose(shape, Type, wide);
-            return [.. wide.Select((tensor, i) => tensor with { Type = types[i] })];
+            return shape with { Tensors = [.. wide.Select((tensor, i) => tensor with { Type = types[i] })] };
         }
     }
+
+    /// <summary>Every tensor in the type that it has in the file.</summary>
+    public ImmutableArray<TensorSpec> Tensors => Shape.Tensors;
 
     /// <summary>Writes the model as a GGUF file, at the speed of the disk: one block of random weights of each type, repeated. An existing file is replaced at the end.</summary>
     public void WriteGguf(string path, CancellationToken cancel = default)

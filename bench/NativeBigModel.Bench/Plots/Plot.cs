@@ -73,7 +73,7 @@ internal static class Plot
         if (bound.Length > 0)
         {
             drawn.Add(Path(bound.Select(point => (X(point.Budget), Y(point.Seconds.Median))), "bound"));
-            labels.Add((Y(bound[^1].Seconds.Median), X(bound[^1].Budget), "what the machine can do at best", "muted"));
+            labels.Add((Y(bound[^1].Seconds.Median), X(bound[^1].Budget), "the machine's bound", "muted"));
         }
         foreach (Series one in series)
         {

@@ -22,10 +22,11 @@ internal static class Summary
             Measurement[] everywhere = [.. model.Where(row => row.BudgetBytes == 0)];
             foreach (IGrouping<long, Measurement> budget in model.Where(row => row.BudgetBytes > 0).GroupBy(row => row.BudgetBytes))
             {
-                output.WriteLine($"{model.Key.Model}, {ByteSize.Format(model.Key.Weights)}, in {ByteSize.Format(budget.Key)}. Seconds, medians; in brackets how many times those of the first, least to most of the rounds");
+                string reference = budget.OrderBy(row => row.Failure.Length > 0).First().Contender;
+                Measurement[] first = [.. budget.Where(row => row.Contender == reference)];
+                output.WriteLine($"{model.Key.Model}, {ByteSize.Format(model.Key.Weights)}, in {ByteSize.Format(budget.Key)}. Seconds, medians; in brackets how many times those of {reference}, least to most of the rounds");
                 output.WriteLine("| contender | a token | of the bound | prompt | of the bound | load | GPU | |");
                 output.WriteLine("|---|---|---|---|---|---|---|---|");
-                Measurement[] first = [.. budget.Where(row => row.Contender == budget.First().Contender)];
                 foreach (IGrouping<string, Measurement> one in budget.Concat(everywhere).GroupBy(row => row.Contender)) output.WriteLine(Row(one.Key, [.. one], first));
                 output.WriteLine();
             }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using NativeBigModel.Bench.Contests;
 using NativeBigModel.Bench.Models;
 using NativeBigModel.Bench.Results;
+using NativeBigModel.Planning;
 
 namespace NativeBigModel.Tests.Bench;
 
@@ -128,7 +129,7 @@ public class ContestTests
             string file = folder[model.Name + ".gguf"];
             model.WriteGguf(file);
             Assert.Equal(model.Tensors.Sum(tensor => tensor.Bytes), Checkpoint.Open(file).Describe().WeightBytes);
-            await using BigModel loaded = await BigModel.LoadAsync(file, new Planning.PlanOptions { ContextLength = 256, MaxMemory = Planning.MemoryLimits.Parse("cpu=1GiB") });
+            await using BigModel loaded = await BigModel.LoadAsync(file, new PlanOptions { ContextLength = 256, MaxMemory = MemoryLimits.Parse("cpu=1GiB") });
             await foreach (float[] logits in loaded.ComputeLogitsAsync([1, 2, 3]))
             {
                 Assert.All(logits, value => Assert.True(float.IsFinite(value)));

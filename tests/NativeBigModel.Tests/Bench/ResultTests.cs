@@ -120,7 +120,7 @@ public class ResultTests
         XDocument read = XDocument.Load(folder["a.svg"]);
         string[] texts = [.. read.Descendants().Where(element => element.Name.LocalName == "text").Select(element => element.Value)];
         Assert.All(names, name => Assert.Contains(name, texts));
-        Assert.Contains("what the machine can do at best", texts);
+        Assert.Contains("the machine's bound", texts);
         Assert.All(new[] { "4", "8", "12" }, gib => Assert.Contains(gib, texts));
         // Names do not lie on each other.
         double[] heights = [.. read.Descendants().Where(element => names.Contains(element.Value) && element.Name.LocalName == "text").Select(element => double.Parse(element.Attribute("y")!.Value, System.Globalization.CultureInfo.InvariantCulture)).Order()];
