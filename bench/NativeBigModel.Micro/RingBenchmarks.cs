@@ -12,6 +12,8 @@ public class RingBenchmarks
 {
     private const int Tokens = 16;
 
+    private static readonly int[] s_prompt = [1];
+
     private Files _files = null!;
     private BigModel _model = null!;
 
@@ -38,7 +40,7 @@ public class RingBenchmarks
     public async Task<int> Token()
     {
         int count = 0;
-        await foreach (GenerationStep step in _model.GenerateAsync(new[] { 1 }, new GenerateOptions { Temperature = 0, MaxNewTokens = Tokens, IgnoreEndOfGeneration = true, ReusePrefix = false }, CancellationToken.None)) count++;
+        await foreach (GenerationStep step in _model.GenerateAsync(s_prompt, new GenerateOptions { Temperature = 0, MaxNewTokens = Tokens, IgnoreEndOfGeneration = true, ReusePrefix = false }, CancellationToken.None)) count++;
         return count;
     }
 }
