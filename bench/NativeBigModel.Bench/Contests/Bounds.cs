@@ -43,6 +43,11 @@ internal sealed record Bandwidths(double Cpu, double CpuFlops, double Disk, doub
         MatrixSpeed gpu = speeds.Gpus[0].Matrices.Of(type);
         return new(cpu.BytesPerSecond, cpu.FlopsPerSecond, speeds.DiskBytesPerSecond, gpu.BytesPerSecond, gpu.FlopsPerSecond, speeds.Gpus[0].ToDevice, speeds.CpuBesideLink, speeds.LinkBesideCpu);
     }
+
+    /// <summary>The better of two measurements of one machine, number by number: what it can do, and not what else it did meanwhile.</summary>
+    public Bandwidths Or(Bandwidths other) => new(
+        Math.Max(Cpu, other.Cpu), Math.Max(CpuFlops, other.CpuFlops), Math.Max(Disk, other.Disk), Math.Max(Gpu, other.Gpu), Math.Max(GpuFlops, other.GpuFlops),
+        Math.Max(Link, other.Link), Math.Max(CpuBesideLink, other.CpuBesideLink), Math.Max(LinkBesideCpu, other.LinkBesideCpu));
 }
 
 /// <summary>

@@ -14,7 +14,7 @@ internal sealed record Case(SyntheticModel Model, long BudgetBytes, bool OnGpu, 
     public int Context => Math.Max(1024, (Prompt + Tokens + 255) / 256 * 256);
 
     /// <summary>Bytes of RAM beside a budget of the GPU: more than any contender needs.</summary>
-    public long HostBytes => Model.Tensors.Sum(tensor => tensor.Bytes) * 5 / 4 + (4L << 30);
+    public long HostBytes => Model.WeightBytes * 5 / 4 + (4L << 30);
 
     public double BudgetGiB => BudgetBytes / (double)(1L << 30);
 }

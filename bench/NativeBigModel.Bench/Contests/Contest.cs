@@ -21,7 +21,7 @@ internal static class Contest
         SyntheticModel[] models = [.. options.List("--models", gpu ? "7b-f16" : "1b-q8_0").Select(SyntheticModel.Named)];
         long[] budgets = [.. options.List("--budgets", gpu ? "4,8,16,24" : "0.75,2").Select(text => ByteSize.Parse(text + "GiB"))];
         IReadOnlyList<Contender> contenders = options.Has("--contenders") ? Contenders.Named(options.List("--contenders", "")) : Contenders.All;
-        List<string> head = [.. MachineHead.Describe("contest", arguments), .. MachineHead.Describe(speeds)];
+        List<string> head = [.. MachineHead.Describe("contest", arguments), .. MachineHead.Describe("before", speeds)];
         foreach (string line in head) Console.WriteLine(line);
         List<Contender> present = [];
         foreach (Contender contender in contenders)
@@ -40,21 +40,13 @@ internal static class Contest
         var store = new ModelStore(work);
         foreach (SyntheticModel model in models)
         {
-            var bytes = ModelBytes.Of(model);
-            Bandwidths machine = Bandwidths.Of(speeds, model.Tensors.GroupBy(tensor => tensor.Type).MaxBy(group => group.Sum(tensor => tensor.Bytes))!.Key);
-            long weights = model.Tensors.Sum(tensor => tensor.Bytes);
             Case[] cases = [.. budgets.Select(budget => new Case(model, budget, gpu, options.Number("--prompt", gpu ? 512 : 64), options.Number("--tokens", 9), work))];
-            Console.WriteLine($"{model.Name}: {ByteSize.Format(weights)} of weights");
+            Console.WriteLine($"{model.Name}: {ByteSize.Format(model.WeightBytes)} of weights");
             var runner = new ContestRunner(
                 async (contender, one, stop) =>
                 {
                     string path = contender.ReadsFolder ? await store.FolderAsync(model) : store.Gguf(model);
                     return await RunAsync(contender.Command(one, path), one, path, patience, stop);
-                },
-                (one, row) => row with
-                {
-                    Type = model.Type.ToString(), WeightBytes = weights,
-                    BoundTokenSeconds = Bounds.Token(bytes, one.BudgetBytes, machine), BoundPromptSeconds = Bounds.Prompt(bytes, one.BudgetBytes, one.Prompt, machine),
                 },
                 row =>
                 {
@@ -65,10 +57,25 @@ internal static class Contest
             await runner.RunAsync(cases, present, options.Number("--rounds", 3), cancel);
             if (!options.Has("--keep")) store.Remove(model);
         }
+        // A machine that others use is not the same before and after: a bound takes the better.
+        MachineSpeeds after = await SpeedsAsync(work, patience, cancel);
+        foreach (string line in MachineHead.Describe("after", after)) Note(head, line);
+        foreach (SyntheticModel model in models)
+        {
+            Bandwidths machine = Bandwidths.Of(speeds, model.MainType).Or(Bandwidths.Of(after, model.MainType));
+            rows = [.. rows.Select(row => row.Model == model.Name ? WithBounds(row, ModelBytes.Of(model), machine) : row)];
+        }
+        if (csv is not null) new ResultFile(head, rows).Write(csv);
         Console.WriteLine();
         Summary.Print(rows, Console.Out);
         return 0;
     }
+
+    private static Measurement WithBounds(Measurement row, ModelBytes bytes, Bandwidths machine) => row.BudgetBytes == 0 ? row : row with
+    {
+        BoundTokenSeconds = Bounds.Token(bytes, row.BudgetBytes, machine),
+        BoundPromptSeconds = row.PromptTokens is { } tokens ? Bounds.Prompt(bytes, row.BudgetBytes, tokens, machine) : null,
+    };
 
     private static void Note(List<string> head, string line)
     {

@@ -5,9 +5,8 @@ namespace NativeBigModel.Bench.Contests;
 
 /// <summary>Runs contenders in turn, round after round, so that what else the machine does meets all of them.</summary>
 /// <param name="run">Runs one contender on one case.</param>
-/// <param name="describe">Fills in what a row of a case has whoever runs: its type, bytes and bounds.</param>
 /// <param name="add">Told of each row as it is there.</param>
-internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Task<ChildResult>> run, Func<Case, Measurement, Measurement> describe, Action<Measurement> add)
+internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Task<ChildResult>> run, Action<Measurement> add)
 {
     /// <summary>A B A B: every round passes through all cases and all contenders. One that failed in a case is not tried in it again.</summary>
     public async Task RunAsync(IReadOnlyList<Case> cases, IReadOnlyList<Contender> contenders, int rounds, CancellationToken cancel)
@@ -30,14 +29,13 @@ internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Tas
         }
     }
 
-    private IEnumerable<Measurement> Rows(Case one, Contender contender, int round, ChildResult child)
+    private static IEnumerable<Measurement> Rows(Case one, Contender contender, int round, ChildResult child)
     {
         Measurement bare = new()
         {
-            Model = one.Model.Name, Type = "", WeightBytes = 0, BudgetBytes = contender.KnowsNoBudget ? 0 : one.BudgetBytes, Contender = contender.Name, Round = round,
+            Model = one.Model.Name, Type = one.Model.Type.ToString(), WeightBytes = one.Model.WeightBytes, BudgetBytes = contender.KnowsNoBudget ? 0 : one.BudgetBytes, Contender = contender.Name, Round = round,
             GpuPeakBytes = child.GpuPeakBytes, HostPeakBytes = child.HostPeakBytes,
         };
-        bare = describe(one, bare);
         if (child.Result is not { } result) return [bare with { Failure = child.Failure }];
         if (!result.TryGetProperty("load_s", out JsonElement load) || !result.TryGetProperty("rounds", out JsonElement measured) || measured.GetArrayLength() == 0)
             return [bare with { Failure = "the result has no load_s and rounds" }];

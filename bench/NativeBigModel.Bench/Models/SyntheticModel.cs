@@ -65,6 +65,12 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
     /// <summary>Every tensor in the type that it has in the file.</summary>
     public ImmutableArray<TensorSpec> Tensors => Shape.Tensors;
 
+    /// <summary>Bytes of all tensors.</summary>
+    public long WeightBytes => Shape.WeightBytes;
+
+    /// <summary>The type that most of these bytes have.</summary>
+    public TensorType MainType => Tensors.GroupBy(tensor => tensor.Type).MaxBy(group => group.Sum(tensor => tensor.Bytes))!.Key;
+
     /// <summary>Writes the model as a GGUF file, at the speed of the disk: one block of random weights of each type, repeated. An existing file is replaced at the end.</summary>
     public void WriteGguf(string path, CancellationToken cancel = default)
     {

@@ -159,7 +159,7 @@ public class ContestTests
     private static async Task<List<Measurement>> Run(IReadOnlyList<Contender> contenders, int rounds, Func<Case, Contender, ChildResult> run, IReadOnlyList<Case>? cases = null)
     {
         List<Measurement> rows = [];
-        var runner = new ContestRunner((contender, one, _) => Task.FromResult(run(one, contender)), (_, row) => row, rows.Add);
+        var runner = new ContestRunner((contender, one, _) => Task.FromResult(run(one, contender)), rows.Add);
         await runner.RunAsync(cases ?? s_cases, contenders, rounds, default);
         return rows;
     }

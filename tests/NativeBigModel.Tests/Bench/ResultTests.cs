@@ -94,6 +94,8 @@ public class ResultTests
         // Without a GPU, what RAM does not hold comes from the disk, meanwhile the CPU computes.
         Assert.Equal(2_000, Bounds.Token(model, 6_000, new(Cpu: 50, CpuFlops: 100, Disk: 2)));
         Assert.Equal(200, Bounds.Token(model, 10_000, new(Cpu: 50, CpuFlops: 100, Disk: 2)));
+        // Of two measurements, what each says is possible.
+        Assert.Equal(new(Cpu: 60, CpuFlops: 100, Disk: 3), new Bandwidths(Cpu: 50, CpuFlops: 100, Disk: 3).Or(new(Cpu: 60, CpuFlops: 90, Disk: 2)));
     }
 
     [Fact]
