@@ -20,12 +20,12 @@ internal static class StockRun
         int[] prompts = [.. options.Text("--prompt", "512").Split(',').Select(int.Parse)];
         EngineLibrary.Load();
         long started = Stopwatch.GetTimestamp();
-        using LlamaModelHandle model = LoadModel(path, ngl, options.Has("--experts-on-cpu"));
         LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
         parameters.NCtx = (uint)context;
         parameters.NBatch = (uint)Math.Max(2048, piece);
         parameters.NUbatch = (uint)piece;
         parameters.NThreads = parameters.NThreadsBatch = threads;
+        using LlamaModelHandle model = options.Has("--fit") ? LoadFitting(path, ref parameters, long.Parse(options.Text("--fit", ""))) : LoadModel(path, ngl, options.Has("--experts-on-cpu"));
         using LlamaContextHandle handle = LlamaContextHandle.Create(model, parameters);
         if (handle.IsInvalid) throw new InvalidOperationException("llama.cpp could not make the context");
         double load = Stopwatch.GetElapsedTime(started).TotalSeconds;
@@ -40,6 +40,15 @@ internal static class StockRun
         }
         Console.WriteLine(JsonSerializer.Serialize(new { load_s = load, rounds = measured }));
         return 0;
+    }
+
+    private static LlamaModelHandle LoadFitting(string path, ref LlamaContextParams context, long bytes)
+    {
+        LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
+        parameters.LoadMode = LlamaLoadMode.Mmap;
+        using StockFit.Choice choice = StockFit.Apply(path, ref parameters, ref context, bytes);
+        LlamaModelHandle model = LlamaModelApi.LlamaModelLoadFromFile(path, parameters);
+        return !model.IsInvalid ? model : throw new InvalidOperationException("llama.cpp could not load the file");
     }
 
     private static unsafe LlamaModelHandle LoadModel(string path, int ngl, bool expertsOnCpu)

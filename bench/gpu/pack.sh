@@ -13,7 +13,7 @@ cp -rL artifacts/engine/any/headers-*/ggml "$out/ggml"
 if [ $# -gt 0 ]; then
   xz -dc "$1" > "$out/engine/libggml-cuda.so"
 fi
-rm -f "$out"/engine/libllama-common.so "$out"/engine/libggml-cpu-{x64,sse42,sandybridge,ivybridge,piledriver,cannonlake,cascadelake,cooperlake,alderlake}.so # what no server needs
+rm -f "$out"/engine/libggml-cpu-{x64,sse42,sandybridge,ivybridge,piledriver,cannonlake,cascadelake,cooperlake,alderlake}.so # what no server needs
 tar -C "$out" -cf - nbm engine ggml | xz -T0 -6 > "$out.tar.xz"
 rm -rf "$out" && mkdir "$out" && mv "$out.tar.xz" "$out/gpu.tar.xz"
 ls -l "$out"

@@ -15,12 +15,12 @@ fi
 export NBM_ENGINE_PATH=$work/engine XDG_CACHE_HOME=$work/cache
 nbm=$work/nbm/nbm
 
-model() { # NAME LAYERS WIDTH FFN HEADS KV VOCAB TYPE
-  [ -e "$work/$1.gguf" ] || python3 bench/gpu/make_model.py "$work/$1.gguf" "${@:2}" >/dev/null
+model() { # FILE NAME: a shape that nbm-bench knows
+  [ -e "$work/$1.gguf" ] || "$work/nbm/nbm-bench" model "$2" "$work/$1.gguf"
 }
-model_7b() { model 7b 32 4096 11008 32 32 32000 f16; }
-model_moe() { model moe 32 4096 14336 32 8 32000 q4_0 8 2; } # Mixtral-8x7B's shape
-model_70b() { model 70b 80 8192 28672 64 8 32000 q4_0; }
+model_7b() { model 7b 7b-f16; }
+model_moe() { model moe mixtral-q4_0; }
+model_70b() { model 70b 70b-q4_0; }
 
 bench() { # FILE LABEL OPTIONS...
   local file=$1 label=$2; shift 2
@@ -112,54 +112,20 @@ sanitizer() {
   done
 }
 
-rival() { # LABEL OPTIONS...
-  local label=$1; shift
-  timeout 170 python3 bench/rivals/torch_rivals.py run "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label: $*" || tail -c 400 "$work/err"
-}
 stock() { # FILE LABEL OPTIONS...
   local file=$1 label=$2; shift 2
   timeout 170 "$work/nbm/nbm-bench" stock "$file" "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label: stock llama.cpp $*" || tail -c 400 "$work/err"
 }
 
-# Llama-2-7B's shape in F16: the same folder for all that read Hugging Face's format, the GGUF of it for llama.cpp. Everything twice, in turn.
-rivals_7b() {
-  local folder=$work/7b-hf gguf=$work/7b-hf.gguf
-  [ -e "$folder/model.safetensors.index.json" ] || python3 bench/rivals/torch_rivals.py make "$folder" 32 4096 11008 32 32 32000
-  [ -e "$gguf" ] || "$nbm" convert "$folder" "$gguf" >/dev/null
-  for round in $(seq "${NBM_ROUNDS:-2}"); do
-    for gib in 4 8 12; do
-      bench "$folder" "7b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 0.55 --context 1024
-      bench "$folder" "7b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload stream --context 1024 --tokens 5
-      stock "$gguf" "7b $gib GiB" --ngl $(( (gib * 1024 - 900) / 410 ))
-      rival "7b $gib GiB" accelerate "$folder" --gpu $gib
-    done
-    for method in eager eager-pinned airllm; do rival 7b $method "$folder"; done
-  done
-  bench "$folder" "7b nbm from disk" --max-memory 0=4GiB,cpu=1GiB --offload disk --offload-folder "$work/off" --context 1024 --tokens 3
+# This library against all others: what is compared and how, bench/README.md says.
+contest() { # MODEL BUDGETS OPTIONS...
+  "$work/nbm/nbm-bench" contest --models "$1" --budgets "$2" --rounds "${NBM_ROUNDS:-2}" --work "$work/contest" --csv "${OUT:-$work}/contest-$1.csv" "${@:3}"
 }
-
-# What Python's offloaders do not take: 4-bit weights on the CPU. Stock llama.cpp with as many layers on the GPU as the budget holds.
-rivals_70b() {
-  model_70b
-  local file=$work/70b.gguf
-  for round in $(seq "${NBM_ROUNDS:-2}"); do
-    for gib in 8 16 24; do
-      bench "$file" "70b nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 0.48 --context 1024
-      stock "$file" "70b $gib GiB" --ngl $(( (gib * 1024 - 900) / 470 ))
-    done
-  done
-}
-rivals_moe() {
-  model_moe
-  local file=$work/moe.gguf
-  for round in $(seq "${NBM_ROUNDS:-2}"); do
-    for gib in 6 12; do
-      bench "$file" "moe nbm $gib GiB" --max-memory 0=${gib}GiB,cpu=60GiB --offload hybrid --cpu-share 1 --context 1024
-      stock "$file" "moe $gib GiB" --ngl $(( (gib * 1024 - 900) / 790 ))
-      stock "$file" "moe $gib GiB" --ngl 99 --experts-on-cpu
-    done
-  done
-}
+contest_7b() { contest 7b-f16 4,8,12; }
+contest_8b() { contest 8b-q4_k_m 2,4; }
+contest_70b() { contest 70b-q4_0 8,16,24; }
+contest_moe() { contest mixtral-q4_0 6,12; }
+contest_30b() { contest 30b-a3b-q4_0 4,8; }
 
 # Where the time of long streamed prompts goes.
 prefill() {
@@ -183,7 +149,7 @@ conversations() {
 
 # No GPU at all.
 cpu_only() {
-  model 7b-q4 32 4096 11008 32 32 32000 q4_0
+  model 7b-q4 7b-q4_0
   local file=$work/7b-q4.gguf
   for round in $(seq "${NBM_ROUNDS:-2}"); do
     CUDA_VISIBLE_DEVICES= bench "$file" "7b q4_0 nbm, CPU alone" --max-memory cpu=30GiB --context 1024 --prompt 128

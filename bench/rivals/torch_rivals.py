@@ -1,13 +1,12 @@
 """What people run in Python when a model is larger than the GPU, timed like `nbm bench --json`: a prompt, then greedy tokens with a KV cache.
 
-    torch_rivals.py make FOLDER LAYERS WIDTH FFN HEADS KV_HEADS VOCABULARY        a Llama checkpoint of random float16 weights, in shards
     torch_rivals.py run METHOD FOLDER [--gpu GIB] [--cpu GIB] [--prompt 512] [--tokens N] [--rounds N]
 
 Methods:
     accelerate     device_map="auto" with max_memory of --gpu and --cpu; what is over goes to disk
     eager          layer by layer as a torch program does it by hand, and as one in TorchSharp would: to(device), compute, back; from ordinary memory
     eager-pinned   the same from pinned memory
-    airllm         AirLLM's method (3.2): every module read from its own safetensors file for every token, one worker reading and pinning one module ahead,
+    airllm         AirLLM's method (3.2): every module read from safetensors for every token, one worker reading and pinning one module ahead,
                    the copy itself synchronous, caches emptied after each module
 """
 import argparse
@@ -21,40 +20,8 @@ import time
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
-
-
-def make(folder, layers, width, ffn, heads, kv_heads, vocabulary):
-    os.makedirs(folder, exist_ok=True)
-    config = LlamaConfig(hidden_size=width, intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv_heads,
-                         vocab_size=vocabulary, max_position_embeddings=4096, tie_word_embeddings=False, dtype='float16')
-    config.architectures = ['LlamaForCausalLM']
-    config.save_pretrained(folder)
-    noise = torch.randn(1 << 24, generator=torch.Generator().manual_seed(1)).mul_(0.02).half()
-
-    def weight(*shape):
-        count = torch.Size(shape).numel()
-        return noise.repeat(count // len(noise) + 1)[:count].reshape(shape).contiguous() if len(shape) > 1 else torch.ones(shape, dtype=torch.float16)
-
-    head = width // heads
-    shards = [('input', {'model.embed_tokens.weight': weight(vocabulary, width)})]
-    for i in range(layers):
-        name = f'model.layers.{i}.'
-        shards.append((f'{i:03}', {name + part: weight(*shape) for part, shape in {
-            'input_layernorm.weight': (width,), 'post_attention_layernorm.weight': (width,),
-            'self_attn.q_proj.weight': (width, width), 'self_attn.k_proj.weight': (kv_heads * head, width),
-            'self_attn.v_proj.weight': (kv_heads * head, width), 'self_attn.o_proj.weight': (width, width),
-            'mlp.gate_proj.weight': (ffn, width), 'mlp.up_proj.weight': (ffn, width), 'mlp.down_proj.weight': (width, ffn)}.items()}))
-    shards.append(('output', {'model.norm.weight': weight(width), 'lm_head.weight': weight(vocabulary, width)}))
-    index = {'metadata': {'total_size': 0}, 'weight_map': {}}
-    for number, (_, tensors) in enumerate(shards):
-        file = f'model-{number + 1:05}-of-{len(shards):05}.safetensors'
-        save_file(tensors, os.path.join(folder, file), {'format': 'pt'})
-        index['weight_map'].update({name: file for name in tensors})
-        index['metadata']['total_size'] += sum(tensor.nbytes for tensor in tensors.values())
-    with open(os.path.join(folder, 'model.safetensors.index.json'), 'w') as out:
-        json.dump(index, out)
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def modules_of(model):
@@ -104,15 +71,20 @@ def eager(folder, options, pinned=False):
 
 def airllm(folder, options):
     model = empty_model(folder)
-    with open(os.path.join(folder, 'model.safetensors.index.json')) as file:
-        files = json.load(file)['weight_map']
+    files = {}
+    for name in os.listdir(folder):
+        if name.endswith('.safetensors'):
+            with safe_open(os.path.join(folder, name), 'pt') as file:
+                files.update(dict.fromkeys(file.keys(), name))
     order, worker, waiting = modules_of(model), concurrent.futures.ThreadPoolExecutor(1), {}
     libc = ctypes.CDLL('libc.so.6')
 
     def read(prefix):
-        names = [name for name in files if name.startswith(prefix + '.')]
-        with safe_open(os.path.join(folder, files[names[0]]), 'pt') as file:
-            return {name: file.get_tensor(name).pin_memory() for name in names}
+        names, tensors = [name for name in files if name.startswith(prefix + '.')], {}
+        for part in {files[name] for name in names}:
+            with safe_open(os.path.join(folder, part), 'pt') as file:
+                tensors.update({name: file.get_tensor(name).pin_memory() for name in names if files[name] == part})
+        return tensors
 
     def before(module, number):
         prefix = order[number][0]
@@ -175,9 +147,7 @@ def run(arguments):
     print(json.dumps({'load_s': load, 'rounds': rounds, 'gpu_peak_bytes': torch.cuda.max_memory_reserved()}))
 
 
-if sys.argv[1:2] == ['make']:
-    make(sys.argv[2], *map(int, sys.argv[3:9]))
-elif sys.argv[1:2] == ['run']:
+if sys.argv[1:2] == ['run']:
     run(sys.argv[2:])
 else:
     sys.exit(__doc__)

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+using NativeBigModel.Checkpoints;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel.Bench.Models;
+
+/// <summary>Blocks of random weights, valid in their type: finite, centred, of a given deviation.</summary>
+internal static class RandomWeights
+{
+    private const int Elements = 16 << 20;
+
+    // Deviations of what the bits of a block spell before its scale: uniform nibbles and bytes; for k-quants times the scales inside.
+    private const float Nibble = 4.6f, Byte = 74, FourBitTimesScale = 200, SixBitTimesScale = 1360;
+
+    /// <summary>Sixteen million weights of a type.</summary>
+    /// <exception cref="NotSupportedException">The type is none of those that synthetic models have.</exception>
+    public static byte[] Block(TensorType type, float deviation)
+    {
+        var random = new Random(20260101);
+        var block = new byte[type.RowBytes(Elements)];
+        switch (type)
+        {
+            case TensorType.F32: Fill(MemoryMarshal.Cast<byte, float>(block.AsSpan()), random, value => value * deviation); break;
+            case TensorType.F16: Fill(MemoryMarshal.Cast<byte, Half>(block.AsSpan()), random, value => (Half)(value * deviation)); break;
+            case TensorType.BF16: Fill(MemoryMarshal.Cast<byte, ushort>(block.AsSpan()), random, value => (ushort)(BitConverter.SingleToUInt32Bits(value * deviation) >> 16)); break;
+            // Where ggml-common.h has a block's scales.
+            case TensorType.Q8_0: FillBlocks(block, random, 34, (0, deviation / Byte)); break;
+            case TensorType.Q4_0: FillBlocks(block, random, 18, (0, deviation / Nibble)); break;
+            case TensorType.Q4_K: FillBlocks(block, random, 144, (0, deviation / FourBitTimesScale), (2, deviation / FourBitTimesScale * 7.5f)); break;
+            case TensorType.Q6_K: FillBlocks(block, random, 210, (208, deviation / SixBitTimesScale)); break;
+            default: throw new NotSupportedException($"{type}: no synthetic model has such weights");
+        }
+        return block;
+    }
+
+    private static void Fill<T>(Span<T> values, Random random, Func<float, T> convert)
+    {
+        for (int i = 0; i + 1 < values.Length; i += 2)
+        {
+            float radius = MathF.Sqrt(-2 * MathF.Log(1 - random.NextSingle())), angle = 2 * MathF.PI * random.NextSingle();
+            values[i] = convert(radius * MathF.Cos(angle));
+            values[i + 1] = convert(radius * MathF.Sin(angle));
+        }
+    }
+
+    private static void FillBlocks(byte[] block, Random random, int bytes, params ReadOnlySpan<(int At, float Scale)> scales)
+    {
+        random.NextBytes(block);
+        foreach ((int at, float scale) in scales)
+        {
+            for (int i = at; i < block.Length; i += bytes) BitConverter.TryWriteBytes(block.AsSpan(i), (Half)scale);
+        }
+    }
+}
+
+/// <summary>Rows out of one block of weights, again and again, each tensor beginning elsewhere.</summary>
+internal sealed class RepeatedSource(TensorType type, long rows, long columns, byte[] block, int number) : TensorSource(type, rows, columns)
+{
+    private const long Shift = 7919 * 256; // elements: whole blocks of every type
+
+    private readonly long _start = type.RowBytes(number * Shift) % block.Length;
+
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
+    {
+        int from = (int)((_start + firstRow * RowBytes) % block.Length);
+        while (destination.Length > 0)
+        {
+            int count = Math.Min(destination.Length, block.Length - from);
+            block.AsSpan(from, count).CopyTo(destination);
+            destination = destination[count..];
+            from = 0;
+        }
+    }
+}
