@@ -118,6 +118,23 @@ stock() { # FILE LABEL OPTIONS...
 }
 
 # This library against all others: what is compared and how, bench/README.md says.
+# A few of each kind, to see what a calibration is worth: run `speeds` before.
+plans_few() {
+  model_7b
+  model 7b-q4 7b-q4_0
+  predicted "$work/7b.gguf" 7b "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=8GiB,cpu=30GiB --offload stream" "--max-memory 0=8GiB,cpu=30GiB --offload hybrid" "--max-memory 0=3GiB,cpu=30GiB --offload hybrid" "--max-memory 0=8GiB,cpu=30GiB"
+  predicted "$work/7b-q4.gguf" "7b q4_0" "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=2GiB,cpu=30GiB --offload hybrid" "--max-memory cpu=30GiB --prompt 128"
+}
+
+# All on the GPU, in turn: what this library adds to llama.cpp's time.
+resident_beside_stock() {
+  model_7b
+  for round in 1 2 3; do
+    bench "$work/7b.gguf" 7b --max-memory 0=60GiB --context 1024 --tokens 65 --rounds 2
+    stock "$work/7b.gguf" 7b --ngl 99 --tokens 65 --rounds 2
+  done
+}
+
 contest() { # MODEL BUDGETS OPTIONS...
   "$work/nbm/nbm-bench" contest --models "$1" --budgets "$2" --rounds "${NBM_ROUNDS:-2}" --work "$work/contest" --csv "${OUT:-$work}/contest-$1.csv" "${@:3}"
 }
