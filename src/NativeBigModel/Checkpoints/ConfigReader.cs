@@ -101,6 +101,14 @@ internal sealed class ConfigReader
     public IEnumerable<KeyValuePair<string, JsonElement>> Entries() =>
         _object.EnumerateObject().Select(entry => KeyValuePair.Create(JsonFile.NameOf(_file, _path.Length == 0 ? "root" : _path, entry), entry.Value));
 
+    /// <summary>The entries of an object of strings: to look each up by its name would go through all of them each time.</summary>
+    public IEnumerable<KeyValuePair<string, string>> StringEntries() => Entries().Select(entry => KeyValuePair.Create(entry.Key, entry.Value.ValueKind switch
+    {
+        JsonValueKind.String => Text(entry.Key, entry.Value),
+        JsonValueKind.Null => throw Missing(entry.Key),
+        _ => throw Error(entry.Key, $"must be a string and is {Show(entry.Value)}"),
+    }));
+
     private IEnumerable<JsonElement> Items(string key)
     {
         if (Find(key) is not { } value) return [];

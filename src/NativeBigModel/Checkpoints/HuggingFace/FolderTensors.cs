@@ -80,9 +80,8 @@ internal sealed class FolderTensors
         var root = new ConfigReader(Path.GetFileName(path), "", document.RootElement);
         ConfigReader map = root.OptionalObject("weight_map") ?? throw root.Error("weight_map", "is missing");
         var shards = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach ((string name, JsonElement _) in map.Entries())
+        foreach ((string name, string shard) in map.StringEntries())
         {
-            string shard = map.String(name);
             // A shard is a file of this folder: no path leads out of it.
             if (shard.Length == 0 || shard != Path.GetFileName(shard) || shard is "." or ".." || shard.AsSpan().ContainsAny('\\', ':', '\0'))
                 throw map.Error(name, $"names the file '{shard}', which is not a plain file name");
