@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -73,6 +74,24 @@ public class ChatClientTests(Capitals capitals)
 
         ChatOptions seeded = new() { Temperature = 2, TopK = 0, TopP = 1, Seed = 7, MaxOutputTokens = 20 };
         Assert.Equal((await Client.GetResponseAsync("Tell me a story", seeded)).Text, (await Client.GetResponseAsync("Tell me a story", seeded)).Text);
+    }
+
+    [Fact]
+    public async Task A_required_function_is_called()
+    {
+        // Calls begin with a word that the model says by itself.
+        const string rome = "{{ bos_token }}{% if tools %}{{ tools | tojson }}{{ eos_token }}\n{% endif %}{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}{% for call in message.tool_calls or [] %}Rome{\"name\": \"{{ call.function.name }}\", \"arguments\": {{ call.function.arguments | tojson }}}{% endfor %}{{ eos_token }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}";
+        IChatClient client = capitals.Model.AsIChatClient(NativeBigModel.Chat.ChatTemplate.From(capitals.Model.Checkpoint, rome));
+        ChatOptions options = new() { Temperature = 0, Tools = [AIFunctionFactory.CreateDeclaration("now", "", JsonElement.Parse("""{"type": "object", "properties": {}}"""))] };
+        FunctionCallContent? Called(ChatResponse response) => response.Messages.SelectMany(message => message.Contents).OfType<FunctionCallContent>().FirstOrDefault();
+        const string question = "What is the capital of Italy?";
+        Assert.Null(Called(await client.GetResponseAsync(question, options)));
+        options.ToolMode = ChatToolMode.RequireAny;
+        Assert.Equal("now", Called(await client.GetResponseAsync(question, options))?.Name);
+        options.ToolMode = ChatToolMode.RequireSpecific("now");
+        Assert.Equal("now", Called(await client.GetResponseAsync(question, options))?.Name);
+        options.ToolMode = ChatToolMode.RequireSpecific("then");
+        await Assert.ThrowsAsync<InvalidOptionException>(() => client.GetResponseAsync(question, options));
     }
 
     [Fact]
