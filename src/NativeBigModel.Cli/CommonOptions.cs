@@ -5,7 +5,7 @@ namespace NativeBigModel.Cli;
 /// <summary>Options that several commands have, made anew for each.</summary>
 internal static class CommonOptions
 {
-    private const string JsonName = "--json";
+    public const string JsonName = "--json";
 
     public static Argument<string> Path() => new("PATH") { Description = "A Hugging Face folder or a GGUF file" };
 

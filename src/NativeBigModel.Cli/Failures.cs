@@ -6,14 +6,17 @@ namespace NativeBigModel.Cli;
 internal static class Failures
 {
     /// <summary>Makes <paramref name="work"/> the command's action; whatever it throws is reported.</summary>
-    public static void SetGuardedAction(this Command command, Func<ParseResult, CancellationToken, Task> work) => command.SetAction(async (parsed, cancel) =>
+    public static void SetGuardedAction(this Command command, Func<ParseResult, CancellationToken, Task> work) => command.SetGuardedAction(async (parsed, cancel) =>
+    {
+        await work(parsed, cancel).ConfigureAwait(false);
+        return ExitCode.Success;
+    });
+
+    /// <summary>Makes <paramref name="work"/>, which gives an exit code, the command's action; whatever it throws is reported.</summary>
+    public static void SetGuardedAction(this Command command, Func<ParseResult, CancellationToken, Task<int>> work) => command.SetAction(async (parsed, cancel) =>
     {
         bool json = CommonOptions.WantsJson(parsed);
-        try
-        {
-            await work(parsed, cancel).ConfigureAwait(false);
-            return ExitCode.Success;
-        }
+        try { return await work(parsed, cancel).ConfigureAwait(false); }
         catch (OperationCanceledException) { return Report("cancelled", "cancelled", ExitCode.Cancelled, json); }
         catch (InvalidOptionException error) { return Report(error.Message, "usage", ExitCode.Usage, json); }
         catch (CheckpointException error) { return Report(error.Message, "bad_input", ExitCode.BadInput, json); }
@@ -29,7 +32,7 @@ internal static class Failures
     {
         string line = message.ReplaceLineEndings(" ");
         Console.Error.WriteLine($"error: {line}");
-        if (json) Json.Print(new { Error = new { Kind = kind, Message = line, ExitCode = exitCode } });
+        if (json) Json.PrintLine(new { Error = new { Kind = kind, Message = line, ExitCode = exitCode } });
         return exitCode;
     }
 }

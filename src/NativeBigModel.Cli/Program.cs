@@ -16,6 +16,7 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
     PlanCommand.Create(),
     ConvertCommand.Create(),
     RunCommand.Create(),
+    ChatCommand.Create(),
     ServeCommand.Create(),
     BenchCommand.Create(),
     TokenizeCommand.Create(),
@@ -28,4 +29,6 @@ var root = new RootCommand("Runs language models larger than the GPU: from a Hug
 ParseResult parsed = root.Parse(args);
 if (parsed.Action is ParseErrorAction)
     return Failures.Report(string.Join(" ", parsed.Errors.Select(error => error.Message)), "usage", ExitCode.Usage, args.Contains("--json"));
-return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) }).ConfigureAwait(false);
+// A chat handles Ctrl-C itself: it stops an answer, and not the program.
+TimeSpan? patience = parsed.CommandResult.Command.Name == ChatCommand.Name ? null : TimeSpan.FromSeconds(10);
+return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = patience }).ConfigureAwait(false);

@@ -8,10 +8,12 @@ namespace NativeBigModel.Extensions.AI;
 internal static class RequestOptions
 {
     /// <exception cref="UnsupportedModelException">A tool is no function.</exception>
+    /// <exception cref="InvalidOptionException">A function must be called, and there are none.</exception>
     public static ChatRenderOptions Render(ChatOptions? options)
     {
         ChatRenderOptions render = new();
         if (options?.Tools is { Count: > 0 } tools && options.ToolMode is not NoneChatToolMode) render = render with { Tools = [.. tools.Select(Tool)] };
+        if (options?.ToolMode is RequiredChatToolMode && render.Tools.IsEmpty) throw new InvalidOptionException($"{nameof(options.ToolMode)}: a function must be called, and there are none");
         if (options?.ToolMode is RequiredChatToolMode required) render = render with { RequiredTools = required.RequiredFunctionName is { } name ? [name] : [.. render.Tools.Select(tool => tool.Name)] };
         if (options?.Reasoning?.Effort is not { } effort) return render;
         render = render with { Variables = render.Variables.Add("enable_thinking", JsonValue.Create(effort is not ReasoningEffort.None)) };

@@ -4,7 +4,7 @@ using NativeBigModel.Extensions.DependencyInjection;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
-/// <summary>Registers a model and a chat client on it.</summary>
+/// <summary>Registers models, and the services of Microsoft.Extensions.AI on them.</summary>
 public static class NativeBigModelServiceCollectionExtensions
 {
     /// <summary>
@@ -21,6 +21,21 @@ public static class NativeBigModelServiceCollectionExtensions
         services.AddOptions<NativeBigModelOptions>().Configure(configure).Validate(options => !string.IsNullOrEmpty(options.ModelPath), $"{nameof(NativeBigModelOptions.ModelPath)}: names no folder or file");
         services.TryAddSingleton<BigModelProvider>();
         services.TryAddSingleton<IChatClient, LoadingChatClient>();
+        return services;
+    }
+
+    /// <summary>
+    /// Adds an <see cref="IEmbeddingGenerator{TInput, TEmbedding}"/> of texts, a singleton: on a model of its own, which the first call loads and the container gives back, or on that of
+    /// <see cref="AddNativeBigModel"/>.
+    /// </summary>
+    /// <param name="services">Where to add it.</param>
+    /// <param name="configure">Says which model; null for that of <see cref="AddNativeBigModel"/>.</param>
+    /// <exception cref="Options.OptionsValidationException">When it is first used: there is no model.</exception>
+    public static IServiceCollection AddNativeBigModelEmbeddings(this IServiceCollection services, Action<NativeBigModelEmbeddingOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        services.AddOptions<NativeBigModelEmbeddingOptions>().Configure(configure ?? (static _ => { }));
+        services.TryAddSingleton<IEmbeddingGenerator<string, Embedding<float>>, LoadingEmbeddingGenerator>();
         return services;
     }
 }

@@ -12,21 +12,13 @@ internal static class RunCommand
         var prompt = new Option<string?>("--prompt") { Description = "The text to go on from", HelpName = "TEXT" };
         var promptIds = new Option<string?>("--prompt-ids") { Description = "The tokens to go on from, as they stand", HelpName = "1,2,3" };
         var encoderIds = new Option<string?>("--encoder-ids") { Description = "The tokens that an encoder reads; the answer goes on from --prompt-ids, if given", HelpName = "1,2,3" };
-        var maxNewTokens = new Option<int>("--max-new-tokens") { Description = "Most tokens to generate", HelpName = "N", DefaultValueFactory = _ => new GenerateOptions().MaxNewTokens };
-        var temperature = new Option<float>("--temperature") { Description = "0 always takes the likeliest token", HelpName = "T", DefaultValueFactory = _ => new GenerateOptions().Temperature };
-        var topK = new Option<int>("--top-k") { Description = "Keep the K likeliest tokens; 0 for all", HelpName = "K", DefaultValueFactory = _ => new GenerateOptions().TopK };
-        var topP = new Option<float>("--top-p") { Description = "Keep the likeliest tokens that together have probability P", HelpName = "P", DefaultValueFactory = _ => new GenerateOptions().TopP };
-        var minP = new Option<float>("--min-p") { Description = "Drop tokens less likely than this share of the likeliest", HelpName = "P", DefaultValueFactory = _ => new GenerateOptions().MinP };
-        var repetition = new Option<float>("--repetition-penalty") { Description = "Above 1 makes repeats less likely", HelpName = "R", DefaultValueFactory = _ => new GenerateOptions().RepetitionPenalty };
-        var seed = new Option<uint?>("--seed") { Description = "The same seed gives the same text", HelpName = "S" };
-        var stop = new Option<string[]>("--stop") { Description = "A text that ends the answer; may be given more than once", HelpName = "TEXT" };
-        var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Go on past the model's end of text" };
-        var grammar = new Option<string?>("--grammar") { Description = "A file with a GBNF grammar that the answer follows", HelpName = "FILE" };
+        var sampling = new SamplingOptions($"{new GenerateOptions().MaxNewTokens}");
         var stats = new Option<bool>("--stats") { Description = "Show what was streamed, and how fast" };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("run", "Load a model and generate text");
         load.AddPathTo(command);
-        foreach (Option option in (Option[])[prompt, promptIds, encoderIds, maxNewTokens, temperature, topK, topP, minP, repetition, seed, stop, ignoreEos, grammar]) command.Add(option);
+        foreach (Option option in (Option[])[prompt, promptIds, encoderIds]) command.Add(option);
+        sampling.AddTo(command);
         load.AddTo(command);
         command.Add(stats);
         command.Add(json);
@@ -35,19 +27,7 @@ internal static class RunCommand
             bool encodes = parsed.GetValue(encoderIds) is not null;
             if (encodes && parsed.GetValue(prompt) is not null) throw new InvalidOptionException("give either --prompt or --encoder-ids: both are what the encoder reads");
             if (!encodes && parsed.GetValue(prompt) is null == parsed.GetValue(promptIds) is null) throw new InvalidOptionException("give either --prompt or --prompt-ids");
-            var generate = new GenerateOptions
-            {
-                MaxNewTokens = parsed.GetValue(maxNewTokens),
-                Temperature = parsed.GetValue(temperature),
-                TopK = parsed.GetValue(topK),
-                TopP = parsed.GetValue(topP),
-                MinP = parsed.GetValue(minP),
-                RepetitionPenalty = parsed.GetValue(repetition),
-                Seed = parsed.GetValue(seed),
-                StopStrings = [.. parsed.GetValue(stop) ?? []],
-                IgnoreEndOfGeneration = parsed.GetValue(ignoreEos),
-                Grammar = parsed.GetValue(grammar) is { } gbnf ? await File.ReadAllTextAsync(gbnf, cancel).ConfigureAwait(false) : null,
-            };
+            GenerateOptions generate = sampling.Read(parsed, new GenerateOptions().MaxNewTokens);
             int[]? ids = parsed.GetValue(promptIds) is { } list ? CommonOptions.ParseIds("--prompt-ids", list) : null;
             if (parsed.GetValue(encoderIds) is { } encoded)
             {
@@ -102,5 +82,5 @@ internal static class RunCommand
         }
     }
 
-    private static string Reason(FinishReason reason) => reason is FinishReason.EndOfGeneration or FinishReason.StopString ? "stop" : "length";
+    internal static string Reason(FinishReason reason) => reason is FinishReason.EndOfGeneration or FinishReason.StopString ? "stop" : "length";
 }

@@ -10,7 +10,8 @@ internal static class StreamingTable
     /// <param name="last">The last step.</param>
     /// <param name="tokens">Tokens generated.</param>
     /// <param name="console">Where to.</param>
-    public static void Print(StreamingStats? stats, GenerationStep last, int tokens, IAnsiConsole console)
+    /// <param name="more">What else is to be said, by name.</param>
+    public static void Print(StreamingStats? stats, GenerationStep last, int tokens, IAnsiConsole console, params ReadOnlySpan<(string Name, string Value)> more)
     {
         if (stats is { Timed: true }) console.Write(Groups(stats, Math.Max(1, tokens - 1)));
         var grid = new Grid().AddColumn(new GridColumn().PadRight(2)).AddColumn();
@@ -34,6 +35,7 @@ internal static class StreamingTable
                 _ => "unknown: the device does not tell",
             });
         }
+        foreach ((string name, string value) in more) Row(name, value);
         console.Write(grid);
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using NativeBigModel.Native;
 
 namespace NativeBigModel.Chat;
@@ -9,7 +10,7 @@ namespace NativeBigModel.Chat;
 /// How a model with a certain template writes what it thinks, says and wants called: llama.cpp finds it out from the template, for all formats that it knows.
 /// <see cref="ChatTemplate.AnswerFormat"/> gives it. Thread-safe.
 /// </summary>
-public sealed class ChatAnswerFormat
+public sealed partial class ChatAnswerFormat
 {
     private readonly byte[] _json;
 
@@ -22,7 +23,7 @@ public sealed class ChatAnswerFormat
         Markers = Texts(root, "preserved_tokens");
         Begun = root.GetProperty("generation_prompt").GetString()!;
         // Where calls are not required, the grammar begins with the first of them only.
-        Grammar = root.GetProperty("grammar").GetString() is { Length: > 0 } grammar && !root.GetProperty("grammar_lazy").GetBoolean() ? grammar : null;
+        Grammar = root.GetProperty("grammar").GetString() is { Length: > 0 } grammar && !root.GetProperty("grammar_lazy").GetBoolean() ? ContentBeforeCalls().Replace(grammar, "$1", 1) : null;
         Thinks = root.GetProperty("thinking_start_tag").GetString() is { Length: > 0 } || root.GetProperty("thinking_end_tags").GetArrayLength() > 0;
     }
 
@@ -51,6 +52,10 @@ public sealed class ChatAnswerFormat
     }
 
     internal ChatAnswer? TryParse(string text, bool partial) => ChatLibrary.Parse(_json, text, partial) is { } json ? ChatAnswer.Parse(json) : null;
+
+    // llama.cpp lets any text stand before a call, of which a model need not find an end. What it thinks stays.
+    [GeneratedRegex(@"^(root ::= .*?)\buntil-\d+\? (?=\S*tool-call)", RegexOptions.Multiline)]
+    private static partial Regex ContentBeforeCalls();
 
     private static ImmutableArray<string> Texts(JsonElement root, string name) => [.. root.GetProperty(name).EnumerateArray().Select(item => item.GetString()!)];
 }

@@ -45,11 +45,25 @@ public sealed class ChatTurn
     /// <param name="options">How to choose tokens; null for the defaults. Where a call is required, its grammar goes before <see cref="GenerateOptions.Grammar"/>.</param>
     /// <param name="cancel">Ends the stream with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="InvalidOptionException">The conversation is longer than the context, or an option is out of range.</exception>
-    public IAsyncEnumerable<ChatStep> GenerateAsync(GenerateOptions? options = null, CancellationToken cancel = default)
+    public IAsyncEnumerable<ChatStep> GenerateAsync(GenerateOptions? options = null, CancellationToken cancel = default) => Read(_model.GenerateAsync(_prompt, InFormat(options), cancel), cancel);
+
+    /// <summary>Generates the answer on the conversation's own session, which keeps what was computed of it.</summary>
+    /// <param name="session">The session, on this model.</param>
+    /// <param name="options">How to choose tokens; null for the defaults. Where a call is required, its grammar goes before <see cref="GenerateOptions.Grammar"/>.</param>
+    /// <param name="cancel">Ends the stream with <see cref="OperationCanceledException"/>; the session stays usable.</param>
+    /// <exception cref="InvalidOptionException">An option is out of range.</exception>
+    /// <exception cref="ContextFullException">The conversation is longer than the context.</exception>
+    public IAsyncEnumerable<ChatStep> GenerateAsync(ModelSession session, GenerateOptions? options = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        return Read(session.GenerateAsync(_prompt, InFormat(options), cancel), cancel);
+    }
+
+    private GenerateOptions InFormat(GenerateOptions? options)
     {
         options ??= new();
-        if (_callsTool) options = options with { Grammar = _format!.Grammar, GrammarBegun = [.. _model.Tokenizer.Encode(_format.Begun, addSpecial: false)] };
-        return Read(_model.GenerateAsync(_prompt, options with { StopStrings = [.. options.StopStrings, .. _format?.StopStrings ?? []] }, cancel), cancel);
+        options = options with { StopStrings = [.. options.StopStrings, .. _format?.StopStrings ?? []] };
+        return _callsTool ? options with { Grammar = _format!.Grammar, GrammarBegun = [.. _model.Tokenizer.Encode(_format.Begun, addSpecial: false)] } : options;
     }
 
     private async IAsyncEnumerable<ChatStep> Read(IAsyncEnumerable<GenerationStep> steps, [EnumeratorCancellation] CancellationToken cancel)

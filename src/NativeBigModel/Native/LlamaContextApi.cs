@@ -64,6 +64,10 @@ internal static unsafe partial class LlamaContextApi
     [LibraryImport(Llama, EntryPoint = "llama_set_n_threads")]
     internal static partial void LlamaSetNThreads(LlamaContextHandle context, int nThreads, int nThreadsBatch);
 
+    /// <summary>Whether later passes give vectors besides logits: then each of their tokens is an output, whatever the batch says, and more than NOutputsMax of them abort the process.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_set_embeddings")]
+    internal static partial void LlamaSetEmbeddings(LlamaContextHandle context, [MarshalAs(UnmanagedType.U1)] bool embeddings);
+
     [LibraryImport(Llama, EntryPoint = "llama_set_abort_callback")]
     internal static partial void LlamaSetAbortCallback(LlamaContextHandle context, delegate* unmanaged[Cdecl]<void*, byte> callback, void* data);
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
 using NativeBigModel.Tensors;
@@ -19,9 +20,11 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     private readonly EncoderDecoder? _encoderDecoder;
     private bool _disposed;
 
-    private BigModel(Checkpoint checkpoint, Plan plan, ModelShape shape, EngineModel model)
+    private BigModel(Checkpoint checkpoint, Plan plan, ModelDefinition definition, EngineModel model)
     {
+        ModelShape shape = definition.Shape;
         (Checkpoint, Plan, _shape, _model) = (checkpoint, plan, shape, model);
+        (VectorLength, DefaultPooling) = (LlamaModelApi.LlamaModelNEmbdOut(model.Handle), TextVectors.DefaultPooling(definition));
         Tokenizer = new Tokenizer(model, checkpoint.Text, ownsModel: false);
         if (shape.Kind == ModelKind.EncoderDecoder) _encoderDecoder = new EncoderDecoder(model, plan, Tokenizer) { Streaming = StreamingNow };
         else _engine = new Engine(EngineContext.Create(model, plan, KvCache.SharesCells(shape, plan.Sessions), Tokenizer.TokenCount));
@@ -40,6 +43,12 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
 
     /// <summary>The model's tokenizer; it lives as long as the model.</summary>
     public Tokenizer Tokenizer { get; }
+
+    /// <summary>Elements of a vector of <see cref="EmbedAsync(string, Pooling?, bool, CancellationToken)"/>.</summary>
+    public int VectorLength { get; }
+
+    /// <summary>The pooling that the model's authors name, or that of the last token.</summary>
+    public Pooling DefaultPooling { get; }
 
     /// <summary>What streaming has done so far, or null where the plan streams nothing.</summary>
     public StreamingStats? Streaming
@@ -141,6 +150,31 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         return _encoderDecoder.ComputeLogitsAsync(Check(text, null), Check(answer, null), cancel);
     }
 
+    /// <summary>The vector of a text, as <see cref="EmbeddingModel"/> gives it, beside what else the model does: in the plan's memory, and in its turn.</summary>
+    /// <param name="text">The text; the tokens that the model's own rules put around it are added.</param>
+    /// <param name="pooling">How the tokens' vectors become one; null for <see cref="DefaultPooling"/>. The mean takes a pass through the layers for every 16 tokens.</param>
+    /// <param name="normalize">Whether to divide it by its length, so that the product of two is their cosine.</param>
+    /// <param name="cancel">Stops within a fraction of a second.</param>
+    /// <returns><see cref="VectorLength"/> floats.</returns>
+    /// <exception cref="InvalidOptionException">There is no token, an unknown one, or there are more than the plan's context holds.</exception>
+    /// <exception cref="UnsupportedModelException">The model has an encoder.</exception>
+    public Task<float[]> EmbedAsync(string text, Pooling? pooling = null, bool normalize = false, CancellationToken cancel = default) =>
+        EmbedAsync(Tokenizer.Encode(text), pooling, normalize, cancel);
+
+    /// <summary>The vector of tokens, as they stand.</summary>
+    /// <inheritdoc cref="EmbedAsync(string, Pooling?, bool, CancellationToken)"/>
+    public async Task<float[]> EmbedAsync(IReadOnlyList<int> tokens, Pooling? pooling = null, bool normalize = false, CancellationToken cancel = default)
+    {
+        Pooling pool = pooling ?? DefaultPooling;
+        TextVectors.Require(pool);
+        if (_encoderDecoder is not null) throw new UnsupportedModelException($"{_shape.Name}: a model that reads one text and writes another gives no embeddings here");
+        int[] ids = Check(tokens, null);
+        List<float[]> vectors = [];
+        await foreach (float[] vector in Stream(stop => new VectorJob(ids, pool, VectorLength, Engine.Wake, stop), cancel).ConfigureAwait(false)) vectors.Add(vector);
+        float[] one = TextVectors.Pool(vectors, pool);
+        return normalize ? TextVectors.Normalize(one) : one;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
@@ -169,7 +203,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         try
         {
             progress?.Report(new LoadProgress(LoadPhase.Context, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
-            var loaded = new BigModel(checkpoint, plan, definition.Shape, model);
+            var loaded = new BigModel(checkpoint, plan, definition, model);
             progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
             return loaded;
         }

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
@@ -18,8 +17,7 @@ public sealed class EmbeddingModel : IAsyncDisposable, IDisposable
     {
         (Checkpoint, Plan, _model, _kind) = (checkpoint, plan, model, definition.Shape.Kind);
         Tokenizer = new Tokenizer(model, checkpoint.Text, ownsModel: false);
-        DefaultPooling = definition.Metadata.Find($"{definition.Shape.Architecture}.pooling_type") is uint type && Enum.IsDefined((Pooling)type) ? (Pooling)type
-            : _kind == ModelKind.Decoder ? Pooling.Last : Pooling.Mean;
+        DefaultPooling = TextVectors.DefaultPooling(definition);
         Length = LlamaModelApi.LlamaModelNEmbdOut(model.Handle);
         _context = EncoderContext.Create(model, plan, embeddings: true);
     }
@@ -70,10 +68,9 @@ public sealed class EmbeddingModel : IAsyncDisposable, IDisposable
     /// <inheritdoc cref="EmbedAsync(string, Pooling?, bool, CancellationToken)"/>
     public async Task<float[]> EmbedAsync(IReadOnlyList<int> tokens, Pooling? pooling = null, bool normalize = false, CancellationToken cancel = default)
     {
-        float[][] vectors = await ComputeVectorsAsync(tokens, cancel).ConfigureAwait(false);
-        float[] one = Pool(vectors, pooling ?? DefaultPooling);
-        if (normalize && TensorPrimitives.Norm<float>(one) is > 0 and var length) TensorPrimitives.Divide(one, length, one);
-        return one;
+        TextVectors.Require(pooling ?? DefaultPooling);
+        float[] one = TextVectors.Pool(await ComputeVectorsAsync(tokens, cancel).ConfigureAwait(false), pooling ?? DefaultPooling);
+        return normalize ? TextVectors.Normalize(one) : one;
     }
 
     /// <summary>The vectors of all tokens, behind the model's last norm.</summary>
@@ -134,22 +131,5 @@ public sealed class EmbeddingModel : IAsyncDisposable, IDisposable
             for (int i = 0; i < part.Length; i++) vectors.Add(_context.Vector(i, Length).ToArray());
         }
         return [.. vectors];
-    }
-
-    private static float[] Pool(float[][] vectors, Pooling pooling)
-    {
-        switch (pooling)
-        {
-            case Pooling.Cls: return vectors[0];
-            case Pooling.Last: return vectors[^1];
-            case Pooling.Mean: break;
-            default: throw new ArgumentOutOfRangeException(nameof(pooling), pooling, null);
-        }
-        var sum = new double[vectors[0].Length];
-        foreach (float[] vector in vectors)
-        {
-            for (int i = 0; i < sum.Length; i++) sum[i] += vector[i];
-        }
-        return [.. sum.Select(value => (float)(value / vectors.Length))];
     }
 }

@@ -197,6 +197,9 @@ internal sealed class Engine(EngineContext context)
     {
         List<Job> ready = _active.FindAll(job => job.HasRoom);
         if (ready.Count == 0) return;
+        // A pass gives either logits or vectors: who has waited longest says which.
+        bool vectors = ready.MinBy(job => job.LastPass)!.NeedsVectors;
+        ready.RemoveAll(job => job.NeedsVectors != vectors);
         try { Guess(ready); }
         catch (Exception error)
         {
@@ -206,7 +209,7 @@ internal sealed class Engine(EngineContext context)
         List<Share> shares = Compose(ready);
         try
         {
-            if (Compute(shares)) Advance(shares);
+            if (Compute(shares, vectors)) Advance(shares);
             else foreach (Share share in shares) share.Job.Slot.Restore(context);
         }
         catch (Exception error)
@@ -256,7 +259,7 @@ internal sealed class Engine(EngineContext context)
         }
     }
 
-    private bool Compute(List<Share> shares)
+    private bool Compute(List<Share> shares, bool vectors)
     {
         lock (_gate)
         {
@@ -264,7 +267,7 @@ internal sealed class Engine(EngineContext context)
             _inPass.AddRange(shares.Select(share => share.Job));
             if (_closing || _inPass.TrueForAll(job => job.Cancel.IsCancellationRequested)) context.Abort();
         }
-        try { return context.Compute(); }
+        try { return context.Compute(vectors); }
         finally
         {
             lock (_gate) _inPass.Clear();

@@ -81,10 +81,12 @@ internal sealed unsafe class EngineContext : IDisposable
     }
 
     /// <summary>Computes the batch. False where it was aborted: then sequences hold what they held before, or less.</summary>
+    /// <param name="vectors">Whether the vectors behind the last norm are wanted too; then every token of the batch must be an output, or the process is aborted.</param>
     /// <exception cref="EngineException">The engine failed; the sequences of the batch must be forgotten.</exception>
-    public bool Compute()
+    public bool Compute(bool vectors = false)
     {
         long since = NativeLog.Count;
+        LlamaContextApi.LlamaSetEmbeddings(_handle, vectors && Batch.Outputs == Batch.Count);
         LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
         if (status == LlamaDecodeStatus.Aborted) return false;
         if (status != LlamaDecodeStatus.Success) throw Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", since);
@@ -116,6 +118,13 @@ internal sealed unsafe class EngineContext : IDisposable
     {
         float* row = LlamaContextApi.LlamaGetLogitsIth(_handle, index);
         return row is not null ? new ReadOnlySpan<float>(row, _vocabulary) : throw new EngineException($"llama.cpp computed no logits for token {index} of the batch");
+    }
+
+    /// <summary>The vector of a token of the last batch, if that was computed with vectors; valid until the next one.</summary>
+    public ReadOnlySpan<float> Vector(int index, int length)
+    {
+        float* row = LlamaContextApi.LlamaGetEmbeddingsIth(_handle, index);
+        return row is not null ? new ReadOnlySpan<float>(row, length) : throw new EngineException($"llama.cpp computed no vector for token {index} of the batch");
     }
 
     /// <summary>Everything that a sequence holds, in memory that the caller disposes of.</summary>

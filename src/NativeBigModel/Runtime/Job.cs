@@ -19,6 +19,9 @@ internal abstract class Job(IEnumerable<int> tokens, CancellationToken cancel)
     /// <summary>Whether tokens that a sequence already holds are taken over.</summary>
     public virtual bool ReusesPrefix => false;
 
+    /// <summary>Whether the next pass that it has a part in must give vectors in place of logits. Asked while it is at work.</summary>
+    public virtual bool NeedsVectors => false;
+
     /// <summary>Whether its reader keeps up.</summary>
     public abstract bool HasRoom { get; }
 

@@ -13,47 +13,9 @@ public class ChatAnswerTests
 
     private static readonly ChatRenderOptions s_tools = new() { Tools = [new("get_weather", "The weather of a city", Schema())] };
 
-    // Hermes 2 and Qwen 2.5.
-    private const string Hermes = """
-        {%- if tools %}<|im_start|>system
-        <tools>{% for tool in tools %}
-        {{ tool | tojson }}{% endfor %}
-        </tools><|im_end|>
-        {% endif %}
-        {%- for message in messages %}
-        {%- if message.role == 'tool' %}<|im_start|>user
-        <tool_response>
-        {{ message.content }}
-        </tool_response><|im_end|>
-        {% else %}<|im_start|>{{ message.role }}
-        {{ message.content }}
-        {%- for call in message.tool_calls or [] %}
-        <tool_call>
-        {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-        </tool_call>
-        {%- endfor %}<|im_end|>
-        {% endif %}
-        {%- endfor %}
-        {%- if add_generation_prompt %}<|im_start|>assistant
-        {% endif %}
-        """;
-
-    // Mistral's.
-    private const string Mistral = """
-        {{- bos_token }}
-        {%- for message in messages %}
-        {%- if message.role == 'user' %}
-        {%- if tools and loop.last %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}[INST]{{ message.content }}[/INST]
-        {%- elif message.tool_calls %}[TOOL_CALLS][{% for call in message.tool_calls %}{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}, "id": "{{ call.id }}"}{% if not loop.last %}, {% endif %}{% endfor %}]{{ eos_token }}
-        {%- elif message.role == 'tool' %}[TOOL_RESULTS]{"content": {{ message.content | tojson }}, "call_id": "{{ message.tool_call_id }}"}[/TOOL_RESULTS]
-        {%- else %}{{ message.content }}{{ eos_token }}
-        {%- endif %}
-        {%- endfor %}
-        """;
-
     [Theory]
-    [InlineData(Hermes, "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>")]
-    [InlineData(Mistral, "[TOOL_CALLS][{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}, \"id\": \"123456789\"}]")]
+    [InlineData(ChatFormats.Hermes, "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>")]
+    [InlineData(ChatFormats.Mistral, "[TOOL_CALLS][{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}, \"id\": \"123456789\"}]")]
     public void A_call_is_read_and_rendered_back(string source, string text)
     {
         ChatTemplate template = ChatTemplate.From(Checkpoint.Open(TestFolders.Capitals), source);
@@ -72,7 +34,7 @@ public class ChatAnswerTests
     public void Every_beginning_of_an_answer_can_be_read()
     {
         const string text = "Let me see.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>";
-        ChatAnswerFormat format = ChatTemplate.From(Checkpoint.Open(TestFolders.Capitals), Hermes).AnswerFormat(s_question, s_tools);
+        ChatAnswerFormat format = ChatTemplate.From(Checkpoint.Open(TestFolders.Capitals), ChatFormats.Hermes).AnswerFormat(s_question, s_tools);
         string longest = "";
         for (int length = 0; length <= text.Length; length++)
         {
