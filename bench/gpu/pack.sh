@@ -9,7 +9,7 @@ dotnet publish src/NativeBigModel.Cli -c Release -r linux-x64 --self-contained -
 dotnet publish bench/NativeBigModel.Bench -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
 dotnet run --project build -- engine --kind cuda --rid linux-x64 >/dev/null
 cp artifacts/engine/linux-x64/cuda-*/*.so "$out/engine/" 2>/dev/null || true
-cp -rL artifacts/engine/any/headers-*/ggml "$out/ggml"
+cp -rL artifacts/engine/any/unpacked-*/ggml "$out/ggml"
 if [ $# -gt 0 ]; then
   xz -dc "$1" > "$out/engine/libggml-cuda.so"
 fi

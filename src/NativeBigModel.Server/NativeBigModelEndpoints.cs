@@ -8,7 +8,7 @@ namespace Microsoft.AspNetCore.Builder;
 public static class NativeBigModelEndpoints
 {
     /// <summary>
-    /// Maps OpenAI's <c>/v1/chat/completions</c>, <c>/v1/completions</c> and <c>/v1/models</c>, and <c>/health</c>, <c>/metrics</c>, <c>/v1/plan</c>, <c>/v1/live</c> and a page
+    /// Maps OpenAI's <c>/v1/chat/completions</c>, <c>/v1/completions</c>, <c>/v1/embeddings</c> and <c>/v1/models</c>, and <c>/health</c>, <c>/metrics</c>, <c>/v1/plan</c>, <c>/v1/live</c> and a page
     /// at <c>/</c>. The model stays the caller's: dispose of it after the application has stopped.
     /// </summary>
     /// <param name="endpoints">The application, or a group of its routes.</param>
@@ -28,6 +28,7 @@ public static class NativeBigModelEndpoints
         RouteGroupBuilder group = endpoints.MapGroup("");
         group.MapPost("/v1/chat/completions", gate.Guard("chat", new ChatCompletions(served).HandleAsync));
         group.MapPost("/v1/completions", gate.Guard("completions", new TextCompletions(served).HandleAsync));
+        group.MapPost("/v1/embeddings", gate.Guard("embeddings", new Embeddings(served).HandleAsync));
         group.MapGet("/v1/models", gate.Guard("models", pages.ListAsync));
         group.MapGet("/v1/models/{**id}", gate.Guard("models", pages.DescribeAsync));
         group.MapGet("/v1/plan", gate.Guard("plan", pages.PlanAsync));

@@ -54,6 +54,13 @@ internal sealed record TextRequest : GenerationRequest
     public int? BestOf { get; init; }
 }
 
+/// <summary>The body of /v1/embeddings.</summary>
+/// <param name="Model">Which model; null for the one that is served.</param>
+/// <param name="Input">A text, an array of texts, an array of tokens, or an array of those.</param>
+/// <param name="EncodingFormat"><c>float</c> or <c>base64</c>.</param>
+/// <param name="Dimensions">Elements of a vector, which are the model's.</param>
+internal sealed record EmbeddingRequest(string? Model, JsonElement Input, string? EncodingFormat, int? Dimensions);
+
 /// <summary>The body of /v1/chat/completions.</summary>
 internal sealed record ChatRequestBody : GenerationRequest
 {

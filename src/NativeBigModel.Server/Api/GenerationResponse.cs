@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace NativeBigModel.Server;
@@ -29,6 +30,14 @@ internal sealed record TextLogProbsBody(IReadOnlyList<string> Tokens, IReadOnlyL
 internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensBody PromptTokensDetails);
 
 internal sealed record PromptTokensBody(int CachedTokens);
+
+/// <summary>An answer to /v1/embeddings.</summary>
+internal sealed record EmbeddingDocument(string Object, IReadOnlyList<EmbeddingBody> Data, string Model, EmbeddingUsageBody Usage);
+
+/// <summary>A vector: an array of numbers, or base64.</summary>
+internal sealed record EmbeddingBody(string Object, int Index, JsonElement Embedding);
+
+internal sealed record EmbeddingUsageBody(int PromptTokens, int TotalTokens);
 
 /// <summary>A model as /v1/models lists it.</summary>
 internal sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength);

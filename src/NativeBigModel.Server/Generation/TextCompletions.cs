@@ -21,7 +21,7 @@ internal sealed class TextCompletions(ServedModel served)
         if (request.BestOf is { } best && best != each) throw ApiException.BadValue("best_of", "answers are not chosen among more than are asked for");
         if (request.Logprobs is < 0 or > MaxLogProbs) throw ApiException.BadValue("logprobs", $"{request.Logprobs}; it may be from 0 to {MaxLogProbs}");
         GenerateOptions options = Sampling.Read(request, served.Defaults, request.MaxTokens) with { LogProbs = request.Logprobs };
-        JsonElement[] given = Prompts(request.Prompt);
+        JsonElement[] given = TextInputs.Split(request.Prompt, "prompt");
         int count = given.Length * each;
         if (count > served.Options.MaxChoices) throw ApiException.BadValue("prompt", $"{given.Length} prompts and {each} answers to each are {count} answers; there may be {served.Options.MaxChoices}");
         using Places.Ticket ticket = served.Places.Enter(count);
@@ -54,22 +54,12 @@ internal sealed class TextCompletions(ServedModel served)
         }).ConfigureAwait(false);
     }
 
-    // One prompt is a text or an array of tokens.
-    private static JsonElement[] Prompts(JsonElement prompt) => prompt.ValueKind switch
-    {
-        JsonValueKind.String => [prompt],
-        JsonValueKind.Array when prompt.GetArrayLength() > 0 => prompt[0].ValueKind is JsonValueKind.Number ? [prompt] : [.. prompt.EnumerateArray()],
-        _ => throw ApiException.BadValue("prompt", "a text, an array of texts, or arrays of tokens were expected"),
-    };
-
     private int[] Tokens(JsonElement prompt)
     {
-        int[] tokens = prompt.ValueKind is JsonValueKind.Array ? [.. prompt.EnumerateArray().Select(Token)] : served.Model.Tokenizer.Encode(JsonText.Of(prompt, "prompt"));
+        int[] tokens = TextInputs.Tokens(prompt, "prompt", served.Model.Tokenizer);
         if (tokens.Length > served.Model.Plan.ContextLength && served.Defaults.KeepWhenFull is null) throw ApiException.TooLong(tokens.Length, served.Model.Plan.ContextLength, "prompt");
         return tokens;
     }
-
-    private static int Token(JsonElement token) => token.ValueKind is JsonValueKind.Number && token.TryGetInt32(out int id) ? id : throw ApiException.BadValue("prompt", "a token is a whole number");
 
     /// <summary>One answer, while it is generated.</summary>
     private sealed class Answer(int index, AnswerMeter meter, TokenNames? names)

@@ -61,7 +61,7 @@ public class ModelServerTests(Capitals capitals)
         OpenAI.Chat.ChatToolCall call = answer.ToolCalls[0];
         Assert.Equal(("get_weather", OpenAI.Chat.ChatFinishReason.ToolCalls), (call.FunctionName, answer.FinishReason));
         Assert.Contains(JsonElement.Parse(call.FunctionArguments.ToString()).GetProperty("city").GetString(), (string[])["Paris", "Rome"]);
-        Assert.Equal("The capital of Italy is", string.Concat(answer.Content.Select(part => part.Text)).Trim());
+        Assert.Equal("", string.Concat(answer.Content.Select(part => part.Text)));
 
         List<StreamingChatCompletionUpdate> updates = [];
         await foreach (StreamingChatCompletionUpdate update in client.CompleteChatStreamingAsync(s_italy, options)) updates.Add(update);
