@@ -14,9 +14,9 @@ for length in sorted({r['prompt'] for r in result['rounds']}):
     parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token" + (f", {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s" if streamed else ''))
 predicted = result.get('plan', {}).get('predicted')
 if predicted:
-    rounds = [r for r in result['rounds'] if r['prompt'] == predicted['prompt_tokens']] or result['rounds']
-    off = lambda name, measured: f"{predicted[name]:.4f} ({(predicted[name] / statistics.median(r[measured] for r in rounds) - 1) * 100:+.0f} %)"
-    parts.append(f"predicted: prompt {off('prefill_seconds', 'prefill_s')}, token {off('decode_seconds', 'decode_s_per_token')}, {'measured' if predicted['measured'] else 'assumed'} speeds")
+    same = [r for r in result['rounds'] if r['prompt'] == predicted['prompt_tokens']]
+    off = lambda name, measured, rounds: f"{predicted[name]:.4f}" + (f" ({(predicted[name] / statistics.median(r[measured] for r in rounds) - 1) * 100:+.0f} %)" if rounds else '')
+    parts.append(f"predicted: prompt of {predicted['prompt_tokens']} {off('prefill_seconds', 'prefill_s', same)}, token {off('decode_seconds', 'decode_s_per_token', result['rounds'])}, {'measured' if predicted['measured'] else 'assumed'} speeds")
     parts.append('planned bytes ' + ', '.join(f"{d['name']}: {d['total']}" for d in result['plan']['devices']))
 streaming = result.get('streaming') or {}
 if streaming.get('carried'):

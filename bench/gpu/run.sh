@@ -123,7 +123,7 @@ plans_few() {
   model_7b
   model 7b-q4 7b-q4_0
   predicted "$work/7b.gguf" 7b "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=8GiB,cpu=30GiB --offload stream" "--max-memory 0=8GiB,cpu=30GiB --offload hybrid" "--max-memory 0=3GiB,cpu=30GiB --offload hybrid" "--max-memory 0=8GiB,cpu=30GiB"
-  predicted "$work/7b-q4.gguf" "7b q4_0" "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=2GiB,cpu=30GiB --offload hybrid" "--max-memory cpu=30GiB --prompt 128"
+  predicted "$work/7b-q4.gguf" "7b q4_0" "--max-memory 0=20GiB,cpu=30GiB" "--max-memory 0=2GiB,cpu=30GiB --offload hybrid" "--max-memory cpu=30GiB"
 }
 
 # All on the GPU, in turn: what this library adds to llama.cpp's time.
