@@ -10,7 +10,11 @@ internal sealed unsafe class EngineMemory : ITensorSink, IDisposable
     private readonly Place[] _places;
 
     /// <param name="targets">The ggml_tensor of each, where its bytes go if not to its own memory, and whether it takes only all of them at once.</param>
-    public EngineMemory(IReadOnlyList<(nint Tensor, nint Bytes, bool Whole)> targets) => _places = [.. targets.Select(target => new Place(target.Tensor, target.Bytes, target.Whole))];
+    public EngineMemory(IReadOnlyList<(nint Tensor, nint Bytes, bool Whole)> targets)
+    {
+        _places = [.. targets.Select(target => new Place(target.Tensor, target.Bytes, target.Whole))];
+        foreach (Place place in _places) place.Prepare();
+    }
 
     public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) =>
         _places[tensor].Memory() is { } memory && memory != 0 ? new Span<byte>((byte*)memory + offset, bytes) : scratch.AsSpan(0, bytes);
@@ -29,11 +33,17 @@ internal sealed unsafe class EngineMemory : ITensorSink, IDisposable
         private long _missing = (long)GgmlApi.GgmlNBytes((GgmlTensor*)tensor);
         private byte* _assembled;
 
+        /// <summary>Readies memory of the host that the engine has allocated, and nothing was written to.</summary>
+        public void Prepare()
+        {
+            if (bytes == 0 && (whole || GgmlBackendApi.GgmlBackendBufferIsHost(_tensor->Buffer))) HugePages.Wish(_tensor->Data, GgmlApi.GgmlNBytes(_tensor));
+        }
+
         public nint Memory()
         {
             if (bytes != 0) return bytes;
             if (!whole) return GgmlBackendApi.GgmlBackendBufferIsHost(_tensor->Buffer) ? (nint)_tensor->Data : 0;
-            lock (_gate) return (nint)(_assembled = _assembled is null ? (byte*)NativeMemory.Alloc(GgmlApi.GgmlNBytes(_tensor)) : _assembled);
+            lock (_gate) return (nint)(_assembled = _assembled is null ? HugePages.Allocate(GgmlApi.GgmlNBytes(_tensor)) : _assembled);
         }
 
         public void Arrived(long offset, ReadOnlySpan<byte> piece)
@@ -52,7 +62,7 @@ internal sealed unsafe class EngineMemory : ITensorSink, IDisposable
 
         public void Dispose()
         {
-            NativeMemory.Free(_assembled);
+            NativeMemory.AlignedFree(_assembled);
             _assembled = null;
         }
     }
