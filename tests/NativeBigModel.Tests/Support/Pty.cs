@@ -29,7 +29,8 @@ internal sealed class Pty : IDisposable
         start.Environment["NBM_CHAT_HISTORY"] = _home["history"];
         start.Environment["TERM"] = "xterm-256color";
         start.ArgumentList.Add("-qefc");
-        start.ArgumentList.Add($"stty cols 100 rows 30; exec '{Tool.Host}' '{Path.Combine(AppContext.BaseDirectory, "nbm.dll")}' {string.Join(' ', arguments.Select(argument => $"'{argument}'"))}");
+        // Tests that run in the background have Ctrl-C ignored, and so would everything that they start.
+        start.ArgumentList.Add($"stty cols 100 rows 30; exec env --default-signal=INT '{Tool.Host}' '{Path.Combine(AppContext.BaseDirectory, "nbm.dll")}' {string.Join(' ', arguments.Select(argument => $"'{argument}'"))}");
         start.ArgumentList.Add("/dev/null");
         _process = Process.Start(start)!;
         _ = ReadAsync();
