@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeBigModel.Chat;
 
 namespace NativeBigModel.Cli;
 
@@ -10,6 +11,11 @@ internal static class CommonOptions
     public static Argument<string> Path() => new("PATH") { Description = "A Hugging Face folder or a GGUF file" };
 
     public static Option<string[]> Lora() => new("--lora") { Description = "A folder with a LoRA adapter (PEFT) to merge into the weights; may be given more than once", HelpName = "DIR" };
+
+    public static Option<string?> TemplateFile() => new("--chat-template", "--template") { Description = "A file with a chat template (Jinja) in place of the model's own", HelpName = "FILE" };
+
+    /// <summary>The template that <see cref="TemplateFile"/> names, for a checkpoint; null where it names none.</summary>
+    public static ChatTemplate? ReadTemplate(string? file, Checkpoint checkpoint) => file is null ? null : ChatTemplate.From(checkpoint, File.ReadAllText(file));
 
     public static Option<bool> Json() => new(JsonName) { Description = "Print one JSON object" };
 

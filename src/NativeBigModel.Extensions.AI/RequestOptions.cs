@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
 using NativeBigModel.Chat;
 
@@ -15,9 +14,7 @@ internal static class RequestOptions
         if (options?.Tools is { Count: > 0 } tools && options.ToolMode is not NoneChatToolMode) render = render with { Tools = [.. tools.Select(Tool)] };
         if (options?.ToolMode is RequiredChatToolMode && render.Tools.IsEmpty) throw new InvalidOptionException($"{nameof(options.ToolMode)}: a function must be called, and there are none");
         if (options?.ToolMode is RequiredChatToolMode required) render = render with { RequiredTools = required.RequiredFunctionName is { } name ? [name] : [.. render.Tools.Select(tool => tool.Name)] };
-        if (options?.Reasoning?.Effort is not { } effort) return render;
-        render = render with { Variables = render.Variables.Add("enable_thinking", JsonValue.Create(effort is not ReasoningEffort.None)) };
-        return effort is ReasoningEffort.None ? render : render with { Variables = render.Variables.Add("reasoning_effort", JsonValue.Create(Name(effort))) };
+        return options?.Reasoning?.Effort is { } effort ? render.WithReasoning(Name(effort)) : render;
     }
 
     /// <exception cref="UnsupportedModelException">The response's schema has a form that no grammar expresses.</exception>
@@ -48,6 +45,7 @@ internal static class RequestOptions
     // The words of OpenAI's API, which templates test for.
     private static string Name(ReasoningEffort effort) => effort switch
     {
+        ReasoningEffort.None => "none",
         ReasoningEffort.Low => "low",
         ReasoningEffort.Medium => "medium",
         _ => "high",

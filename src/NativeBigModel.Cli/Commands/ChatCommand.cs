@@ -17,7 +17,7 @@ internal static class ChatCommand
     public static Command Create()
     {
         var system = new Option<string?>("--system") { Description = "How the model is to behave", HelpName = "TEXT" };
-        var template = new Option<string?>("--template") { Description = "A file with a chat template (Jinja), in place of the model's", HelpName = "FILE" };
+        Option<string?> template = CommonOptions.TemplateFile();
         var reasoning = new Option<string?>("--reasoning") { Description = "How much the model thinks before it answers, where its template can say so", HelpName = string.Join('|', s_efforts.Keys) };
         var sampling = new SamplingOptions("as many as the context holds");
         var load = new LoadOptions();
@@ -38,7 +38,7 @@ internal static class ChatCommand
             await interrupts.RunAsync(async cancel => loading = await load.LoadAsync(parsed, progress, cancel).ConfigureAwait(false)).ConfigureAwait(false);
             await using LoadedModels loaded = loading!;
             progress.Dispose();
-            ChatTemplate? jinja = parsed.GetValue(template) is { } file ? ChatTemplate.From(loaded.Model.Checkpoint, File.ReadAllText(file)) : null;
+            ChatTemplate? jinja = CommonOptions.ReadTemplate(parsed.GetValue(template), loaded.Model.Checkpoint);
             await using var conversation = new Conversation(loaded.Model, jinja, generate with { Speculation = loaded.Speculation }, request);
             conversation.RequireTemplate();
             return await TalkAsync(conversation, interrupts, generate.MaxNewTokens, parsed.GetValue(json)).ConfigureAwait(false);

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
-using NativeBigModel.Chat;
 using NativeBigModel.Server;
 using Spectre.Console;
 
@@ -20,7 +19,7 @@ internal static class ServeCommand
         var key = new Option<string?>("--api-key") { Description = $"What clients must send as a bearer token; {KeyVariable} of the environment unless given, where other users cannot read it", HelpName = "KEY" };
         var queue = new Option<int>("--queue") { Description = "Answers that may wait for their turn; others are refused", HelpName = "N", DefaultValueFactory = _ => new ModelServerOptions().MaxQueued };
         var ids = new Option<string[]>("--model-id") { Description = "What requests call the model; its file's name unless given. May be given more than once", HelpName = "ID" };
-        var template = new Option<string?>("--chat-template") { Description = "A file with a chat template (Jinja) in place of the model's own", HelpName = "FILE" };
+        Option<string?> template = CommonOptions.TemplateFile();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("serve", "Load a model and serve it: OpenAI's API, metrics, and a page to chat and see where the model runs");
         load.AddPathTo(command);
@@ -42,7 +41,7 @@ internal static class ServeCommand
             await using LoadedModels loaded = await load.LoadAsync(parsed, progress, cancel).ConfigureAwait(false);
             progress.Dispose();
             BigModel model = loaded.Model;
-            if (parsed.GetValue(template) is { } file) options = options with { Template = ChatTemplate.From(model.Checkpoint, await File.ReadAllTextAsync(file, cancel).ConfigureAwait(false)) };
+            options = options with { Template = CommonOptions.ReadTemplate(parsed.GetValue(template), model.Checkpoint) };
             if (loaded.Speculation is { } ahead) options = options with { Defaults = new GenerateOptions { MaxNewTokens = model.Plan.ContextLength, Speculation = ahead } };
             await using ModelServer server = await ModelServer.StartAsync(model, options, endpoint.Address.ToString(), endpoint.Port, cancel).ConfigureAwait(false);
             if (parsed.GetValue(json)) Json.Print(new { Address = server.Address.ToString(), Plan = PlanJson.Of(model.Plan) });

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -37,7 +36,9 @@ internal static partial class ConversationReader
     {
         if (JsonText.IsGiven(request.Functions)) throw ApiException.BadValue("functions", "they are not known any more; use tools");
         if (JsonText.IsGiven(request.Audio)) throw ApiException.BadValue("audio", "this server answers in text only");
-        ChatRenderOptions render = new() { Tools = [.. (request.Tools ?? []).Select(Tool)], Variables = Variables(request) };
+        ChatRenderOptions render = new() { Tools = [.. (request.Tools ?? []).Select(Tool)] };
+        if (request.ReasoningEffort is { } effort) render = render.WithReasoning(effort);
+        foreach ((string name, JsonElement value) in request.ChatTemplateKwargs ?? []) render = render with { Variables = render.Variables.SetItem(name, JsonNode.Parse(value.GetRawText())) };
         return Choice(request.ToolChoice) switch
         {
             "none" => render with { Tools = [] },
@@ -117,20 +118,6 @@ internal static partial class ConversationReader
         if (function.Name is null || !FunctionName().IsMatch(function.Name)) throw ApiException.BadValue("tools", "a function's name has 1 to 64 letters, digits, '_' and '-'");
         if (function.Parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null or JsonValueKind.Undefined)) throw ApiException.BadValue("tools", $"the parameters of {function.Name} are no schema");
         return new(function.Name, function.Description ?? "", function.Parameters.ValueKind is JsonValueKind.Object ? function.Parameters : s_noParameters);
-    }
-
-    // reasoning_effort as templates test for it; 'none' turns thinking off where it can be.
-    private static ImmutableDictionary<string, JsonNode?> Variables(ChatRequestBody request)
-    {
-        ImmutableDictionary<string, JsonNode?> variables = ImmutableDictionary<string, JsonNode?>.Empty;
-        if (request.ReasoningEffort is { } effort)
-        {
-            bool none = effort is "none";
-            variables = variables.Add("enable_thinking", JsonValue.Create(!none));
-            if (!none) variables = variables.Add("reasoning_effort", JsonValue.Create(effort));
-        }
-        foreach ((string name, JsonElement value) in request.ChatTemplateKwargs ?? []) variables = variables.SetItem(name, JsonNode.Parse(value.GetRawText()));
-        return variables;
     }
 
     [GeneratedRegex("^[a-zA-Z0-9_-]{1,64}$")]

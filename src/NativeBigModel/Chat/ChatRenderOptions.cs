@@ -20,4 +20,13 @@ public sealed record ChatRenderOptions
 
     /// <summary>The time that the template sees as now; null for the clock's.</summary>
     public DateTimeOffset? Now { get; init; }
+
+    /// <summary>The same, with a wish how much the model thinks before it answers, as templates test for it: <c>enable_thinking</c> and <c>reasoning_effort</c>.</summary>
+    /// <param name="effort">A word of OpenAI's API, such as <c>low</c> or <c>high</c>; <c>none</c> turns thinking off where a template can.</param>
+    public ChatRenderOptions WithReasoning(string effort)
+    {
+        ArgumentNullException.ThrowIfNull(effort);
+        ImmutableDictionary<string, JsonNode?> variables = Variables.SetItem("enable_thinking", JsonValue.Create(effort is not "none"));
+        return this with { Variables = effort is "none" ? variables : variables.SetItem("reasoning_effort", JsonValue.Create(effort)) };
+    }
 }

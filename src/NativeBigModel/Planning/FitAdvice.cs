@@ -38,24 +38,23 @@ internal static class FitAdvice
 
     private static string Text(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
-        string[] ways = [.. Ways(error, model, machine, options).Where(way => Fits(way.Options, model, machine, speeds)).Select(way => way.Text).Take(Named)];
+        string[] ways = [.. Ways(error, model, machine, options, speeds).Where(way => Fits(way.Options, model, machine, speeds)).Select(way => way.Text).Take(Named)];
         return ways.Length == 0 ? "" : $"it fits with {string.Join(", or with ", ways)}";
     }
 
     private static bool Fits(PlanOptions options, ModelShape model, Machine machine, SpeedModel speeds)
     {
-        try { return Planner.AsAsked(model, machine, options with { Optimize = null }, speeds) is not null; }
+        try { return Planner.Place(model, machine, options, speeds) is not null; }
         catch (BigModelException) { return false; }
     }
 
-    private static IEnumerable<(string Text, PlanOptions Options)> Ways(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options)
+    private static IEnumerable<(string Text, PlanOptions Options)> Ways(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         if (options.RingSlots > 2) yield return ("a ring of 2 slots", options with { RingSlots = 2 });
         if (options.BatchSize is null or > 128) yield return ("batches of 128 tokens", options with { BatchSize = 128 });
         if (options.KvType is TensorType.F16 or TensorType.BF16 or TensorType.F32 && options.FlashAttention) yield return ("a KV cache in Q8_0", options with { KvType = TensorType.Q8_0 });
         // One of the shorter contexts is named: the longest that fits.
         bool contextFits = false;
-        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
         int asked = options.ContextLength ?? Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
         for (int context = asked / 2; context >= SmallestContext && !contextFits; context /= 2)
         {
@@ -66,14 +65,10 @@ internal static class FitAdvice
         long more = Math.Max(1, error.NeededBytes - error.LimitBytes);
         for (int doubling = 0; doubling < MaxDoublings && more < long.MaxValue / 4; doubling++, more *= 2)
         {
-            PlanOptions larger = options with { MaxMemory = Raise(limits, error.Device, more) };
+            PlanOptions larger = options with { MaxMemory = limits.Raised(error.Device, more) };
             if (!Fits(larger, model, machine, speeds)) continue;
             yield return ($"{ByteSize.Format(more)} more on {error.Device}", larger);
             yield break;
         }
     }
-
-    private static MemoryLimits Raise(MemoryLimits limits, string device, long bytes) => DeviceName.GpuIndex(device) is { } gpu
-        ? limits with { Gpus = limits.Gpus.SetItem(gpu, limits.Gpus[gpu] + bytes) }
-        : limits with { Host = (limits.Host ?? 0) + bytes };
 }

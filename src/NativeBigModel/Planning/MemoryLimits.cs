@@ -39,6 +39,11 @@ public sealed record MemoryLimits
         };
     }
 
+    /// <summary>The same limits, with more on one device; of host memory that was not to be used, so much.</summary>
+    internal MemoryLimits Raised(string device, long bytes) => DeviceName.GpuIndex(device) is { } gpu
+        ? this with { Gpus = Gpus.SetItem(gpu, Gpus[gpu] + bytes) }
+        : this with { Host = (Host ?? 0) + bytes };
+
     /// <summary>Reads <c>0=10GiB,1=10GiB,cpu=20GiB</c>.</summary>
     /// <exception cref="InvalidOptionException">An entry is malformed, names an unknown device or names one twice.</exception>
     public static MemoryLimits Parse(string text)

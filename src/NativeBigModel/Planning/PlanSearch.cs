@@ -37,9 +37,12 @@ internal static class PlanSearch
         }
         foreach (PlanOptions candidate in Placements(asked, objective, speeds)) Try(candidate);
         if (found.Count == 0) throw refusal!;
-        if (Choose(objective, found).Plan.RingSlots > 0)
-            foreach (PlanOptions candidate in Refinements(Choose(objective, found).Options, options)) Try(candidate);
         (PlanOptions chosen, Plan best) = Choose(objective, found);
+        if (best.RingSlots > 0)
+        {
+            foreach (PlanOptions candidate in Refinements(chosen, options)) Try(candidate);
+            (chosen, best) = Choose(objective, found);
+        }
         return new(chosen, PlacementReasons.Explain(best, model, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
     }
 

@@ -45,7 +45,9 @@ public static class Planner
         return plan with { Predicted = speeds.Predict(plan) };
     }
 
-    private static Plan Place(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    /// <summary>Plans what the options say, with neither a prediction nor reasons.</summary>
+    /// <inheritdoc cref="Plan"/>
+    internal static Plan Place(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         int context = ContextLength(model, options);
         // An encoder computes a text whole, as no token may wait for a later one.

@@ -26,8 +26,8 @@ public sealed record WhatIf(string Change, Plan? Plan)
     {
         const long more = 1L << 30;
         MemoryLimits limits = options.MaxMemory ?? MemoryLimits.Of(machine);
-        if (!limits.Gpus.IsEmpty) yield return ($"1 GiB more on GPU {limits.Gpus.Keys.Last()}", options with { MaxMemory = limits with { Gpus = limits.Gpus.SetItem(limits.Gpus.Keys.Last(), limits.Gpus.Values.Last() + more) } });
-        if (limits.Host is { } host) yield return ("1 GiB more RAM", options with { MaxMemory = limits with { Host = host + more } });
+        if (!limits.Gpus.IsEmpty) yield return ($"1 GiB more on GPU {limits.Gpus.Keys.Last()}", options with { MaxMemory = limits.Raised(DeviceName.Gpu(limits.Gpus.Keys.Last()), more) });
+        if (limits.Host is not null) yield return ("1 GiB more RAM", options with { MaxMemory = limits.Raised(DeviceName.Host, more) });
         if (options.KvType is TensorType.F16 or TensorType.BF16 or TensorType.F32 && options.FlashAttention) yield return ("KV cache in Q8_0", options with { KvType = TensorType.Q8_0 });
         int context = options.ContextLength ?? Math.Min(model.ContextLength, PlanOptions.DefaultContextLength);
         if (context >= 512) yield return ($"context of {context / 2}", options with { ContextLength = context / 2 });

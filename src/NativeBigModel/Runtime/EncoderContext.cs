@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
@@ -10,9 +8,9 @@ internal sealed unsafe class EncoderContext : IDisposable
 {
     private readonly LlamaContextHandle _handle;
     private readonly StreamingDevice? _streaming;
-    private readonly int* _abort;
+    private readonly AbortFlag _abort;
 
-    private EncoderContext(LlamaContextHandle handle, StreamingDevice? streaming, int* abort, Plan plan)
+    private EncoderContext(LlamaContextHandle handle, StreamingDevice? streaming, AbortFlag abort, Plan plan)
     {
         _abort = abort;
         (_handle, _streaming, Length, BatchSize) = (handle, streaming, plan.ContextLength, Math.Min(plan.BatchSize, plan.ContextLength));
@@ -33,29 +31,16 @@ internal sealed unsafe class EncoderContext : IDisposable
     /// <exception cref="EngineException">There is not the memory.</exception>
     public static EncoderContext Create(EngineModel model, Plan plan, bool embeddings)
     {
-        LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
+        LlamaContextParams parameters = EngineContexts.Parameters(plan);
         int batch = Math.Min(plan.BatchSize, plan.ContextLength);
         parameters.NCtx = (uint)plan.ContextLength;
         parameters.NBatch = (uint)batch;
         parameters.NUbatch = (uint)batch;
         parameters.NSeqMax = 1;
-        parameters.TypeK = plan.KvType;
-        parameters.TypeV = plan.KvType;
-        parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
-        parameters.SwaFull = 0;
-        parameters.NoPerf = 1;
-        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
-        parameters.NThreadsBatch = parameters.NThreads;
         parameters.Embeddings = embeddings ? (byte)1 : (byte)0;
         parameters.PoolingType = LlamaPoolingType.None;
-        var abort = (int*)NativeMemory.AllocZeroed(sizeof(int));
-        parameters.AbortCallback = &ShouldAbort;
-        parameters.AbortCallbackData = abort;
-        long since = NativeLog.Count;
-        LlamaContextHandle handle = LlamaContextHandle.Create(model.Handle, parameters);
-        if (!handle.IsInvalid) return new(handle, model.Streaming, abort, plan);
-        NativeMemory.Free(abort);
-        throw new EngineException($"llama.cpp could not make a context of {plan.ContextLength} tokens: {NativeLog.ErrorText(since)}");
+        (LlamaContextHandle handle, AbortFlag abort) = EngineContexts.Create(model, parameters);
+        return new(handle, model.Streaming, abort, plan);
     }
 
     /// <summary>Forgets what was decoded.</summary>
@@ -100,7 +85,7 @@ internal sealed unsafe class EncoderContext : IDisposable
     public void Dispose()
     {
         _handle.Dispose();
-        NativeMemory.Free(_abort);
+        _abort.Dispose();
     }
 
     private static ReadOnlySpan<float> Row(float* row, int index, int length) =>
@@ -109,9 +94,8 @@ internal sealed unsafe class EncoderContext : IDisposable
     private void Compute(ReadOnlySpan<int> tokens, bool everyOutput, bool encodes, CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
-        Volatile.Write(ref *_abort, 0);
-        nint flag = (nint)_abort;
-        using CancellationTokenRegistration registration = cancel.UnsafeRegister(static state => Volatile.Write(ref *(int*)(nint)state!, 1), flag);
+        _abort.Lower();
+        using CancellationTokenRegistration registration = cancel.UnsafeRegister(static flag => ((AbortFlag)flag!).Raise(), _abort);
         long since = NativeLog.Count;
         sbyte[] outputs = everyOutput ? [.. Enumerable.Repeat((sbyte)1, tokens.Length)] : [];
         fixed (int* ids = tokens)
@@ -121,11 +105,7 @@ internal sealed unsafe class EncoderContext : IDisposable
             LlamaDecodeStatus status = encodes ? LlamaContextApi.LlamaEncode(_handle, batch) : LlamaContextApi.LlamaDecode(_handle, batch);
             if (status == LlamaDecodeStatus.Aborted) throw new OperationCanceledException(cancel);
             if (status == LlamaDecodeStatus.Success) return;
-            string reason = _streaming?.TakeError() is { Length: > 0 } failure ? failure : NativeLog.ErrorText(since);
-            throw new EngineException($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status}): {reason}");
+            throw EngineContexts.Failure($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status})", _streaming, since);
         }
     }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static byte ShouldAbort(void* data) => Volatile.Read(ref *(int*)data) != 0 ? (byte)1 : (byte)0;
 }

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
@@ -14,11 +12,11 @@ internal sealed unsafe class EngineContext : IDisposable
 
     private readonly LlamaContextHandle _handle;
     private readonly StreamingDevice? _streaming;
-    private readonly int* _abort;
+    private readonly AbortFlag _abort;
     private readonly int _vocabulary;
     private readonly int _window;
 
-    private EngineContext(LlamaContextHandle handle, EngineModel model, int* abort, Plan plan, int batchSize, int outputs, bool sharesCells, int vocabulary)
+    private EngineContext(LlamaContextHandle handle, EngineModel model, AbortFlag abort, Plan plan, int batchSize, int outputs, bool sharesCells, int vocabulary)
     {
         _abort = abort;
         (_handle, _streaming, _vocabulary) = (handle, model.Streaming, vocabulary);
@@ -51,7 +49,7 @@ internal sealed unsafe class EngineContext : IDisposable
     /// <exception cref="EngineException">There is not the memory.</exception>
     public static EngineContext Create(EngineModel model, Plan plan, bool sharesCells, int vocabulary)
     {
-        LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
+        LlamaContextParams parameters = EngineContexts.Parameters(plan);
         long length = plan.Sessions * (plan.Sessions > 1 ? KvCache.Pad(plan.ContextLength) : plan.ContextLength);
         if (length > uint.MaxValue) throw new InvalidOptionException($"{plan.Sessions} sessions of {plan.ContextLength} tokens: llama.cpp counts {uint.MaxValue} tokens at most");
         int batch = (int)Math.Min(plan.BatchSize, plan.Sessions * (long)plan.ContextLength);
@@ -63,21 +61,8 @@ internal sealed unsafe class EngineContext : IDisposable
         parameters.NSeqMax = (uint)plan.Sessions;
         parameters.NOutputsMax = (uint)outputs;
         parameters.KvUnified = sharesCells ? (byte)1 : (byte)0;
-        parameters.TypeK = plan.KvType;
-        parameters.TypeV = plan.KvType;
-        parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
-        parameters.SwaFull = 0;
-        parameters.NoPerf = 1;
-        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
-        parameters.NThreadsBatch = parameters.NThreads;
-        var abort = (int*)NativeMemory.AllocZeroed(sizeof(int));
-        parameters.AbortCallback = &ShouldAbort;
-        parameters.AbortCallbackData = abort;
-        long since = NativeLog.Count;
-        LlamaContextHandle handle = LlamaContextHandle.Create(model.Handle, parameters);
-        if (!handle.IsInvalid) return new EngineContext(handle, model, abort, plan, batch, outputs, sharesCells, vocabulary);
-        NativeMemory.Free(abort);
-        throw new EngineException($"llama.cpp could not make a context of {length} tokens: {NativeLog.ErrorText(since)}");
+        (LlamaContextHandle handle, AbortFlag abort) = EngineContexts.Create(model, parameters);
+        return new EngineContext(handle, model, abort, plan, batch, outputs, sharesCells, vocabulary);
     }
 
     /// <summary>Computes the batch. False where it was aborted: then sequences hold what they held before, or less.</summary>
@@ -89,16 +74,16 @@ internal sealed unsafe class EngineContext : IDisposable
         LlamaContextApi.LlamaSetEmbeddings(_handle, vectors && Batch.Outputs == Batch.Count);
         LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
         if (status == LlamaDecodeStatus.Aborted) return false;
-        if (status != LlamaDecodeStatus.Success) throw Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", since);
+        if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _streaming, since);
         LlamaContextApi.LlamaSynchronize(_handle);
         return true;
     }
 
     /// <summary>Makes the pass that is being computed, or the next one, end early. From any thread, while the context is not disposed of.</summary>
-    public void Abort() => Volatile.Write(ref *_abort, 1);
+    public void Abort() => _abort.Raise();
 
     /// <summary>Takes back <see cref="Abort"/>.</summary>
-    public void Rearm() => Volatile.Write(ref *_abort, 0);
+    public void Rearm() => _abort.Lower();
 
     /// <summary>Forgets what a sequence holds from a position on. Returns the tokens that it still holds: that many, or none where it cannot keep a part.</summary>
     public int Keep(int sequence, int count)
@@ -151,13 +136,6 @@ internal sealed unsafe class EngineContext : IDisposable
     public void Dispose()
     {
         _handle.Dispose();
-        NativeMemory.Free(_abort);
+        _abort.Dispose();
     }
-
-    // A layer that could not be streamed is the cause; what llama.cpp says of the failed graph is not.
-    private EngineException Failure(string what, long since) =>
-        new($"{what}: {(_streaming?.TakeError() is { Length: > 0 } reason ? reason : NativeLog.ErrorText(since))}");
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static byte ShouldAbort(void* data) => Volatile.Read(ref *(int*)data) != 0 ? (byte)1 : (byte)0;
 }
