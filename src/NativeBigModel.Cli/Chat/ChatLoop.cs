@@ -14,6 +14,7 @@ internal sealed class ChatLoop
     private ChatReply? _last;
     private bool _done;
     private bool _interrupted;
+    private volatile bool _reading;
 
     private sealed record Command(string Name, string Argument, string Help, Func<string, Task> Run);
 
@@ -48,11 +49,12 @@ internal sealed class ChatLoop
     /// <summary>Runs until the input ends, or someone ends it. Returns the exit code.</summary>
     public async Task<int> RunAsync(IChatInput input)
     {
-        // Until the terminal is in the editor's hands, Ctrl-C is a signal at the prompt too.
-        if (_goesOn) _interrupts.Idle = Interrupted;
+        if (_goesOn) _interrupts.Idle = Signalled;
         while (!_done)
         {
+            (_interrupts.StopsNext, _reading) = (false, true);
             ChatLine line = input.Read();
+            _reading = false;
             if (line.Interrupted)
             {
                 Interrupted();
@@ -63,6 +65,13 @@ internal sealed class ChatLoop
             await DoAsync(line.Text.Trim()).ConfigureAwait(false);
         }
         return ExitCode.Success;
+    }
+
+    // Until the terminal is in the editor's hands, Ctrl-C is a signal at the prompt too. After it, the line was taken, and its answer has not begun.
+    private void Signalled()
+    {
+        if (_reading) Interrupted();
+        else _interrupts.StopsNext = true;
     }
 
     private void Interrupted()

@@ -21,26 +21,30 @@ internal sealed class LineEditor(InputHistory history, IReadOnlyList<string> com
     /// <inheritdoc/>
     public ChatLine Read()
     {
-        // Ctrl-C is a key while a line is typed, and a signal while an answer comes.
-        Console.TreatControlCAsInput = true;
-        try
+        var whole = new StringBuilder();
+        while (true)
         {
-            var whole = new StringBuilder();
-            while (true)
-            {
-                ChatLine line = ReadLine(whole.Length == 0 ? Prompt : Continuation);
-                if (line.Text is null) return line;
-                whole.Append(line.Text);
-                if (!line.Text.EndsWith('\\')) break;
-                whole[^1] = '\n';
-            }
-            history.Add(whole.ToString());
-            return new(whole.ToString());
+            ChatLine line = ReadLine(whole.Length == 0 ? Prompt : Continuation);
+            bool last = line.Text?.EndsWith('\\') is not true;
+            if (line.Text is not null) whole.Append(line.Text);
+            if (last && line.Text is not null) history.Add(whole.ToString());
+            // Last of all: whoever sees the line end may interrupt what comes.
+            Console.Out.WriteLine();
+            if (line.Text is null) return line;
+            if (last) return new(whole.ToString());
+            whole[^1] = '\n';
         }
+    }
+
+    // Ctrl-C is a key while a line is typed, and a signal while an answer comes.
+    private ChatLine ReadLine(string prompt)
+    {
+        Console.TreatControlCAsInput = true;
+        try { return ReadKeys(prompt); }
         finally { Console.TreatControlCAsInput = false; }
     }
 
-    private ChatLine ReadLine(string prompt)
+    private ChatLine ReadKeys(string prompt)
     {
         _line.Set("");
         (_entry, _draft) = (history.Entries.Count, "");
@@ -57,13 +61,10 @@ internal sealed class LineEditor(InputHistory history, IReadOnlyList<string> com
                 case ConsoleKey.Enter:
                     _line.End();
                     Draw(prompt);
-                    Console.Out.WriteLine();
                     return new(_line.Text);
                 case ConsoleKey.C when control:
-                    Console.Out.WriteLine();
                     return new(null, Interrupted: true);
                 case ConsoleKey.D when control && _line.Text.Length == 0:
-                    Console.Out.WriteLine();
                     return new(null);
                 case ConsoleKey.L when control:
                     Console.Out.Write("\e[H\e[2J");
