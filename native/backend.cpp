@@ -8,7 +8,7 @@
 
 namespace {
 
-// --- buffer: addresses without memory, until the commit points the tensors to their slots or into the arena
+// --- buffer: addresses without memory, until the commit points the tensors into the ring or the arena
 
 struct reservation {
     nbm_device * device;

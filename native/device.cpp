@@ -7,21 +7,16 @@
 
 using nbm::failure;
 using nbm::group;
-using nbm::slot;
 using nbm::streamed_tensor;
 
 nbm_device::nbm_device(ggml_backend_dev_t inner, const nbm_options & options)
     : inner(inner), options(options), name(std::string("NBM-") + ggml_backend_dev_name(inner)), shared_name(name + "-shared"), handle(nbm::make_handle(this)),
-      stream_buft(nbm::make_stream_buft(this)), shared_buft(nbm::make_shared_buft(this)) {
-    if (options.ring < 2) {
-        throw failure{NBM_INVALID, "a ring of " + std::to_string(options.ring) + " slots; it needs at least 2"};
-    }
-}
+      stream_buft(nbm::make_stream_buft(this)), shared_buft(nbm::make_shared_buft(this)) {}
 
 nbm_device::~nbm_device() {
     transport.reset(); // its thread and streams use all the rest
-    for (slot & one : slots) {
-        ggml_backend_buffer_free(one.buffer);
+    if (ring.buffer != nullptr) {
+        ggml_backend_buffer_free(ring.buffer);
     }
     if (shared_buffer != nullptr) {
         ggml_backend_buffer_free(shared_buffer);
@@ -47,38 +42,36 @@ void nbm_device::commit() {
     if (committed) {
         throw failure{NBM_INVALID, "the device is committed already"};
     }
-    groups = nbm::make_groups(tensors, (int) options.ring, ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner)));
+    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
+    groups = nbm::make_groups(tensors, alignment);
     usages.resize(groups.size());
     size_t in_ram = 0;
     for (group & one : groups) {
-        if (!one.shared || options.shared_batch > 0) {
-            slot_bytes = std::max(slot_bytes, one.size);
-        }
-        const size_t base = in_ram;
+        // Tensors that stand side by side in arena and ring alike come over in one copy.
         for (streamed_tensor & tensor : one.tensors) {
             if (tensor.file >= 0) {
                 file_bytes += tensor.bytes;
                 continue;
             }
-            // Where all of a group is in memory, arena and slot have the same layout and one copy brings it over.
-            tensor.offset = base + tensor.place;
-            in_ram        = std::max(in_ram, base + tensor.place + tensor.size);
+            tensor.offset = in_ram;
+            in_ram += (tensor.size + alignment - 1) / alignment * alignment;
         }
         in_ram = (in_ram + nbm::files::alignment - 1) / nbm::files::alignment * nbm::files::alignment;
     }
     ram = std::make_unique<nbm::arena>(options.pins_for != nullptr ? options.pins_for : inner, in_ram, options.allow_unpinned != 0);
-    if (slot_bytes > 0) {
-        allocate_slots();
+    if (std::any_of(groups.begin(), groups.end(), [this](const group & one) { return travels(one); })) {
+        allocate_ring();
+        nbm::lay_out(groups, ring.size, alignment, options.shared_batch > 0);
     }
     place_tensors();
-    if (!slots.empty()) {
-        transport = nbm::make_generic_transport(inner, groups, slots, ram->data(), files, options.allow_unpinned != 0);
+    if (ring.buffer != nullptr) {
+        transport = nbm::make_generic_transport(inner, groups, ring, ram->data(), files, options.allow_unpinned != 0);
     }
     courier   = nbm::make_courier(inner);
     committed = true;
 }
 
-// Streamed tensors point into their slots and shared ones into the arena, once and for ever.
+// Streamed tensors point into the ring and shared ones into the arena, once and for ever.
 void nbm_device::place_tensors() {
     const bool any_shared = std::any_of(groups.begin(), groups.end(), [](const group & one) { return one.shared; });
     if (any_shared) {
@@ -93,8 +86,8 @@ void nbm_device::place_tensors() {
     for (size_t i = 0; i < groups.size(); i++) {
         for (size_t k = 0; k < groups[i].tensors.size(); k++) {
             streamed_tensor & one = groups[i].tensors[k];
-            one.tensor->buffer = one.shared ? shared_buffer : slots[groups[i].slot].buffer;
-            one.tensor->data   = one.shared ? ram->data() + one.offset : slots[groups[i].slot].base + one.place;
+            one.tensor->buffer = one.shared ? shared_buffer : ring.buffer;
+            one.tensor->data   = one.shared ? ram->data() + one.offset : ring.base + one.place;
             place_by_tensor[one.tensor] = {(int) i, (int) k};
         }
     }
@@ -110,39 +103,46 @@ void nbm_device::start() {
 }
 
 void nbm_device::prime() {
-    std::unordered_set<int> filled;
-    for (int i = 0; i < (int) groups.size() && !primed && transport; i++) {
-        if (!groups[i].shared && filled.insert(groups[i].slot).second) {
-            transport->load(i);
-        }
+    if (primed || !transport) {
+        return;
+    }
+    forget();
+    auto first = std::find_if(groups.begin(), groups.end(), [](const group & one) { return !one.shared; });
+    if (first != groups.end()) {
+        ask_for((int) (first - groups.begin()), false);
     }
     primed = true;
 }
 
-void nbm_device::allocate_slots() {
+void nbm_device::allocate_ring() {
     ggml_backend_buffer_type_t buft      = ggml_backend_dev_buffer_type(inner);
     const size_t               alignment = ggml_backend_buft_get_alignment(buft);
-    const size_t               count     = std::min<size_t>(options.ring, groups.size());
-    views = ggml_init({ggml_tensor_overhead() * (count + 1), nullptr, true});
+    views = ggml_init({ggml_tensor_overhead() * 2, nullptr, true});
     if (views == nullptr) {
-        throw failure{NBM_NO_MEMORY, "no memory for the ring's tensors"};
+        throw failure{NBM_NO_MEMORY, "no memory for the ring's tensor"};
     }
-    slots.reserve(count);
-    for (size_t i = 0; i < count; i++) {
-        slot one;
-        one.buffer = ggml_backend_buft_alloc_buffer(buft, slot_bytes + alignment);
-        if (one.buffer == nullptr) {
-            throw failure{NBM_NO_MEMORY, std::string(ggml_backend_dev_name(inner)) + ": refused " + std::to_string(slot_bytes + alignment)
-                                             + " bytes for slot " + std::to_string(i + 1) + " of " + std::to_string(count)};
+    const std::string on = ggml_backend_dev_name(inner);
+    for (const group & one : groups) {
+        if (travels(one) && one.size + alignment > options.ring_bytes) {
+            throw failure{NBM_INVALID, on + ": a ring of " + std::to_string(options.ring_bytes) + " bytes; " + one.name + " takes " + std::to_string(one.size + alignment)};
         }
-        ggml_backend_buffer_set_usage(one.buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-        one.base         = (uint8_t *) (((uintptr_t) ggml_backend_buffer_get_base(one.buffer) + alignment - 1) / alignment * alignment);
-        one.view         = ggml_new_tensor_1d(views, GGML_TYPE_I8, (int64_t) slot_bytes);
-        one.view->buffer = one.buffer;
-        one.view->data   = one.base;
-        our_buffers.insert(one.buffer);
-        slots.push_back(one);
     }
+    if (options.ring_bytes > ggml_backend_buft_get_max_size(buft)) {
+        throw failure{NBM_NO_MEMORY, on + ": a ring of " + std::to_string(options.ring_bytes) + " bytes; the device allocates at most "
+                                         + std::to_string(ggml_backend_buft_get_max_size(buft)) + " at once"};
+    }
+    ring.buffer = ggml_backend_buft_alloc_buffer(buft, options.ring_bytes);
+    if (ring.buffer == nullptr) {
+        throw failure{NBM_NO_MEMORY, on + ": refused " + std::to_string(options.ring_bytes) + " bytes for the ring"};
+    }
+    ggml_backend_buffer_set_usage(ring.buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    const uintptr_t base = (uintptr_t) ggml_backend_buffer_get_base(ring.buffer), start = (base + alignment - 1) / alignment * alignment;
+    ring.base         = (uint8_t *) start;
+    ring.size         = options.ring_bytes - (start - base);
+    ring.view         = ggml_new_tensor_1d(views, GGML_TYPE_I8, (int64_t) ring.size);
+    ring.view->buffer = ring.buffer;
+    ring.view->data   = ring.base;
+    our_buffers.insert(ring.buffer);
 }
 
 void * nbm_device::tensor_bytes(const ggml_tensor * tensor) const {
@@ -187,7 +187,7 @@ int nbm_device::group_of(const ggml_tensor * node) const {
     return group;
 }
 
-// Shared weights are in host memory; while their group is in its slot, the nodes that use them are given stand-ins there.
+// Shared weights are in host memory; while their group is in the ring, the nodes that use them are given stand-ins there.
 ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const {
     if (from >= to) {
         return GGML_STATUS_SUCCESS;
@@ -201,11 +201,10 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * grap
                 continue;
             }
             const auto & [group, number] = place_by_tensor.at(owner);
-            const slot  & in             = slots[groups[group].slot];
             stand_ins.push_back(*source);
             ggml_tensor & stand_in = stand_ins.back();
-            stand_in.buffer   = in.buffer;
-            stand_in.data     = in.base + groups[group].tensors[number].place + ((const uint8_t *) source->data - (const uint8_t *) owner->data);
+            stand_in.buffer   = ring.buffer;
+            stand_in.data     = ring.base + groups[group].tensors[number].place + ((const uint8_t *) source->data - (const uint8_t *) owner->data);
             stand_in.view_src = nullptr;
             replaced.emplace_back(&source, source);
             source = &stand_in;
@@ -220,46 +219,73 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * grap
     return status;
 }
 
-void nbm_device::leave(bool with_shared) {
+// Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
+void nbm_device::ask_for(int group, bool with_shared) {
+    while (group >= 0 && group != held && std::find(coming.begin(), coming.end(), group) == coming.end()) {
+        transport->load(group);
+        coming.push_back(group);
+        group = with_shared ? groups[group].next_with_shared : groups[group].next;
+    }
+}
+
+void nbm_device::forget() {
+    for (int group : coming) {
+        transport->drop(group);
+    }
+    coming.clear();
+}
+
+void nbm_device::leave() {
     if (held < 0) {
         return;
     }
     transport->release(held);
-    const int next = with_shared ? groups[held].next_with_shared : groups[held].next;
-    if (next >= 0 && next != held) {
-        transport->load(next);
-    }
     usages[held].graphs = 0;
     left = held;
     held = -1;
 }
 
-void nbm_device::hold(int group, ggml_backend_t compute) {
+void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     if (group == left) {
         usages[group].known = 0; // it is needed again after all
     }
-    try {
-        transport->await(group, compute);
-    } catch (...) {
-        primed = false;
-        throw;
+    for (bool again = false; held != group; again = true) {
+        if (std::find(coming.begin(), coming.end(), group) == coming.end()) {
+            forget(); // nobody foresaw it
+            ask_for(group, with_shared);
+        }
+        for (; coming.front() != group; coming.pop_front()) {
+            transport->drop(coming.front());
+        }
+        coming.pop_front();
+        try {
+            transport->await(group, compute);
+            held = group;
+        } catch (const failure &) {
+            forget();
+            if (again) { // and not before anyone needed it
+                primed = false;
+                throw;
+            }
+        }
     }
-    held   = group;
     holder = compute;
+    const int last = coming.empty() ? group : coming.back();
+    ask_for(with_shared ? groups[last].next_with_shared : groups[last].next, with_shared);
 }
 
-// The graph is cut where a node first needs another group: up to there the present group's slot is read, from there on the next one's.
+// The graph is cut where a node first needs another group: up to there the present group is read, from there on the next one.
 //
 // Where the CPU computes parts of a layer, one pass is many graphs. A group is held from graph to graph until another is needed; the next time it is left
-// after as many graphs, so that its slot is free while the CPU computes.
+// after as many graphs, so that its place is free while the CPU computes.
 ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const nbm::stop_request & stop) {
-    if (slots.empty()) {
+    if (!transport) {
         return compute->iface.graph_compute(compute, graph);
     }
     std::lock_guard<std::mutex> lock(computing);
     prime(); // anew after a failure
     if (holder != compute) {
-        leave(false);
+        leave();
     }
     std::vector<int> needed(graph->n_nodes);
     bool             with_shared = false;
@@ -279,7 +305,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
             if (held >= 0) {
                 transport->mark(held, compute);
                 usages[held].known = usages[held].graphs + (used ? 1 : 0);
-                leave(with_shared);
+                leave();
             }
             if (status != GGML_STATUS_SUCCESS) {
                 return status;
@@ -287,7 +313,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
             if (stop.made()) {
                 return GGML_STATUS_ABORTED;
             }
-            hold(needed[node], compute);
+            hold(needed[node], compute, with_shared);
         }
         used = true;
     }
@@ -296,7 +322,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
         transport->mark(held, compute);
         usages[held].graphs += used ? 1 : 0;
         if (usages[held].known > 0 && usages[held].graphs >= usages[held].known) {
-            leave(with_shared);
+            leave();
         }
     }
     return status;

@@ -6,6 +6,7 @@
 
 #include "ggml-backend-impl.h"
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -59,12 +60,11 @@ struct nbm_device {
     // After commit.
     bool                            committed = false;
     std::vector<nbm::group>         groups;
-    std::vector<nbm::slot>          slots;
+    nbm::ring_memory                ring;
     std::unique_ptr<nbm::arena>     ram;
     std::unique_ptr<nbm::transport> transport;
     std::unique_ptr<nbm::courier>   courier; // null where the device has none
     uint64_t                        file_bytes = 0;
-    size_t                          slot_bytes = 0;
 
 private:
     // How many graphs of one pass use a group: known once another group was needed after it.
@@ -75,10 +75,13 @@ private:
 
     int         group_of(const ggml_tensor * node) const;
     void        place_tensors();
-    void        allocate_slots();
+    void        allocate_ring();
+    bool        travels(const nbm::group & one) const { return !one.shared || options.shared_batch > 0; }
     void        prime();
-    void        leave(bool with_shared);
-    void        hold(int group, ggml_backend_t compute);
+    void        ask_for(int group, bool with_shared);
+    void        forget();
+    void        leave();
+    void        hold(int group, ggml_backend_t compute, bool with_shared);
     ggml_status compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const;
 
     nbm::files                                                   files;
@@ -88,6 +91,7 @@ private:
     std::unordered_set<ggml_backend_buffer_t>                    our_buffers;
     std::mutex                                                   computing; // contexts of one model take turns
     bool                                                         primed = false;
+    std::deque<int>                                              coming; // groups that were asked for, in the order in which they will be needed
     std::vector<usage>                                           usages;
     int                                                          held   = -1;      // the group that computing has awaited and not left
     int                                                          left   = -1;      // the last one that it left

@@ -1,4 +1,4 @@
-// The transport's seam: how the bytes of a group come into a slot while the device computes. One implementation over the plain ggml backend interface
+// The transport's seam: how the bytes of a group come into the ring while the device computes. One implementation over the plain ggml backend interface
 // serves every device; a device's own can stand beside it.
 #pragma once
 
@@ -13,25 +13,29 @@
 
 namespace nbm {
 
-// A part of the device's memory that groups take turns in.
-struct slot {
+// The device's memory that groups pass through.
+struct ring_memory {
     ggml_backend_buffer_t buffer = nullptr;
     uint8_t             * base   = nullptr;
-    ggml_tensor         * view   = nullptr; // spans the slot, so that copies have a tensor to name
+    size_t                size   = 0;
+    ggml_tensor         * view   = nullptr; // spans it, so that copies have a tensor to name
 };
 
-// Used by one computing thread at a time.
+// Used by one computing thread at a time. A group is asked for, awaited, marked and released, in this order, or dropped before it is awaited.
 class transport {
 public:
     virtual ~transport() = default;
 
-    // Brings a group into its slot as soon as the work that still reads the slot is done. Returns at once.
+    // Brings a group into the ring, after those asked for before it: piece by piece, as soon as what still has its place is done. Returns at once.
     virtual void load(int group) = 0;
 
-    // Returns when work given to `compute` from now on finds the group in its slot. Throws the failure of its load.
+    // A group that was asked for is not needed after all.
+    virtual void drop(int group) = 0;
+
+    // Returns when work given to `compute` from now on finds the group in its place. Throws the failure of its load.
     virtual void await(int group, ggml_backend_t compute) = 0;
 
-    // Work given to `compute` so far reads the group: until it is done no other may take the slot. Meant again with every graph that uses it.
+    // Work given to `compute` so far reads the group: until it is done no other may take its place. Meant again with every graph that uses it.
     virtual void mark(int group, ggml_backend_t compute) = 0;
 
     // Nothing given after the last mark reads the group.
@@ -75,7 +79,7 @@ public:
 // Null where the device has none: then the device's own copies serve.
 std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner);
 
-std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,
+std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring,
                                                   const uint8_t * arena, const files & files, bool allow_unpinned);
 
 } // namespace nbm

@@ -1,5 +1,5 @@
 // The transport over the plain ggml backend interface. A thread of its own reads and enqueues: on a device with events it hands copies to a second
-// stream and lets the device order them against the computing; on one without (the CPU) host memory is filled while other slots are computed from.
+// stream and lets the device order them against the computing; on one without (the CPU) host memory is filled while other groups are computed from.
 #include "dispatch.h"
 #include "timing.h"
 
@@ -18,9 +18,9 @@ namespace {
 
 class generic_transport final : public transport {
 public:
-    generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots, const uint8_t * arena_base, const files & from,
+    generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring, const uint8_t * arena_base, const files & from,
                       bool allow_unpinned)
-        : groups(groups), slots(slots), arena_base(arena_base), from(from), states(slots.size()) {
+        : groups(groups), ring(ring), arena_base(arena_base), from(from), states(groups.size()) {
         copy = ggml_backend_dev_init(inner, nullptr);
         if (copy == nullptr) {
             throw failure{NBM_NO_MEMORY, "the device gave no second stream for copies"};
@@ -73,24 +73,38 @@ public:
     }
 
     void load(int index) override {
-        std::lock_guard<std::mutex> lock(mutex);
-        claim(index);
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+            state & of = states[index];
+            of.turn    = ++turns;
+            of.arrived = false;
+            of.problem.reset();
+            queue.push_back({index, of.turn});
+        }
+        changed.notify_all();
+    }
+
+    void drop(int index) override {
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+            states[index].turn = 0;
+        }
+        changed.notify_all();
     }
 
     void await(int index, ggml_backend_t compute) override {
-        state & of = states[groups[index].slot];
+        state & of = states[index];
         std::unique_lock<std::mutex> lock(mutex);
-        if (of.occupant != index || of.problem) {
-            claim(index); // not foreseen, or it failed before anyone needed it
-        }
         // On a device with streams of its own, computing arrives later than this thread does, and the span says when.
         const timing::span stood_still = times->begin(compute);
-        changed.wait(lock, [&] { return of.loaded || of.problem; });
+        changed.wait(lock, [&] { return of.arrived || of.problem; });
         if (of.problem) {
             times->discard(stood_still);
+            of.turn = 0;
             throw *of.problem;
         }
         of.in_use = true;
+        of.turn   = 0;
         lock.unlock();
         if (asynchronous) {
             ggml_backend_event_wait(compute, of.ready);
@@ -99,22 +113,21 @@ public:
     }
 
     void mark(int index, ggml_backend_t compute) override {
-        state & of = states[groups[index].slot];
         if (asynchronous) {
-            ggml_backend_event_record(of.done, compute);
+            ggml_backend_event_record(states[index].done, compute);
             std::lock_guard<std::mutex> lock(mutex);
-            of.recorded = true;
+            states[index].recorded = true;
         }
     }
 
     void release(int index) override {
         // Computing is given out no further ahead than the ring reaches, so that a pass can end early.
         if (asynchronous) {
-            ggml_backend_event_synchronize(states[groups[index].slot].ready);
+            ggml_backend_event_synchronize(states[index].ready);
         }
         {
             std::lock_guard<std::mutex> lock(mutex);
-            states[groups[index].slot].in_use = false;
+            states[index].in_use = false;
         }
         changed.notify_all();
     }
@@ -128,7 +141,11 @@ public:
         times->add_stats(to);
     }
 
-    void add_stats(int group, nbm_group_stats & to) const override { times->add_stats(group, to); }
+    void add_stats(int group, nbm_group_stats & to) const override {
+        std::lock_guard<std::mutex> lock(mutex);
+        to.loads = states[group].loads;
+        times->add_stats(group, to);
+    }
 
 private:
     // Several large reads in flight keep a disk at its full speed while what they brought is copied on.
@@ -149,24 +166,22 @@ private:
     };
 
     struct state {
-        int                  occupant = -1;    // the group that is or will be in the slot
-        bool                 loaded   = false; // its copies are enqueued (asynchronous) or complete
+        uint64_t             turn     = 0;     // when it was asked for; 0 where it is not, or is in use
+        bool                 arrived  = false; // its turn came: its copies are enqueued (asynchronous) or complete
+        bool                 whole    = false; // and nothing has taken a part of its place since
         bool                 in_use   = false; // computing may read it
-        bool                 recorded = false; // `done` stands for the last use
-        std::optional<failure> problem;        // why the occupant is not there
+        bool                 recorded = false; // `done` stands for its last use, and the copies do not wait for it yet
+        uint64_t             loads    = 0;
+        std::optional<failure> problem;        // why it is not there
         ggml_backend_event_t ready    = nullptr;
         ggml_backend_event_t done     = nullptr;
     };
 
-    // With the lock held: the slot's next occupant, to be loaded in its turn.
-    void claim(int index) {
-        state & of  = states[groups[index].slot];
-        of.occupant = index;
-        of.loaded   = false;
-        of.problem.reset();
-        queue.push_back(index);
-        changed.notify_all();
-    }
+    // One load of a group.
+    struct delivery {
+        int      group;
+        uint64_t turn;
+    };
 
     static void free_event(ggml_backend_event_t event) {
         if (event != nullptr) {
@@ -177,47 +192,85 @@ private:
     void run() {
         std::unique_lock<std::mutex> lock(mutex);
         while (true) {
-            changed.wait(lock, [&] { return stopping || (!queue.empty() && !states[groups[queue.front()].slot].in_use); });
+            changed.wait(lock, [&] { return stopping || !queue.empty(); });
             if (stopping) {
                 return;
             }
-            int     index = queue.front();
-            state & of    = states[groups[index].slot];
+            const delivery now = queue.front();
             queue.pop_front();
-            if (of.occupant != index || of.loaded) {
-                continue; // another group has claimed the slot since, or this one is there
-            }
-            bool wait_done = of.recorded;
-            lock.unlock();
-            nbm_stats moved = {};
-            std::optional<failure> problem;
-            if (wait_done) {
-                ggml_backend_event_wait(copy, of.done);
-            }
-            const timing::span coming = times->begin(copy);
-            try {
-                fill(groups[index], slots[groups[index].slot], moved);
-                times->end_load(coming, index, copy);
-                if (asynchronous) {
-                    ggml_backend_event_record(of.ready, copy);
+            state & of = states[now.group];
+            if (of.turn == now.turn && !of.whole) {
+                lock.unlock();
+                bool                   complete = false;
+                std::optional<failure> problem;
+                try {
+                    complete = fill(now);
+                    if (complete && asynchronous) {
+                        ggml_backend_event_record(of.ready, copy);
+                    }
+                } catch (const failure & caught) {
+                    problem = caught;
                 }
-            } catch (const failure & caught) {
-                times->discard(coming);
-                problem = caught;
+                lock.lock();
+                of.whole = complete;
+                stats.loads += complete ? 1 : 0;
+                of.loads += complete ? 1 : 0;
+                if (of.turn == now.turn) {
+                    of.problem = problem;
+                }
             }
-            lock.lock();
-            stats.loads++;
-            stats.bytes_from_ram  += moved.bytes_from_ram;
-            stats.bytes_from_file += moved.bytes_from_file;
-            if (of.occupant == index) {
-                of.loaded  = !problem;
-                of.problem = problem;
+            if (of.turn == now.turn) {
+                of.arrived = of.whole;
             }
             changed.notify_all();
         }
     }
 
-    void fill(const group & what, slot & into, nbm_stats & moved) {
+    // How far the ring is free for a delivery from `from` on, at most to `to`: waits until it is there at least. `from` itself where the delivery is off.
+    size_t free_until(const delivery & now, size_t from, size_t to) {
+        std::unique_lock<std::mutex> lock(mutex);
+        while (true) {
+            size_t until   = to;
+            bool   blocked = false;
+            for (size_t i = 0; i < groups.size(); i++) {
+                state & of = states[i];
+                const bool needed = (int) i != now.group && (of.in_use || (of.turn > 0 && of.turn < now.turn));
+                if (!needed && !of.recorded) {
+                    continue;
+                }
+                for (const stretch & part : groups[i].takes) {
+                    if (part.to <= from || part.from >= until) {
+                        continue;
+                    }
+                    if (part.from > from) {
+                        until = part.from;
+                    } else if (needed) {
+                        blocked = true;
+                    } else {
+                        ggml_backend_event_wait(copy, of.done);
+                        of.recorded = false;
+                        break;
+                    }
+                }
+            }
+            if (stopping || states[now.group].turn != now.turn) {
+                return from;
+            }
+            if (!blocked) {
+                for (size_t i = 0; i < groups.size(); i++) {
+                    for (const stretch & part : groups[i].takes) {
+                        states[i].whole = states[i].whole && (part.to <= from || part.from >= until);
+                    }
+                }
+                return until;
+            }
+            changed.wait(lock);
+        }
+    }
+
+    // False where the delivery is off.
+    bool fill(const delivery & now) {
+        const group & what = groups[now.group];
         std::vector<read_job> jobs;
         for (size_t i = 0; i < what.tensors.size(); i++) {
             const streamed_tensor & tensor = what.tensors[i];
@@ -225,24 +278,54 @@ private:
                 for (size_t at = 0; at < tensor.bytes; at += chunk) {
                     jobs.push_back({&tensor, at, std::min(chunk, tensor.bytes - at)});
                 }
-                moved.bytes_from_file += tensor.bytes;
                 continue;
             }
-            // Tensors that stand side by side in arena and slot alike go in one copy.
+            // Tensors that stand side by side in arena and ring alike go in one copy.
             size_t run = tensor.bytes;
             while (i + 1 < what.tensors.size() && what.tensors[i + 1].file < 0
                    && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place - tensor.place) {
                 i++;
                 run = what.tensors[i].place - tensor.place + what.tensors[i].bytes;
             }
-            copy_in(into, tensor.place, arena_base + tensor.offset, run);
-            moved.bytes_from_ram += run;
+            if (!bring(now, tensor.place, arena_base + tensor.offset, run)) {
+                return false;
+            }
+            count(stats.bytes_from_ram, run);
         }
-        read_in(jobs, into);
+        return read_in(now, jobs);
     }
 
-    void read_in(const std::vector<read_job> & jobs, slot & into) {
+    void count(uint64_t & of, uint64_t more) {
+        std::lock_guard<std::mutex> lock(mutex);
+        of += more;
+    }
+
+    // Copies what the ring has room for, until all is there. False where the delivery is off.
+    bool bring(const delivery & now, size_t place, const uint8_t * bytes, size_t size, bool timed = true) {
+        for (size_t done = 0; done < size;) {
+            const size_t piece = free_until(now, place + done, place + size) - (place + done);
+            if (piece == 0) {
+                return false;
+            }
+            const timing::span coming = timed ? times->begin(copy) : timing::span();
+            if (asynchronous) {
+                copy->iface.set_tensor_async(copy, ring.view, bytes + done, place + done, piece);
+            } else {
+                ggml_backend_tensor_set(ring.view, bytes + done, place + done, piece);
+            }
+            if (timed) {
+                times->end_load(coming, now.group, piece, copy);
+            }
+            done += piece;
+        }
+        return true;
+    }
+
+    // What files bring is timed as it is read: the copies onwards are short and hidden behind it. False where the delivery is off.
+    bool read_in(const delivery & now, const std::vector<read_job> & jobs) {
+        const size_t           at_once = std::min<size_t>(readers, jobs.size());
         std::atomic<size_t>    next{0};
+        std::atomic<bool>      off{false};
         std::optional<failure> problem;
         std::mutex             enqueueing; // the copy stream and the problem
         auto work = [&](stage & with) {
@@ -252,15 +335,23 @@ private:
                         ggml_backend_event_synchronize(with.free);
                     }
                     const streamed_tensor & tensor = *jobs[i].tensor;
-                    const uint8_t * bytes = from.read(tensor.file, tensor.offset + jobs[i].at, jobs[i].size, with.memory);
-                    if (!asynchronous) {
-                        copy_in(into, tensor.place + jobs[i].at, bytes, jobs[i].size);
-                        continue;
+                    const auto              begun  = timing::clock::now();
+                    const uint8_t         * bytes  = from.read(tensor.file, tensor.offset + jobs[i].at, jobs[i].size, with.memory);
+                    times->add_load(now.group, jobs[i].size, (timing::clock::now() - begun) / (int) at_once);
+                    std::unique_lock<std::mutex> lock(enqueueing, std::defer_lock);
+                    if (asynchronous) {
+                        lock.lock();
                     }
-                    std::lock_guard<std::mutex> lock(enqueueing);
-                    copy_in(into, tensor.place + jobs[i].at, bytes, jobs[i].size);
-                    ggml_backend_event_record(with.free, copy);
-                    with.used = true;
+                    if (!bring(now, tensor.place + jobs[i].at, bytes, jobs[i].size, false)) {
+                        off  = true;
+                        next = jobs.size();
+                        return;
+                    }
+                    if (asynchronous) {
+                        ggml_backend_event_record(with.free, copy);
+                        with.used = true;
+                    }
+                    count(stats.bytes_from_file, jobs[i].size);
                 } catch (const failure & caught) {
                     std::lock_guard<std::mutex> lock(enqueueing);
                     problem = caught;
@@ -269,7 +360,7 @@ private:
             }
         };
         std::vector<std::thread> others;
-        for (size_t i = 1; i < std::min<size_t>(readers, jobs.size()); i++) {
+        for (size_t i = 1; i < at_once; i++) {
             others.emplace_back(work, std::ref(stages[i]));
         }
         work(stages[0]);
@@ -279,18 +370,11 @@ private:
         if (problem) {
             throw *problem;
         }
-    }
-
-    void copy_in(slot & into, size_t place, const uint8_t * bytes, size_t size) {
-        if (asynchronous) {
-            copy->iface.set_tensor_async(copy, into.view, bytes, place, size);
-        } else {
-            ggml_backend_tensor_set(into.view, bytes, place, size);
-        }
+        return !off;
     }
 
     const std::vector<group> & groups;
-    std::vector<slot>        & slots;
+    const ring_memory        & ring;
     const uint8_t            * arena_base;
     const files              & from;
     std::vector<state>         states;
@@ -303,7 +387,8 @@ private:
 
     mutable std::mutex      mutex;
     std::condition_variable changed;
-    std::deque<int>         queue;
+    std::deque<delivery>    queue;
+    uint64_t                turns    = 0;
     nbm_stats               stats    = {};
     bool                    stopping = false;
     std::thread             loader;
@@ -311,9 +396,9 @@ private:
 
 } // namespace
 
-std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, std::vector<slot> & slots,
+std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring,
                                                   const uint8_t * arena, const files & files, bool allow_unpinned) {
-    return std::make_unique<generic_transport>(inner, groups, slots, arena, files, allow_unpinned);
+    return std::make_unique<generic_transport>(inner, groups, ring, arena, files, allow_unpinned);
 }
 
 } // namespace nbm

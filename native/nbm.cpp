@@ -77,7 +77,7 @@ void nbm_device_last_error(nbm_device * device, char * error, size_t error_size)
 void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
     *stats            = {};
     stats->groups     = device->groups.size();
-    stats->ring_bytes = device->slots.size() * device->slot_bytes;
+    stats->ring_bytes = device->ring.buffer != nullptr ? device->options.ring_bytes : 0;
     stats->ram_bytes  = device->ram ? device->ram->size() : 0;
     stats->file_bytes = device->file_bytes;
     stats->pinned     = device->ram && device->ram->pinned();

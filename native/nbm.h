@@ -2,7 +2,7 @@
 //
 // An nbm_device wraps one ggml device (CPU, CUDA, Vulkan, ...) for one model. llama.cpp is given the wrapping device in place of the real one and two
 // buffer types for the weights that shall not stay on it. Weights of the "stream" type keep their bytes in a store, pinned memory or ranges of files, and
-// pass through a small ring of slots on the device while the graph is computed. Weights of the "shared" type rest in the same pinned memory: the CPU
+// pass through a small ring of the device's memory while the graph is computed. Weights of the "shared" type rest in the same pinned memory: the CPU
 // computes with them there, and batches of nbm_options.shared_batch tokens or more are computed by the device, to which they are streamed like the others.
 // Order of calls:
 //
@@ -40,7 +40,7 @@ typedef enum nbm_status {
 } nbm_status;
 
 typedef struct nbm_options {
-    uint32_t ring;           // slots; at least 2, so that one is filled while another is used
+    uint64_t ring_bytes;     // of the device's memory; what has no use for a ring gets none
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
     uint32_t shared_batch;   // tokens from which the device computes with shared weights; 0 for never
@@ -55,10 +55,10 @@ typedef struct nbm_stats {
     uint64_t file_bytes;      // bytes of the store that stay in files
     uint64_t staging_bytes;   // host memory through which file bytes pass
     uint64_t pinned;          // 1 where host memory of the store is the device's pinned kind
-    uint64_t loads;           // groups brought into a slot
+    uint64_t loads;           // groups brought into the ring
     uint64_t bytes_from_ram;
     uint64_t bytes_from_file;
-    uint64_t load_ns;         // time in which groups were brought, of the loads that are over
+    uint64_t load_ns;         // time in which groups came, as far as it is over
     uint64_t wait_ns;         // time that computing stood still for a group
     uint64_t timed;           // 1 where the device tells the two times, by its own clock or, where it is the host, by the host's; they are 0 elsewhere
     uint64_t carried;         // activations brought from host memory without the device's copy engine
@@ -70,9 +70,10 @@ typedef struct nbm_group_stats {
     uint64_t shared;          // 1 where the CPU computes it in place except for large batches
     uint64_t ram_bytes;       // of its tensors, where they rest
     uint64_t file_bytes;
-    uint64_t loads;           // that are over
-    uint64_t load_ns;         // of all of them
-    uint64_t best_load_ns;    // of the quickest
+    uint64_t loads;           // of all of it
+    uint64_t load_ns;         // time in which it came, as far as it is over
+    uint64_t timed_bytes;     // that came in this time
+    uint64_t peak;            // bytes per second of the quickest piece of a MiB or more; 0 where there was none
     uint64_t wait_ns;
 } nbm_group_stats;
 
@@ -86,7 +87,7 @@ NBM_API struct ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * de
 // The bytes of a tensor in the stream buffer type (not the shared one) stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
 NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size);
 
-// Groups the tensors by layer, allocates the ring and the host store, and points every tensor to its slot.
+// Groups the tensors by layer, allocates the ring and the host store, and points every tensor to its place. NBM_INVALID where the ring cannot hold the largest group.
 NBM_API nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_size);
 
 // Where to write a tensor's bytes before the start; NULL for one that is bound to a file or does not stream.

@@ -19,22 +19,21 @@ static std::pair<int, std::string> order_of(const char * name) {
     return text.compare(stack.size(), 6, "output") == 0 ? std::make_pair(INT_MAX, std::string("output")) : std::make_pair(-1, text);
 }
 
-// The next group after `from`, round the ring, that passes through the same slot. From the decoder on it goes to the next token, which is not encoded.
+static size_t aligned(size_t size, size_t alignment) { return (size + alignment - 1) / alignment * alignment; }
+
+// The next group after `from`, pass after pass. From the decoder on it goes to the next token, which is not encoded.
 static int successor(const std::vector<group> & groups, int from, bool with_shared) {
     const int count = (int) groups.size();
     for (int step = 1; step <= count; step++) {
         const int candidate = (from + step) % count;
-        if (groups[candidate].encoder && !groups[from].encoder) {
-            continue;
-        }
-        if (groups[candidate].slot == groups[from].slot && (with_shared || !groups[candidate].shared)) {
+        if ((!groups[candidate].encoder || groups[from].encoder) && (with_shared || !groups[candidate].shared)) {
             return candidate;
         }
     }
     return -1;
 }
 
-std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int slots, size_t alignment) {
+std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, size_t alignment) {
     // The parts of a layer stand in the order of their first tensors.
     std::map<std::tuple<int, std::string, bool>, size_t> first;
     for (size_t i = 0; i < tensors.size(); i++) {
@@ -48,28 +47,55 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int
         to.name    = name;
         to.shared  = tensor.shared;
         to.encoder = name.rfind("enc.", 0) == 0;
+        to.size += aligned(tensor.size, alignment);
         to.tensors.push_back(tensor);
     }
     std::vector<group> groups;
     for (auto & [key, item] : ordered) {
-        for (streamed_tensor & tensor : item.tensors) {
-            tensor.place = item.size;
-            item.size    = (item.size + tensor.size + alignment - 1) / alignment * alignment;
-        }
         groups.push_back(std::move(item));
     }
-    slots = std::min(slots, (int) groups.size());
-    // Streamed groups take the slots in turn. A shared one takes the slot that was left longest ago, which the streamed groups around it do not need yet.
-    int streamed = 0, before = 0;
-    for (group & one : groups) {
-        one.slot = one.shared ? (before + slots - 1) % slots : streamed++ % slots;
-        before   = one.slot;
-    }
     for (int i = 0; i < (int) groups.size(); i++) {
-        groups[i].next             = groups[i].shared ? -1 : successor(groups, i, false);
+        groups[i].next             = successor(groups, i, false);
         groups[i].next_with_shared = successor(groups, i, true);
     }
     return groups;
+}
+
+// Places a group from `start` on and returns where it ends.
+static size_t place(group & one, size_t start, size_t ring, size_t alignment) {
+    one.takes = {{start, start}};
+    for (streamed_tensor & tensor : one.tensors) {
+        const size_t size = aligned(tensor.size, alignment);
+        if (one.takes.back().to + size > ring) {
+            one.takes.push_back({0, 0});
+        }
+        tensor.place = one.takes.back().to;
+        one.takes.back().to += size;
+    }
+    // What is left unused before the ring's end may be what it lacks.
+    if (one.takes.size() > 2 || (one.takes.size() == 2 && one.takes[1].to > start)) {
+        return place(one, 0, ring, alignment);
+    }
+    return one.takes.back().to;
+}
+
+void lay_out(std::vector<group> & groups, size_t ring, size_t alignment, bool with_shared) {
+    size_t end = 0;
+    for (group & one : groups) {
+        if (!one.shared) {
+            end = place(one, end, ring, alignment);
+        }
+    }
+    // Shared groups come between the others in some passes only. Behind the next streamed group one is out of the way of those before and after it.
+    end = 0;
+    for (size_t i = 0; i < groups.size() && with_shared; i++) {
+        if (!groups[i].shared) {
+            continue;
+        }
+        const group & next = groups[groups[i].next >= 0 ? groups[i].next : i];
+        const bool    runs = i > 0 && groups[i - 1].shared;
+        end = place(groups[i], runs || next.shared ? end : next.takes.back().to, ring, alignment);
+    }
 }
 
 } // namespace nbm

@@ -1,4 +1,4 @@
-// The order of streaming: which tensors travel together, which slot they pass through, and which group takes a slot next.
+// The order of streaming: which tensors travel together, in which order, and which part of the ring each takes.
 #pragma once
 
 #include "ggml.h"
@@ -18,25 +18,34 @@ struct streamed_tensor {
     size_t        size;        // that the device wants for it, padding included
     int           file   = -1; // where bound to one
     uint64_t      offset = 0;  // in the file, or in the arena
-    size_t        place  = 0;  // in the slot
+    size_t        place  = 0;  // in the ring
     bool          shared = false;
+};
+
+// A stretch of the ring's memory.
+struct stretch {
+    size_t from = 0;
+    size_t to   = 0;
 };
 
 // Tensors that are needed at the same time, in the order of their places: a layer, its streamed or its shared part, or the output norm and projection.
 struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;
-    size_t                       size   = 0;
+    std::vector<stretch>         takes; // of the ring; two where it goes round the end
+    size_t                       size    = 0;
     bool                         shared  = false;
     bool                         encoder = false; // of a model that encodes once and decodes many times
-    int                          slot    = -1;
-    // The groups that take the slot after this one, itself where nothing else does: in a pass that computes the shared ones where they rest, and in one
-    // that streams them too. -1 for a shared group in the first.
+    // What is needed after it: in a pass that computes the shared groups where they rest, and in one that streams them too.
     int next             = -1;
     int next_with_shared = -1;
 };
 
-// Groups in the order in which a token passes them, each with its slot. `alignment` is the device's.
-std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, int slots, size_t alignment);
+// Groups in the order in which a token passes them. `alignment` is the device's.
+std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, size_t alignment);
+
+// Gives every tensor its place in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. Groups follow each
+// other round the ring, so that one can come into what the others leave; a tensor lies in one piece.
+void lay_out(std::vector<group> & groups, size_t ring, size_t alignment, bool with_shared);
 
 } // namespace nbm

@@ -34,16 +34,25 @@ timing::span timing::begin(ggml_backend_t stream) {
     return one;
 }
 
-void timing::end_load(const span & one, int group, ggml_backend_t stream) { end(one, group, stream, true); }
-void timing::end_wait(const span & one, int group, ggml_backend_t stream) { end(one, group, stream, false); }
+void timing::end_load(const span & one, int group, size_t bytes, ggml_backend_t stream) { end({one, group, bytes}, stream); }
+void timing::end_wait(const span & one, int group, ggml_backend_t stream) { end({one, group, 0}, stream); }
 
-void timing::end(const span & one, int group, ggml_backend_t stream, bool load) {
+static uint64_t nanoseconds(timing::clock::duration time) { return (uint64_t) std::chrono::duration_cast<std::chrono::nanoseconds>(time).count(); }
+
+void timing::end(const unread & what, ggml_backend_t stream) {
     std::lock_guard<std::mutex> lock(mutex);
     if (by_host) {
-        count(group, load, (uint64_t) std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - one.since).count());
-    } else if (one.begin != nullptr && one.end != nullptr) {
-        ggml_backend_event_record(one.end, stream);
-        pending.push_back({one, group, load});
+        count(what.group, what.bytes, nanoseconds(clock::now() - what.one.since));
+    } else if (what.one.begin != nullptr && what.one.end != nullptr) {
+        ggml_backend_event_record(what.one.end, stream);
+        pending.push_back(what);
+    }
+}
+
+void timing::add_load(int group, size_t bytes, clock::duration took) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (by_host || device_clock) {
+        count(group, bytes, nanoseconds(took));
     }
 }
 
@@ -60,15 +69,17 @@ void timing::give_back(const span & one) {
     }
 }
 
-void timing::count(int group, bool load, uint64_t ns) {
+void timing::count(int group, size_t bytes, uint64_t ns) {
     totals & of = counted[group];
-    if (!load) {
+    if (bytes == 0) {
         of.wait_ns += ns;
         return;
     }
-    of.loads++;
+    of.bytes += bytes;
     of.load_ns += ns;
-    of.best_ns = of.best_ns == 0 ? ns : std::min(of.best_ns, ns);
+    if (bytes >= full_speed && ns > 0) {
+        of.peak = std::max(of.peak, (double) bytes * 1e9 / (double) ns);
+    }
 }
 
 // With the lock held. Spans of two streams end in no fixed order, so each is asked.
@@ -80,7 +91,7 @@ void timing::collect() {
             pending.push_back(one);
             continue;
         }
-        count(one.group, one.load, device_clock->between(one.one.begin, one.one.end));
+        count(one.group, one.bytes, device_clock->between(one.one.begin, one.one.end));
         give_back(one.one);
     }
 }
@@ -107,9 +118,9 @@ void timing::add_stats(nbm_stats & stats) {
 void timing::add_stats(int group, nbm_group_stats & stats) {
     std::lock_guard<std::mutex> lock(mutex);
     collect();
-    stats.loads        = counted[group].loads;
     stats.load_ns      = counted[group].load_ns;
-    stats.best_load_ns = counted[group].best_ns;
+    stats.timed_bytes  = counted[group].bytes;
+    stats.peak         = (uint64_t) counted[group].peak;
     stats.wait_ns      = counted[group].wait_ns;
 }
 

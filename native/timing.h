@@ -1,4 +1,4 @@
-// How long each group took to come into its slot, and how long computing stood still for it.
+// How long each group took to come into the ring, and how long computing stood still for it.
 #pragma once
 
 #include "dispatch.h"
@@ -28,8 +28,9 @@ public:
     timing & operator=(const timing &) = delete;
 
     span begin(ggml_backend_t stream);
-    void end_load(const span & one, int group, ggml_backend_t stream);
+    void end_load(const span & one, int group, size_t bytes, ggml_backend_t stream);
     void end_wait(const span & one, int group, ggml_backend_t stream);
+    void add_load(int group, size_t bytes, clock::duration took); // as the caller saw it
     void discard(const span & one); // it came to nothing
 
     // Adds what has been seen to end so far.
@@ -39,21 +40,23 @@ public:
 private:
     static constexpr size_t most_pending = 4096; // what is begun beyond it is not timed
 
+    static constexpr size_t full_speed   = 1u << 20; // fewer bytes come at the speed of a call, not of the link
+
     struct totals {
-        uint64_t loads    = 0;
-        uint64_t load_ns  = 0;
-        uint64_t best_ns  = 0;
-        uint64_t wait_ns  = 0;
+        uint64_t load_ns = 0;
+        uint64_t bytes   = 0; // that came in this time
+        double   peak    = 0; // bytes per second
+        uint64_t wait_ns = 0;
     };
     struct unread {
-        span one;
-        int  group;
-        bool load;
+        span   one;
+        int    group;
+        size_t bytes; // 0 for a wait
     };
 
-    void                 end(const span & one, int group, ggml_backend_t stream, bool load);
+    void                 end(const unread & what, ggml_backend_t stream);
     void                 give_back(const span & one);
-    void                 count(int group, bool load, uint64_t ns);
+    void                 count(int group, size_t bytes, uint64_t ns);
     void                 collect();
     ggml_backend_event_t take();
 

@@ -159,12 +159,19 @@ struct weight_file {
     ~weight_file() { std::filesystem::remove(path); }
 };
 
+// Bytes of a ring for this many of the chain's layers.
+inline uint64_t ring_of(double of_layers) {
+    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(cpu()));
+    auto         aligned   = [&](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
+    return (uint64_t) (of_layers * (double) (2 * aligned(width * width * sizeof(float)) + aligned(width * sizeof(float)))) + alignment;
+}
+
 struct streamed {
     nbm_device * device = nullptr;
     char         error[512] = "";
 
-    explicit streamed(uint32_t ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
-        nbm_options options = {ring, 1, 1, shared_batch, nullptr};
+    explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
+        nbm_options options = {ring_of(ring), 1, 1, shared_batch, nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

@@ -137,7 +137,7 @@ void refusing_device() {
     streamed stream(3, 0, &full);
     chain    model(nbm_device_stream_buft(stream.device));
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_NO_MEMORY, "a ring on a full device");
-    require(std::strstr(stream.error, "slot 1 of 3") != nullptr, std::string("the error tells the slot: ") + stream.error);
+    require(std::strstr(stream.error, std::to_string(ring_of(3)).c_str()) != nullptr, std::string("the error tells the bytes: ") + stream.error);
 }
 
 // The CPU, in a device that cannot be told to stop.
