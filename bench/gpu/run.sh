@@ -148,7 +148,7 @@ contest_30b() { contest 30b-a3b-q4_0 4,8; }
 prefill() {
   model_7b
   local file=$work/7b.gguf
-  for ring in 3 5; do bench "$file" 7b --max-memory 0=6GiB,cpu=30GiB --offload stream --context 4096 --prompt 2048 --tokens 2 --rounds 6 --ring $ring; done
+  for ring in 1.25 1.5 2 3; do bench "$file" 7b --max-memory 0=6GiB,cpu=30GiB --offload stream --context 4096 --prompt 2048 --tokens 2 --rounds 6 --ring $ring; done
   bench "$file" 7b --max-memory 0=60GiB --context 4096 --prompt 2048 --tokens 2 --rounds 6
 }
 

@@ -29,7 +29,7 @@ internal sealed class PlacementOptions
         HelpName = "STRATEGY|FILE",
     };
 
-    private readonly Option<int> _ring = new("--ring") { Description = "Slots that streamed layers pass through", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingSlots };
+    private readonly Option<double> _ring = new("--ring") { Description = "Length of the ring that streamed layers pass through, in layers, at least 1: 1.5 holds the one that is computed and half of the next", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingLayers };
 
     private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; as measured by nbm doctor --calibrate, or else half, unless given", HelpName = "0..1" };
 
@@ -86,7 +86,7 @@ internal sealed class PlacementOptions
             MaxMemory = parsed.GetValue(_maxMemory) is { } limits ? MemoryLimits.Parse(limits) : null,
             Offload = OneOf("--offload", parsed.GetRequiredValue(_offload), Enum.GetValues<OffloadMode>()),
             DeviceMap = parsed.GetValue(_deviceMap) is { } map ? ReadDeviceMap(map) : null,
-            RingSlots = parsed.GetValue(_ring),
+            RingLayers = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
             Optimize = parsed.GetValue(_optimize) is { } objective ? OneOf("--optimize", objective, Enum.GetValues<Objective>()) : null,
             Threads = parsed.GetValue(_threads),

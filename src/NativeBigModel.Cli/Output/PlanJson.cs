@@ -14,7 +14,7 @@ internal static class PlanJson
         KvType = plan.KvType.ToString(),
         plan.FlashAttention,
         plan.BatchSize,
-        plan.RingSlots,
+        plan.RingLayers,
         plan.Threads,
         plan.WeightBytes,
         plan.KvBytes,

@@ -40,7 +40,7 @@ internal static class PlanTable
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
         {
             DevicePlan ring = plan.Devices.First(device => device.Name == streamed.Key.ComputeDevice);
-            console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && layer.Device == streamed.Key.Device)} streamed from {streamed.Key.Device} to {Label(ring.Name)} through a ring of {plan.RingSlots} slots, {ByteSize.Format(ring.RingBytes)}");
+            console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && layer.Device == streamed.Key.Device)} streamed from {streamed.Key.Device} to {Label(ring.Name)} through a ring of {ByteSize.Format(ring.RingBytes)}, {plan.RingLayers:0.##} layers");
         }
     }
 

@@ -56,12 +56,12 @@ internal static class StreamingTable
         void Flush()
         {
             if (alike.Count == 0) return;
-            (StreamedGroup first, long loads) = (alike[0], alike.Sum(group => group.Loads));
-            double seconds = alike.Sum(group => group.LoadTime.TotalSeconds) / Math.Max(1, loads), waited = alike.Sum(group => group.WaitTime.TotalSeconds) / passes;
+            (StreamedGroup first, long loads, double timed) = (alike[0], alike.Sum(group => group.Loads), alike.Sum(group => (double)group.TimedBytes));
+            double seconds = alike.Sum(group => group.LoadTime.TotalSeconds), waited = alike.Sum(group => group.WaitTime.TotalSeconds) / passes;
             table.AddRow(
                 alike.Count == 1 ? first.Name : $"{first.Name} to {alike[^1].Name}",
                 first.Shared ? "memory, shared" : first.FileBytes == 0 ? "memory" : first.HostBytes == 0 ? "disk" : "memory, disk",
-                ByteSize.Format(first.Bytes), $"{loads}", loads > 0 ? $"{seconds * 1e3:0.00}" : "-", seconds > 0 ? $"{first.Bytes / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}");
+                ByteSize.Format(first.Bytes), $"{loads}", timed > 0 ? $"{seconds * first.Bytes / timed * 1e3:0.00}" : "-", seconds > 0 ? $"{timed / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}");
             alike.Clear();
         }
     }

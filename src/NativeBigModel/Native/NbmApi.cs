@@ -9,7 +9,7 @@ internal enum NbmStatus { Ok = 0, Invalid = 1, NoMemory = 2, IO = 3 }
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct NbmOptions
 {
-    public uint Ring;
+    public ulong RingBytes;
     public uint AllowUnpinned;
     public uint Computes;
     public uint SharedBatch;
@@ -57,7 +57,8 @@ internal unsafe struct NbmGroupStats
     public ulong FileBytes;
     public ulong Loads;
     public ulong LoadNs;
-    public ulong BestLoadNs;
+    public ulong TimedBytes;
+    public ulong Peak;
     public ulong WaitNs;
 }
 

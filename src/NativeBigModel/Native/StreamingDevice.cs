@@ -11,7 +11,7 @@ internal sealed class NbmDeviceHandle() : SafeHandleZeroOrMinusOneIsInvalid(owns
     }
 }
 
-/// <summary>A device that streams one model's weights through a ring of slots; see native/nbm.h for the order of calls. The model must hold <see cref="Handle"/> until it is freed.</summary>
+/// <summary>A device that streams one model's weights through a ring; see native/nbm.h for the order of calls. The model must hold <see cref="Handle"/> until it is freed.</summary>
 internal sealed unsafe class StreamingDevice
 {
     private const int ErrorBytes = 512;
@@ -50,15 +50,15 @@ internal sealed unsafe class StreamingDevice
 
     /// <summary>Wraps a device.</summary>
     /// <param name="inner">A ggml_backend_dev_t.</param>
-    /// <param name="ring">Slots, at least 2.</param>
+    /// <param name="ringBytes">Bytes of the ring; 0 where nothing passes through one.</param>
     /// <param name="computes">Whether it computes, or is only a place for weights and caches.</param>
     /// <param name="sharedBatch">Tokens from which it computes with shared weights; 0 for never.</param>
     /// <param name="pinsFor">The device that host memory is pinned for; 0 for the wrapped one.</param>
-    public static StreamingDevice Create(nint inner, int ring, bool computes = true, int sharedBatch = 0, nint pinsFor = 0)
+    public static StreamingDevice Create(nint inner, long ringBytes, bool computes = true, int sharedBatch = 0, nint pinsFor = 0)
     {
         StreamingLibrary.Load();
         NbmDeviceHandle? handle = null;
-        var options = new NbmOptions { Ring = (uint)ring, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch, PinsFor = (GgmlBackendDevice*)pinsFor };
+        var options = new NbmOptions { RingBytes = (ulong)ringBytes, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch, PinsFor = (GgmlBackendDevice*)pinsFor };
         Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
         return new StreamingDevice(handle!);
     }
@@ -91,7 +91,7 @@ internal sealed unsafe class StreamingDevice
     /// large products of a prompt to a GPU, as it does for host memory that is no device. Weights of its shared type are pinned for that GPU once they are
     /// filled, which takes a fraction of the time that allocating pinned memory takes.
     /// </summary>
-    public static StreamingDevice HostPlace(nint host, nint gpu) => Create(host, ring: 2, computes: false, pinsFor: gpu);
+    public static StreamingDevice HostPlace(nint host, nint gpu) => Create(host, ringBytes: 0, computes: false, pinsFor: gpu);
 
     private static void Check(Call call)
     {

@@ -74,7 +74,7 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
     public void Take(string device, long weights, long kv)
     {
         if (weights + kv > 0 && Find(device).Total + weights + kv > LimitOf(device))
-            throw Refuse(device, weights + kv, "a shorter context, a smaller KV type or a smaller ring needs less, or allow more");
+            throw Refuse(device, weights + kv, "a shorter context, a smaller KV type or a shorter ring needs less, or allow more");
         Add(device, weights, kv);
     }
 
@@ -90,7 +90,7 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
     /// <exception cref="DoesNotFitException">The ring alone is more than the device may hold.</exception>
     public void AddRing(string device, long bytes)
     {
-        if (Find(device).Compute + bytes > LimitOf(device)) throw Refuse(device, bytes, "the ring that layers are streamed through needs that much: allow more, or fewer slots");
+        if (Find(device).Compute + bytes > LimitOf(device)) throw Refuse(device, bytes, "the ring that layers are streamed through needs that much: allow more, or a shorter ring");
         Find(device).Ring += bytes;
         HasRing = true;
     }

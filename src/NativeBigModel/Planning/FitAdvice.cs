@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace NativeBigModel.Planning;
 
@@ -6,6 +7,7 @@ namespace NativeBigModel.Planning;
 internal static class FitAdvice
 {
     private const int Named = 2;
+    private const double ShortRing = 1.1;
     private const int SmallestContext = 256;
     private const int MaxDoublings = 24;
 
@@ -27,7 +29,7 @@ internal static class FitAdvice
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots, OffloadFolder = plan.OffloadFolder, Threads = plan.Threads, MaxMemory = limits,
+            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : new PlanOptions().RingLayers, OffloadFolder = plan.OffloadFolder, Threads = plan.Threads, MaxMemory = limits,
             Offload = plan.SplitsLayers ? OffloadMode.Hybrid : plan.Streams ? OffloadMode.Stream : OffloadMode.Cpu,
         };
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
@@ -50,7 +52,7 @@ internal static class FitAdvice
 
     private static IEnumerable<(string Text, PlanOptions Options)> Ways(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
-        if (options.RingSlots > 2) yield return ("a ring of 2 slots", options with { RingSlots = 2 });
+        if (options.RingLayers > ShortRing) yield return (string.Create(CultureInfo.InvariantCulture, $"a ring of {ShortRing} layers"), options with { RingLayers = ShortRing });
         if (options.BatchSize is null or > 128) yield return ("batches of 128 tokens", options with { BatchSize = 128 });
         if (options.KvType is TensorType.F16 or TensorType.BF16 or TensorType.F32 && options.FlashAttention) yield return ("a KV cache in Q8_0", options with { KvType = TensorType.Q8_0 });
         // One of the shorter contexts is named: the longest that fits.

@@ -11,42 +11,56 @@ internal sealed class HybridPlacement
     private readonly MemoryLimits _limits;
     private readonly bool _streamAll;
     private readonly double _cpuShare;
-    private readonly int _ringSlots;
+    private readonly double _ringLayers;
     private readonly DeviceLedger _devices;
     private readonly string _target;
     private readonly Dictionary<string, string> _gpuOf = []; // of the items that stay on a GPU
+    private List<LayerPlacement> _layers = [];
+    private long _ring; // bytes of it
     private long _left; // bytes that did not find room on a GPU so far
     private long _onCpu; // of these, what the CPU computes
 
-    private HybridPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, double cpuShare, int ringSlots)
+    private HybridPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, double cpuShare, double ringLayers)
     {
-        (_limits, _streamAll, _cpuShare, _ringSlots, _devices) = (limits, streamAll, cpuShare, ringSlots, new DeviceLedger(limits, compute));
+        (_limits, _streamAll, _cpuShare, _ringLayers, _devices) = (limits, streamAll, cpuShare, ringLayers, new DeviceLedger(limits, compute));
         _target = limits.Gpus.IsEmpty ? DeviceName.Host : DeviceName.Gpu(limits.Gpus.Keys.Last());
     }
 
     /// <summary>Places <paramref name="items"/>: input, for each layer the layer without its feed-forward part and that part, output.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
-        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, int ringSlots)
+        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers)
     {
-        var placement = new HybridPlacement(limits, compute, streamAll, cpuShare, ringSlots);
-        return (placement.Run(items), placement._devices.ToPlan());
+        HybridPlacement Try(long mostRing)
+        {
+            var placement = new HybridPlacement(limits, compute, streamAll, cpuShare, ringLayers);
+            placement.Run(items, mostRing);
+            return placement;
+        }
+        HybridPlacement first = Try(long.MaxValue);
+        // The largest group may have stayed on the GPU or been split, and then the ring is smaller than what was kept free for it, and more can stay.
+        HybridPlacement second = Try(first._ring);
+        HybridPlacement best = second._ring <= first._ring ? second : first;
+        return (best._layers, best._devices.ToPlan());
     }
 
-    private List<LayerPlacement> Run(IReadOnlyList<Item> items)
+    private void Run(IReadOnlyList<Item> items, long mostRing)
     {
         _devices.TakeForInput(items[0].WeightBytes, 0);
         List<Item> rest = [.. items.Skip(1)];
         int onOthers = FillOtherGpus(rest);
         List<Item> own = rest[onOthers..];
-        long ring = LargestGroup(own, _ => false);
-        _devices.AddRing(_target, checked(_ringSlots * ring));
-        _devices.Take(_target, 0, own.Sum(item => item.KvBytes));
-        if (!_streamAll && _target != DeviceName.Host) KeepOnTarget(own);
-        List<LayerPlacement> layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, items[0].WeightBytes, 0), .. rest.Select(Settle)];
-        // The largest group may have stayed on the GPU or been split, and then the ring is smaller than what was kept free for it.
-        _devices.AddRing(_target, RingBytes(layers, items, _ringSlots) - _ringSlots * ring);
-        return layers;
+        bool keeps = !_streamAll && _target != DeviceName.Host;
+        long kv = own.Sum(item => item.KvBytes), ring = RingSize.AtMost(_ringLayers, own[..^1]);
+        // An output that is larger than a layer makes the ring so much longer that it may as well stay.
+        bool outputStays = keeps && _devices.HasRoom(_target, kv + ring + own[^1].WeightBytes + own[^1].SharedBytes);
+        ring = Math.Min(mostRing, outputStays ? ring : RingSize.AtMost(_ringLayers, own));
+        _devices.AddRing(_target, ring);
+        _devices.Take(_target, 0, kv);
+        if (keeps) KeepOnTarget(own, outputStays);
+        _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, items[0].WeightBytes, 0), .. rest.Select(Settle)];
+        _ring = RingSize.Of(_ringLayers, _layers, items);
+        _devices.AddRing(_target, _ring - ring);
     }
 
     // Whole layers, in their order, for as long as the GPUs before the last have room.
@@ -66,16 +80,16 @@ internal sealed class HybridPlacement
         return taken;
     }
 
-    private void KeepOnTarget(List<Item> items)
+    private void KeepOnTarget(List<Item> items, bool outputStays)
     {
         bool IsFeedForward(Item item) => FeedForwardPart.LayerOf(item.Name) is not null;
         // An embedding that is used twice is not streamed.
-        foreach (Item item in items.Where(item => item.SharedBytes > 0))
+        foreach (Item item in items.Where(item => item.SharedBytes > 0 || (outputStays && item.Name == Item.Output)))
         {
             _devices.Take(_target, item.WeightBytes + item.SharedBytes, 0);
             _gpuOf[item.Name] = _target;
         }
-        List<Item> parts = [.. items.Where(item => item.SharedBytes == 0)];
+        List<Item> parts = [.. items.Where(item => !_gpuOf.ContainsKey(item.Name))];
         KeepEvenly([.. parts.Where(item => !IsFeedForward(item))]);
         KeepEvenly([.. parts.Where(IsFeedForward)]);
     }
@@ -108,18 +122,4 @@ internal sealed class HybridPlacement
         _devices.Add(device, item.WeightBytes, 0);
         return new(item.Name, device, cpuComputes ? DeviceName.Host : _target, !cpuComputes, item.WeightBytes, item.KvBytes);
     }
-
-    /// <summary>Bytes of the ring that a hybrid placement of <paramref name="items"/> needs.</summary>
-    public static long RingBytes(IReadOnlyList<LayerPlacement> layers, IReadOnlyList<Item> items, int slots)
-    {
-        // What rests where a GPU computes it, and the input, never pass through the ring.
-        List<(LayerPlacement Layer, Item Item)> travelling = [.. layers.Zip(items).Where(pair => pair.First.Streamed || FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host)];
-        HashSet<string> onCpu = [.. travelling.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
-        return checked(slots * LargestGroup([.. travelling.Select(pair => pair.Item)], onCpu.Contains));
-    }
-
-    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
-    private static long LargestGroup(List<Item> items, Func<string, bool> travelsAlone) =>
-        items.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
-            .Select(group => Planner.SlotBytes(group.Sum(item => item.SlotBytes))).DefaultIfEmpty(0).Max();
 }

@@ -6,9 +6,9 @@ namespace NativeBigModel.Planning;
 /// <param name="Name">As in <see cref="LayerPlacement"/>.</param>
 /// <param name="WeightBytes">Bytes of its tensors.</param>
 /// <param name="KvBytes">Bytes of its keys and values.</param>
-/// <param name="SlotBytes">Bytes of the slot that it would need if it were streamed.</param>
+/// <param name="RingBytes">Bytes of the ring that it takes while it passes through.</param>
 /// <param name="SharedBytes">Bytes that it shares with the input while both are in host memory, and needs for itself on a GPU.</param>
-internal sealed record Item(string Name, long WeightBytes, long KvBytes, long SlotBytes, long SharedBytes)
+internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long SharedBytes)
 {
     public const string Input = "input";
     public const string Output = "output";
@@ -23,6 +23,7 @@ internal sealed class Placement
     private readonly string _target; // computes what is streamed
     private long _kvToCome; // of the items after the present one
     private long _heldToCome; // what they put on the target for certain, if they are streamed
+    private bool _outputStays;
 
     private Placement(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll)
     {
@@ -44,20 +45,22 @@ internal sealed class Placement
         return placement.Run(items, placement.PlaceResident) ? placement : null;
     }
 
-    /// <summary>What can be where it is computed there, and the rest through a ring of <paramref name="ringBytes"/>.</summary>
+    /// <summary>What can be where it is computed there, and the rest through a ring as long as <paramref name="ringLayers"/> of the largest layer.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
-    public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, long ringBytes, IReadOnlyList<Item> items)
+    public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, double ringLayers, IReadOnlyList<Item> items)
     {
         Placement Try(HashSet<string> travelling)
         {
             var placement = new Placement(limits, compute, mode, streamAll);
-            placement._devices.AddRing(placement._target, ringBytes);
+            long ring = placement.AddRing(ringLayers, items);
             placement.Run(items, item =>
             {
                 if (!travelling.Contains(item.Name)) return placement.PlaceResident(item) ?? placement.PlaceStreamed(item);
                 placement._devices.PassTo(placement._target);
                 return placement.PlaceStreamed(item);
             });
+            // The largest layer may have stayed.
+            placement._devices.AddRing(placement._target, RingSize.Of(ringLayers, placement.Layers, items) - ring);
             return placement;
         }
         Placement first = Try([]);
@@ -68,6 +71,16 @@ internal sealed class Placement
         Placement spread = Try([.. own.Except(Spread.Evenly(staying, own.Length).Select(i => own[i]))]);
         // Layers of different sizes may have found less room in another order.
         return spread.StreamedBytes <= first.StreamedBytes ? spread : first;
+    }
+
+    // An output that is larger than a layer makes the ring so much longer that it may as well stay.
+    private long AddRing(double ringLayers, IReadOnlyList<Item> items)
+    {
+        long ring = RingSize.AtMost(ringLayers, items.SkipLast(1).Where(item => item.Name != Item.Input));
+        _outputStays = !_streamAll && _target != DeviceName.Host && _devices.HasRoom(_target, ring + items.Sum(item => item.KvBytes) + items[^1].WeightBytes + items[^1].SharedBytes);
+        if (!_outputStays) ring = RingSize.AtMost(ringLayers, items.Where(item => item.Name != Item.Input));
+        _devices.AddRing(_target, ring);
+        return ring;
     }
 
     private long StreamedBytes => Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
@@ -111,7 +124,7 @@ internal sealed class Placement
     private LayerPlacement PlaceStreamed(Item item)
     {
         _devices.Take(_target, HeldIfStreamed(item) - item.KvBytes, item.KvBytes);
-        if (IsTiedOnGpu(item)) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
+        if (StaysOnGpu(item)) return new(item.Name, _target, _target, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
         // What rests in the memory that it is computed in is streamed only where everything is.
         bool fromHost = _mode == OffloadMode.Stream && (_streamAll || _target != DeviceName.Host);
         string rest = (fromHost ? _devices.TryHostForLayer(item.WeightBytes, _target == DeviceName.Host ? _kvToCome : 0) : null) ?? DeviceName.Disk;
@@ -120,7 +133,7 @@ internal sealed class Placement
     }
 
     // Keys and values stay where they are computed, and an embedding that is used twice is not streamed.
-    private long HeldIfStreamed(Item item) => item.KvBytes + (IsTiedOnGpu(item) ? item.WeightBytes + item.SharedBytes : 0);
+    private long HeldIfStreamed(Item item) => item.KvBytes + (StaysOnGpu(item) ? item.WeightBytes + item.SharedBytes : 0);
 
-    private bool IsTiedOnGpu(Item item) => item.SharedBytes > 0 && _target != DeviceName.Host;
+    private bool StaysOnGpu(Item item) => _target != DeviceName.Host && (item.SharedBytes > 0 || (_outputStays && item.Name == Item.Output));
 }

@@ -39,8 +39,8 @@ public sealed record Plan
     /// <summary>Bytes of the KV cache.</summary>
     public long KvBytes => Layers.Sum(layer => layer.KvBytes);
 
-    /// <summary>Slots of the ring, where some layers are streamed.</summary>
-    public int RingSlots { get; init; }
+    /// <summary>Length of the ring in the largest layer, where some layers are streamed.</summary>
+    public double RingLayers { get; init; }
 
     /// <summary>Threads of the CPU; null for as many as suit the machine that carries the plan out.</summary>
     public int? Threads { get; init; }
@@ -58,7 +58,7 @@ public sealed record Plan
     /// <summary>The speed to expect, or null where nobody predicted it.</summary>
     public Prediction? Predicted { get; init; }
 
-    /// <summary>Whether some layers pass through a ring of slots while they are computed.</summary>
+    /// <summary>Whether some layers pass through a ring while they are computed.</summary>
     public bool Streams => Layers.Any(layer => layer.Streamed);
 
     /// <summary>The plan as JSON, for a file that <see cref="FromJson"/> reads.</summary>
@@ -87,8 +87,8 @@ public sealed record Plan
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingSlots, OffloadFolder, Threads)
-            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingSlots, other.OffloadFolder, other.Threads)
+        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingLayers, OffloadFolder, Threads)
+            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingLayers, other.OffloadFolder, other.Threads)
         && (ComputeMeasured, Predicted) == (other.ComputeMeasured, other.Predicted)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())

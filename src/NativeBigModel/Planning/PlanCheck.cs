@@ -14,7 +14,7 @@ internal static class PlanCheck
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingSlots = plan.RingSlots > 0 ? plan.RingSlots : new PlanOptions().RingSlots,
+            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : new PlanOptions().RingLayers,
         };
         List<Item> items = Planner.Items(model, options);
         bool split = plan.SplitsLayers;
@@ -30,7 +30,7 @@ internal static class PlanCheck
         if (split && plan.Layers.FirstOrDefault(layer => layer.Streamed && layer.ComputeDevice != targets[0]) is { } stray)
             throw new InvalidOptionException($"plan: {stray.Name} is streamed to {stray.ComputeDevice}, and the rest to {targets[0]}; one device computes all of them");
         if (targets.Length > 1) throw new InvalidOptionException($"plan: layers are streamed to {targets[0]} and to {targets[1]}; one device computes all of them");
-        long ring = split ? HybridPlacement.RingBytes(plan.Layers, items, plan.RingSlots) : plan.Streams ? Planner.RingBytes(items, plan.RingSlots) : 0;
+        long ring = plan.RingLayers > 0 ? RingSize.Of(plan.RingLayers, plan.Layers, items) : 0;
         foreach (string used in plan.Layers.SelectMany(layer => (string[])[layer.Device, layer.ComputeDevice]).Distinct())
             Same(used, "entries among the devices", plan.Devices.Count(device => device.Name == used), 1);
         foreach (DevicePlan device in plan.Devices)

@@ -41,6 +41,9 @@ public sealed record PlanOptions
     /// <summary>Conversations that llama.cpp computes together at most (llama-cparams.h, LLAMA_MAX_SEQ).</summary>
     public const int MaxSessions = 256;
 
+    /// <summary>The longest ring, in layers.</summary>
+    public const int MaxRingLayers = 64;
+
     // What ggml's thread pool takes (ggml.h, GGML_MAX_N_THREADS).
     internal const int MaxThreads = 512;
 
@@ -77,8 +80,11 @@ public sealed record PlanOptions
     /// <summary>A device map, in place of the planner's own choice; null for that.</summary>
     public DeviceMap? DeviceMap { get; init; }
 
-    /// <summary>Slots of the ring through which layers are streamed: one is computed from while the others are filled.</summary>
-    public int RingSlots { get; init; } = 3;
+    /// <summary>
+    /// Length of the ring through which layers are streamed, in the largest of them: 1 to <see cref="MaxRingLayers"/>. While one layer is computed, as much of the next ones as has
+    /// room besides is on its way; with 1 nothing is, and the link stands still while the device computes.
+    /// </summary>
+    public double RingLayers { get; init; } = 1.5;
 
     /// <summary>
     /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1; null for its speed at reading weights over that of

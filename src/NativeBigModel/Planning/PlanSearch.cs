@@ -38,7 +38,7 @@ internal static class PlanSearch
         foreach (PlanOptions candidate in Placements(asked, objective, speeds)) Try(candidate);
         if (found.Count == 0) throw refusal!;
         (PlanOptions chosen, Plan best) = Choose(objective, found);
-        if (best.RingSlots > 0)
+        if (best.RingLayers > 0)
         {
             foreach (PlanOptions candidate in Refinements(chosen, options)) Try(candidate);
             (chosen, best) = Choose(objective, found);
@@ -65,7 +65,7 @@ internal static class PlanSearch
     private static IEnumerable<PlanOptions> Refinements(PlanOptions best, PlanOptions asked)
     {
         int[] batches = asked.BatchSize is { } given ? [given] : [PlanOptions.DefaultBatchSize, PlanOptions.StreamingBatchSize];
-        return from ring in (int[])[2, 3, 4, 5] from batch in batches select best with { RingSlots = ring, BatchSize = batch };
+        return from ring in (double[])[1.1, 1.25, 1.5, 2, 3] from batch in batches select best with { RingLayers = ring, BatchSize = batch };
     }
 
     private static (PlanOptions Options, Plan Plan) Choose(Objective objective, List<(PlanOptions Options, Plan Plan)> found)
@@ -98,12 +98,12 @@ internal static class PlanSearch
 
     private static string Describe(PlanOptions options, Plan plan)
     {
-        string mode = plan.RingSlots == 0 ? "nothing is streamed" : options.Offload switch
+        string mode = plan.RingLayers == 0 ? "nothing is streamed" : options.Offload switch
         {
             OffloadMode.Hybrid => string.Create(CultureInfo.InvariantCulture, $"hybrid, {options.CpuShare:0.00} of what is beyond the GPUs for the CPU"),
             OffloadMode.Cpu => "the CPU computes what is beyond the GPUs",
             _ => "what is beyond the GPUs is streamed",
         };
-        return plan.RingSlots == 0 ? mode : $"{mode}, a ring of {plan.RingSlots}, batches of {plan.BatchSize}";
+        return plan.RingLayers == 0 ? mode : string.Create(CultureInfo.InvariantCulture, $"{mode}, a ring of {plan.RingLayers} layers, batches of {plan.BatchSize}");
     }
 }

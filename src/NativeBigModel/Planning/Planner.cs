@@ -7,7 +7,6 @@ namespace NativeBigModel.Planning;
 public static class Planner
 {
     // What the largest alignment of a device's buffers may add to one tensor.
-    private const int Alignment = 128;
 
     // On a desktop the link and the CPU are about as fast.
     private const double AssumedCpuShare = 0.5;
@@ -61,21 +60,20 @@ public static class Planner
         OffloadMode mode = options.Offload == OffloadMode.Hybrid && limits.Gpus.IsEmpty && options.MaxMemory is not null ? OffloadMode.Cpu : options.Offload;
         bool streamAll = options.MaxMemory is null && (mode is OffloadMode.Stream or OffloadMode.Disk || (mode == OffloadMode.Hybrid && limits.Gpus.IsEmpty));
 
-        long ringBytes = RingBytes(streamedItems, options.RingSlots);
         if (options.DeviceMap is { } map)
         {
             if (options.Offload == OffloadMode.Hybrid) throw new InvalidOptionException("device map: it says where whole layers are, and hybrid placement splits them; leave one of the two out");
-            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, ringBytes));
+            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, options.RingLayers));
             return ToPlan(model, machine, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
         }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices);
         if (mode == OffloadMode.Hybrid)
         {
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, Parts(model, streamedItems), CpuShare(machine, limits, options, speeds), options.RingSlots);
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, Parts(model, streamedItems), CpuShare(machine, limits, options, speeds), options.RingLayers);
             return ToPlan(model, machine, options, context, [.. layers], devices);
         }
-        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringBytes, streamedItems);
+        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, options.RingLayers, streamedItems);
         return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices);
     }
 
@@ -94,7 +92,7 @@ public static class Planner
             Layers = layers,
             Devices = devices,
             WeightBytes = model.WeightBytes,
-            RingSlots = streams ? options.RingSlots : 0,
+            RingLayers = streams ? options.RingLayers : 0,
             OffloadFolder = options.OffloadFolder,
             Threads = options.Threads ?? ThreadChoice.Of(machine, streams),
             ComputeMeasured = options.ComputeBytes is not null,
@@ -103,9 +101,6 @@ public static class Planner
 
     private static double CpuShare(Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds) =>
         options.CpuShare ?? (machine.Speeds is { Measured: true } && !limits.Gpus.IsEmpty ? speeds.BalancedCpuShare(limits.Gpus.Keys.Last()) : AssumedCpuShare);
-
-    /// <summary>Bytes of a slot for tensors of this many, each already rounded up to the alignment.</summary>
-    internal static long SlotBytes(long bytes) => bytes == 0 ? 0 : bytes + Alignment;
 
     private static int ContextLength(ModelShape model, PlanOptions options)
     {
@@ -118,7 +113,7 @@ public static class Planner
         }
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.Sessions is < 1 or > PlanOptions.MaxSessions) throw new InvalidOptionException($"{options.Sessions} sessions: there may be 1 to {PlanOptions.MaxSessions}");
-        if (options.RingSlots is < 2 or > 64) throw new InvalidOptionException($"ring of {options.RingSlots} slots: it may have 2 to 64");
+        if (options.RingLayers is not (>= 1 and <= PlanOptions.MaxRingLayers)) throw new InvalidOptionException($"ring of {options.RingLayers} layers: it may have 1 to {PlanOptions.MaxRingLayers}");
         if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
@@ -142,8 +137,8 @@ public static class Planner
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
         yield return new Item(Item.Input, Sum(input), 0, 0, 0);
         for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), SlotBytes(byLayer[i]), 0);
-        yield return new Item(Item.Output, Sum(output), 0, SlotBytes(output), shared);
+            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), RingBytes(byLayer[i]), 0);
+        yield return new Item(Item.Output, Sum(output), 0, RingBytes(output), shared);
     }
 
     /// <summary>The same items with each layer as two: the layer without its feed-forward part, and that part.</summary>
@@ -156,16 +151,13 @@ public static class Planner
         {
             List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)];
             Item layer = items[i + 1];
-            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), SlotBytes = SlotBytes(byLayer[i].Except(part)) };
-            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, SlotBytes(part), 0);
+            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), RingBytes = RingBytes(byLayer[i].Except(part)) };
+            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, RingBytes(part), 0);
         }
     }
 
     private static long Sum(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => tensor.Bytes);
 
-    // Encoder and decoder layers pass through a slot one after the other.
-    private static long SlotBytes(IEnumerable<TensorSpec> tensors) =>
-        tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(stack => stack.Sum(tensor => (tensor.Bytes + Alignment - 1) / Alignment * Alignment)).DefaultIfEmpty().Max();
-
-    internal static long RingBytes(List<Item> items, int slots) => checked(slots * SlotBytes(items.Max(item => item.SlotBytes)));
+    // Encoder and decoder layers of one number are two groups.
+    private static long RingBytes(IEnumerable<TensorSpec> tensors) => tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(RingSize.Of).DefaultIfEmpty().Max();
 }

@@ -56,7 +56,7 @@ internal sealed class EnginePlacement
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         // What the CPU shares with a device is in hybrid plans, where that is the last one.
         string? target = streamed.FirstOrDefault()?.ComputeDevice ?? (shared.Count > 0 ? runs[^1].Device : null);
-        StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.RingSlots, sharedBatch: PlanOptions.SharedBatchSize);
+        StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.Devices.First(device => device.Name == target).RingBytes, sharedBatch: PlanOptions.SharedBatchSize);
         bool hostBeside = target != DeviceName.Host && runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host);
         StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device)) : null;
         nint Device(string name) => name == target ? streaming!.Device : name == DeviceName.Host && hostBeside ? hostPlace!.Device : Find(name);

@@ -22,7 +22,7 @@ public enum StreamingBottleneck
 /// <param name="Pinned">Whether that memory is pinned for the device.</param>
 /// <param name="FileBytes">Bytes of streamed weights that stay on disk.</param>
 /// <param name="StagingBytes">Host memory through which they pass.</param>
-/// <param name="Loads">Groups brought into a slot, or on their way.</param>
+/// <param name="Loads">Groups brought into the ring.</param>
 /// <param name="BytesFromHost">Bytes brought from host memory.</param>
 /// <param name="BytesFromFile">Bytes brought from disk.</param>
 /// <param name="Timed">
@@ -40,15 +40,11 @@ public sealed record StreamingStats(
     // Of the time in which groups come: waits that are shorter are the ends of layers.
     private const double Noticeable = 0.05;
 
-    // Smaller groups come at the speed of a call, not of the link.
-    private const long FullSpeedBytes = 1 << 20;
-
     /// <summary>Bytes per second at which groups came while they came; null where unknown.</summary>
-    public double? Speed => LoadTime > TimeSpan.Zero ? Groups.Sum(group => (double)group.Bytes * group.Loads) / LoadTime.TotalSeconds : null;
+    public double? Speed => LoadTime > TimeSpan.Zero ? Groups.Sum(group => (double)group.TimedBytes) / LoadTime.TotalSeconds : null;
 
-    /// <summary>Bytes per second of the quickest load of a group of at least 1 MiB since the model was loaded: what the link or the disk gives when nothing else uses it; null where unknown.</summary>
-    public double? PeakSpeed => Groups.Where(group => group.Bytes >= FullSpeedBytes && group.BestLoadTime > TimeSpan.Zero)
-        .Max(group => (double?)(group.Bytes / group.BestLoadTime.TotalSeconds));
+    /// <summary>Bytes per second of the quickest piece of at least 1 MiB since the model was loaded: what the link or the disk gives when nothing else uses it; null where unknown.</summary>
+    public double? PeakSpeed => Groups.Max(group => group.PeakSpeed);
 
     /// <summary>What a faster one of would make streaming faster.</summary>
     public StreamingBottleneck Bottleneck

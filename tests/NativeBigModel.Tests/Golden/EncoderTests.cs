@@ -50,7 +50,7 @@ public class EncoderTests
     {
         if (TestFolders.Golden is null) return;
         using TempFolder folder = TestFolders.Copy("t5");
-        await using BigModel model = await BigModel.LoadAsync(folder.Path, Options(WeightType.F32, OffloadMode.Stream) with { RingSlots = 2 });
+        await using BigModel model = await BigModel.LoadAsync(folder.Path, Options(WeightType.F32, OffloadMode.Stream) with { RingLayers = 2 });
         async Task<long> Bytes(int tokens)
         {
             long before = model.Streaming!.BytesFromHost;

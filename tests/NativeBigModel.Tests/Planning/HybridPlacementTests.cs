@@ -10,7 +10,7 @@ public class HybridPlacementTests
 {
     private const int Width = 64;
 
-    private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits, double Share, int Ring)> s_cases =
+    private static readonly Arbitrary<(ModelShape Shape, MemoryLimits Limits, double Share, double Ring)> s_cases =
         (from layers in Gen.Choose(1, 12)
          from widths in Gen.ArrayOf(Gen.Choose(1, 64), 12)
          from tied in Gen.Elements(true, false)
@@ -18,9 +18,9 @@ public class HybridPlacementTests
          from gpuCount in Gen.Choose(1, 2)
          from host in Gen.Choose(20_000, 2_000_000)
          from share in Gen.Choose(0, 10)
-         from ring in Gen.Choose(2, 6)
+         from ring in Gen.Choose(4, 24)
          let limits = new MemoryLimits { Gpus = gpus.Take(gpuCount).Select((bytes, i) => KeyValuePair.Create(i, (long)bytes)).ToImmutableSortedDictionary(), Host = host }
-         select (Shape(widths[..layers], tied), limits, share / 10.0, ring)).ToArbitrary();
+         select (Shape(widths[..layers], tied), limits, share / 10.0, ring / 4.0)).ToArbitrary();
 
     [Fact]
     public void Every_part_is_placed_once_within_the_limits_and_the_totals_add_up() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(s_cases, one =>
@@ -83,9 +83,9 @@ public class HybridPlacementTests
     public void A_device_map_is_refused_beside_it() =>
         Assert.Throws<InvalidOptionException>(() => Planner.Plan(Shape([8], false), new Machine([], 1 << 30), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, Offload = OffloadMode.Hybrid, DeviceMap = DeviceMap.Auto }));
 
-    private static Plan? TryPlan((ModelShape Shape, MemoryLimits Limits, double Share, int Ring) one)
+    private static Plan? TryPlan((ModelShape Shape, MemoryLimits Limits, double Share, double Ring) one)
     {
-        try { return Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = OffloadMode.Hybrid, CpuShare = one.Share, RingSlots = one.Ring }); }
+        try { return Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = OffloadMode.Hybrid, CpuShare = one.Share, RingLayers = one.Ring }); }
         catch (DoesNotFitException) { return null; }
     }
 

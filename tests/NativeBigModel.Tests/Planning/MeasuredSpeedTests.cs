@@ -49,7 +49,7 @@ public class MeasuredSpeedTests
         // Those plans did not count compute buffers.
         Plan plan = Planner.Plan(s_models[model], new Machine([], 0) { Speeds = s_h200 }, new()
         {
-            MaxMemory = MemoryLimits.Parse(limits), Offload = mode, CpuShare = share, RingSlots = ring, ContextLength = context, ComputeBytes = Uncounted.Compute,
+            MaxMemory = MemoryLimits.Parse(limits), Offload = mode, CpuShare = share, RingLayers = ring, ContextLength = context, ComputeBytes = Uncounted.Compute,
         });
         Prediction predicted = plan.Predicted!;
         string what = $"{model} {limits} {mode} {share} ring {ring}: token {predicted.DecodeSeconds:0.0000} for {token:0.0000} ({predicted.DecodeSeconds / token - 1:P0}), prompt {predicted.PrefillSeconds:0.0000} for {prompt:0.0000} ({predicted.PrefillSeconds / prompt - 1:P0})";

@@ -31,7 +31,7 @@ public class MemoryLimitsTests
     {
         DoesNotFitException error = Refused(limits, offload);
         Assert.Equal(("0", MemoryLimits.Parse(limits).Gpus[0]), (error.Device, error.LimitBytes));
-        Assert.InRange(error.NeededBytes, 3 * s_layer, 3 * s_layer + 3 * 128 * 20);
+        Assert.InRange(error.NeededBytes, s_layer * 3 / 2, s_layer * 3 / 2 + 2 * 256 * 20);
     }
 
     [Theory]

@@ -13,15 +13,15 @@ public class PlacementReasonTests
     [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Cpu, "blk.0", "rests on GPU 0: GPUs are filled first, in the order of the layers")]
     [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Cpu, "blk.23", "CPU: the GPUs have no room for it")]
     [InlineData("cpu=8GiB", OffloadMode.Cpu, "blk.3", "CPU: no GPU is to be used")]
-    [InlineData("0=1GiB,cpu=1GiB", OffloadMode.Stream, "output", "streamed from disk: RAM has no room for it; a token waits for it")]
-    [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Disk, "output", "streamed from disk: nothing is to be kept in RAM; a token waits for it")]
+    [InlineData("0=1GiB,cpu=1GiB", OffloadMode.Stream, "blk.20", "streamed from disk: RAM has no room for it; a token waits for it")]
+    [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Disk, "blk.20", "streamed from disk: nothing is to be kept in RAM; a token waits for it")]
     [InlineData("0=1700MiB,cpu=8GiB", OffloadMode.Hybrid, "blk.5", "rests on GPU 0: attention goes first, beside its keys and values")]
     public void It_says_so(string limits, OffloadMode offload, string layer, string reason) => Assert.Equal(reason, Plan(s_dense, limits, offload, link: 10).Layers.Single(one => one.Name == layer).Reason);
 
     [Fact]
     public void A_ring_hides_what_comes_faster_than_it_is_computed_with_and_else_a_token_waits()
     {
-        string[] Reasons(double link) => [.. Plan(s_dense, "0=1GiB,cpu=8GiB", OffloadMode.Stream, link).Layers.Where(layer => layer.Streamed).Select(layer => layer.Reason)];
+        string[] Reasons(double link) => [.. Plan(s_dense, "0=1GiB,cpu=8GiB", OffloadMode.Stream, link, ring: 3).Layers.Where(layer => layer.Streamed).Select(layer => layer.Reason)];
         Assert.All(Reasons(2000), reason => Assert.Equal("streamed: the GPUs have no room for it; the ring hides it", reason));
         Assert.Contains("streamed: the GPUs have no room for it; a token waits for it", Reasons(10));
     }
@@ -43,8 +43,8 @@ public class PlacementReasonTests
         Assert.All(mapped.Layers.Skip(1), layer => Assert.Contains("the device map has it there", layer.Reason, StringComparison.Ordinal));
     }
 
-    private static Plan Plan(ModelShape model, string limits, OffloadMode offload, double link) => Planner.Plan(
+    private static Plan Plan(ModelShape model, string limits, OffloadMode offload, double link, double ring = 1.5) => Planner.Plan(
         model,
         new Machine([], 0) { Speeds = MachineSpeeds.Assumed with { Gpus = [new GpuSpeeds("GPU", link * 1e9, link * 1e9, new([new(TensorType.F16, 500e9, 50e12)], 1, 0))] } },
-        new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse(limits), Offload = offload });
+        new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse(limits), Offload = offload, RingLayers = ring });
 }

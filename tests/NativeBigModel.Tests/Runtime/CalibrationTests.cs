@@ -16,7 +16,7 @@ public class CalibrationTests
     public void Two_devices_are_measured_each_alone_and_their_links_together()
     {
         EngineLibrary.Load();
-        StreamingDevice first = StreamingDevice.Create(EngineDevices.Host(), ring: 2), second = StreamingDevice.Create(EngineDevices.Host(), ring: 2);
+        StreamingDevice first = StreamingDevice.Create(EngineDevices.Host(), ringBytes: 0), second = StreamingDevice.Create(EngineDevices.Host(), ringBytes: 0);
         using (first.Handle)
         using (second.Handle)
         using (var folder = new TempFolder())

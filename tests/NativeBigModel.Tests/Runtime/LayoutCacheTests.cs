@@ -57,7 +57,7 @@ public sealed class LayoutCacheTests : IDisposable
         Assert.Equal(count, Files().Length);
         foreach (PlanOptions other in (PlanOptions[])
             [s_options with { ContextLength = 128 }, s_options with { BatchSize = 64 }, s_options with { KvType = TensorType.F32 }, s_options with { Sessions = 2 }, s_options with { FlashAttention = false },
-             s_options with { WeightType = WeightType.F16 }, s_options with { Offload = OffloadMode.Stream }, s_options with { Offload = OffloadMode.Stream, RingSlots = 4 }])
+             s_options with { WeightType = WeightType.F16 }, s_options with { Offload = OffloadMode.Stream }, s_options with { Offload = OffloadMode.Stream, RingLayers = 4 }])
         {
             Plan(other);
             Assert.True(Files().Length > count, $"{other}");

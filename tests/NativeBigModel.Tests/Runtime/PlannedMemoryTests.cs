@@ -31,7 +31,7 @@ public class PlannedMemoryTests
             Assert.True(host.ComputeBytes == held.ComputeBytes, $"{what}: {host.ComputeBytes} and {held.ComputeBytes} compute");
             Assert.True(plan.KvBytes == held.KvBytes, $"{what}: {plan.KvBytes} and {held.KvBytes} KV");
             // The engine pads each tensor to the device's alignment.
-            long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingSlots > 0 && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))).Sum(layer => layer.WeightBytes);
+            long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingLayers > 0 && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))).Sum(layer => layer.WeightBytes);
             Assert.InRange(held.WeightBytes, resident, resident + 64 * checkpoint.Describe().Tensors.Length);
             if (stats is { } streamed) Assert.InRange((long)streamed.RingBytes, 0, host.RingBytes);
             else Assert.Equal(0, host.RingBytes);
@@ -65,7 +65,7 @@ public class PlannedMemoryTests
         ContextLength = random.Next(1, 120),
         BatchSize = random.Next(4) == 0 ? null : random.Next(1, 600),
         KvType = s_caches[random.Next(s_caches.Length)],
-        RingSlots = random.Next(2, 6),
+        RingLayers = 1 + random.NextDouble() * 4,
         Offload = (OffloadMode)random.Next(4),
         CpuShare = random.NextDouble(),
         FlashAttention = true,

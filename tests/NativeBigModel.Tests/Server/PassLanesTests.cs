@@ -33,7 +33,7 @@ public class PassLanesTests
 
     private static PassLanes Lanes() => new(Planner.Plan(Checkpoint.Open(TestFolders.Capitals).Describe(WeightType.AsStored), new Machine([], 1 << 30), Capitals.Small()), s_predicted);
 
-    private static StreamedGroup Group(string name, long loads, double load, double wait) => new(name, 1_000_000, 0, false, loads, TimeSpan.FromMilliseconds(load), TimeSpan.FromMilliseconds(load), TimeSpan.FromMilliseconds(wait));
+    private static StreamedGroup Group(string name, long loads, double load, double wait) => new(name, 1_000_000, 0, false, loads, loads * 1_000_000, TimeSpan.FromMilliseconds(load), null, TimeSpan.FromMilliseconds(wait));
 
     private static StreamingStats Stats(params StreamedGroup[] groups) => new(
         groups, 0, 0, false, 0, 0, groups.Sum(group => group.Loads), groups.Sum(group => group.HostBytes), 0, true,

@@ -53,7 +53,7 @@ internal static class DeviceMapPlanner
         foreach (int gpu in limits.Gpus.Keys) besideInput = Less(besideInput, DeviceName.Gpu(gpu), compute.On(DeviceName.Gpu(gpu), gpus: true));
         ModelModules withCache = ModelModules.WithCache(question.Model, items);
         MappedPlacement placed = Infer(strategy, besideInput, withCache, question);
-        if (placed.Overfull is not null && placed.Target is { } target) placed = Infer(strategy, Less(besideInput, target, question.RingBytes), withCache, question);
+        if (placed.Overfull is not null && placed.Target is { } target) placed = Infer(strategy, Less(besideInput, target, RingSize.AtMost(question.RingLayers, question.StreamedItems)), withCache, question);
         string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring and the compute buffers as well";
         return Require(placed with { Notes = [.. placed.Notes, note] });
     }

@@ -30,7 +30,6 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
             throw new InvalidOptionException($"device map: {LayerDevices.Label(computing[gap])} computes {items[gap + 1].Name} and earlier layers, but not {items[gap].Name} before it; llama.cpp gives a device layers that follow each other");
 
         var ledger = new DeviceLedger(limits, streams ? question.StreamedCompute : question.Compute);
-        if (streams) ledger.AddRing(target, question.RingBytes);
         List<LayerPlacement> layers = [Put(items[0], DeviceName.Host, DeviceName.Host, ledger)];
         for (int i = 1; i < items.Count - 1; i++) layers.Add(Put(items[i], map.Devices[i], computing[i - 1], ledger));
 
@@ -38,6 +37,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         string output = ConsecutiveLayers.FirstGap([.. computing, Computing(map.Devices[^1], target)]) is null ? map.Devices[^1] : map.Devices[^2], computes = Computing(output, target);
         if (items[^1].SharedBytes > 0 && computes != DeviceName.Host) output = computes;
         layers.Add(Put(items[^1], output, computes, ledger));
+        if (streams) ledger.AddRing(target, RingSize.Of(question.RingLayers, layers, items));
         ImmutableArray<string> notes = map.Devices[^1] == output && map.FinalNorm == output ? map.Notes
             : [.. map.Notes, $"the output is on {LayerDevices.Label(output)} as llama.cpp computes it: after the last layer, norm and projection together; the map has model.norm on {LayerDevices.Label(map.FinalNorm)} and lm_head on {LayerDevices.Label(map.Devices[^1])}"];
         return new([.. layers], ledger.ToPlan(), notes, streams ? target : null);

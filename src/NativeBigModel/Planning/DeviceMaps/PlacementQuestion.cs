@@ -9,7 +9,7 @@ namespace NativeBigModel.Planning.DeviceMaps;
 /// <param name="StreamedItems">The same where something is.</param>
 /// <param name="Compute">What devices compute in where nothing is streamed.</param>
 /// <param name="StreamedCompute">The same where something is.</param>
-/// <param name="RingBytes">Bytes of the ring in that case.</param>
+/// <param name="RingLayers">Length of the ring in that case.</param>
 internal sealed record PlacementQuestion(
     ModelShape Model, MemoryLimits Limits, bool LimitsGiven, OffloadMode Offload, IReadOnlyList<Item> Items, IReadOnlyList<Item> StreamedItems,
-    ComputeBuffers Compute, ComputeBuffers StreamedCompute, long RingBytes);
+    ComputeBuffers Compute, ComputeBuffers StreamedCompute, double RingLayers);

@@ -4,10 +4,11 @@ namespace NativeBigModel.Planning;
 /// <param name="Item">The item's name.</param>
 /// <param name="Computes">Who computes it; the link where a CPU's layer is carried to a GPU for a prompt.</param>
 /// <param name="Seconds">How long that takes, once the weights are there.</param>
-/// <param name="Group">What travels together through one slot of the ring, or null where nothing travels.</param>
+/// <param name="Group">What travels together through the ring, or null where nothing travels.</param>
+/// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
-internal sealed record Step(string Item, PlanResource Computes, double Seconds, string? Group, PlanResource Brings, double BringSeconds);
+internal sealed record Step(string Item, PlanResource Computes, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
 internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
@@ -45,16 +46,16 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         {
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
-                return new(layer.Name, PlanResource.Link, item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, default, 0);
+                return new(layer.Name, PlanResource.Link, item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes) / (shared ? cpuLeft : 1);
-            return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
+            return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
-        if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, Gpu(index), null, default, 0);
+        if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         GpuSpeeds to = speeds.Gpu(index);
         double link = (_severalLinks ? to.ToDeviceTogether ?? to.ToDevice : to.ToDevice) * linkLeft;
-        return new(layer.Name, PlanResource.Gpu, Gpu(index), group, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
+        return new(layer.Name, PlanResource.Gpu, Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 
     private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond, link) : link;

@@ -12,6 +12,7 @@ public sealed class SpeedModel
     private readonly ModelShape _model;
     private readonly MachineSpeeds _speeds;
     private readonly Lazy<Dictionary<string, LayerWork>> _whole, _split;
+    private readonly long _unused; // of a ring: a tensor lies in one piece, and what is left before the ring's end is half of one
 
     /// <summary>Prepares predictions for plans of one model on one machine.</summary>
     public SpeedModel(ModelShape model, MachineSpeeds speeds)
@@ -19,6 +20,7 @@ public sealed class SpeedModel
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(speeds);
         (_model, _speeds) = (model, speeds);
+        _unused = model.Tensors.Where(tensor => tensor.Layer >= 0).Select(tensor => tensor.Bytes).DefaultIfEmpty().Max() / 2;
         (_whole, _split) = (new(() => LayerWork.Of(model, split: false)), new(() => LayerWork.Of(model, split: true)));
     }
 
@@ -55,21 +57,22 @@ public sealed class SpeedModel
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
     {
+        double capacity = Math.Max(1, plan.Devices.Sum(device => device.RingBytes) - _unused);
         double cpuLeft = steps.Shares ? _speeds.CpuBesideLink : 1, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
-        Pass pass = PlayOnce(plan, steps, batches, held, cpuLeft, linkLeft);
+        Pass pass = PlayOnce(capacity, steps, batches, held, cpuLeft, linkLeft);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
             cpuLeft = 1 - (1 - _speeds.CpuBesideLink) * pass.Busy(PlanResource.Link) / pass.Seconds;
             linkLeft = 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds;
-            pass = PlayOnce(plan, steps, batches, held, cpuLeft, linkLeft);
+            pass = PlayOnce(capacity, steps, batches, held, cpuLeft, linkLeft);
         }
         return pass;
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
-    private static Pass PlayOnce(Plan plan, PassSteps steps, int[] batches, int held, double cpuLeft, double linkLeft)
+    private static Pass PlayOnce(double capacity, PassSteps steps, int[] batches, int held, double cpuLeft, double linkLeft)
     {
-        var ring = new RingSimulation(Math.Max(1, plan.RingSlots));
+        var ring = new RingSimulation(capacity);
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, cpuLeft, linkLeft))];
         for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
         double start = ring.Now;

@@ -1,0 +1,37 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>Bytes of the ring that streamed tensors pass through, as native/nbm.h lays it out: groups follow each other, and the next comes into what the last leave.</summary>
+internal static class RingSize
+{
+    private const long Alignment = 256;
+
+    /// <summary>The ring of a placement: room for the largest group that passes through it, and for as much of the next layer as <paramref name="layers"/> says.</summary>
+    /// <param name="layers">Its length in the largest layer, at least 1.</param>
+    /// <param name="placed">A plan's layers.</param>
+    /// <param name="items">The items that they are, in the same order.</param>
+    public static long Of(double layers, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
+    {
+        // What rests where a GPU computes it, and the input, never pass through the ring.
+        List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => pair.First.Streamed || (FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host))];
+        HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
+        return Of(layers, [.. passing.Select(pair => pair.Item)], onCpu.Contains);
+    }
+
+    /// <summary>The most that placing these items may need.</summary>
+    public static long AtMost(double layers, IEnumerable<Item> items) => Of(layers, [.. items], _ => false);
+
+    /// <summary>Bytes of tensors in the ring, each from an aligned place on.</summary>
+    public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes));
+
+    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
+    private static long Of(double layers, List<Item> passing, Func<string, bool> travelsAlone)
+    {
+        if (passing.Count == 0) return 0;
+        ILookup<bool, long> groups = passing.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
+            .ToLookup(group => group.Key == Item.Output, group => group.Sum(item => item.RingBytes));
+        long layer = groups[false].DefaultIfEmpty().Max(), largest = Math.Max(layer, groups[true].DefaultIfEmpty().Max());
+        return largest == 0 ? 0 : checked(Aligned(largest + (long)((layers - 1) * layer)) + Alignment);
+    }
+
+    private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+}
