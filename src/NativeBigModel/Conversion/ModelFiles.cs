@@ -56,7 +56,7 @@ internal static class ModelFiles
             }
         }
 
-        public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) => scratch.AsSpan(0, bytes);
+        public Span<byte> Begin(int tensor, long offset, int bytes, WorkerMemory memory) => memory.Target(bytes);
 
         public void End(int tensor, long offset, ReadOnlySpan<byte> piece) => RandomAccess.Write(_outputs[_places[tensor].Part], piece, _places[tensor].Offset + offset);
 

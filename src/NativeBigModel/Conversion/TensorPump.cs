@@ -6,8 +6,11 @@ namespace NativeBigModel.Conversion;
 /// <summary>Where encoded tensors go: memory of the engine, or a file. Called from several threads, for pieces that do not overlap.</summary>
 internal interface ITensorSink
 {
-    /// <summary>The span that the next piece is encoded into: the destination itself, or a part of <paramref name="scratch"/>.</summary>
-    Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch);
+    /// <summary>Whether the tensor is taken as one piece only; such pieces are delivered few at a time.</summary>
+    bool TakesWhole(int tensor) => false;
+
+    /// <summary>The span that the next piece is encoded into: the destination itself, or memory of the worker.</summary>
+    Span<byte> Begin(int tensor, long offset, int bytes, WorkerMemory memory);
 
     /// <summary>The piece is complete.</summary>
     void End(int tensor, long offset, ReadOnlySpan<byte> piece);
@@ -15,13 +18,19 @@ internal interface ITensorSink
 
 /// <summary>
 /// Reads, encodes and delivers every tensor of a model, a few rows at a time and on all cores. Memory is bounded by the number of workers times
-/// a piece, whatever the model's size.
+/// a piece, whatever the model's size; fewer work where whole tensors would take more than <see cref="MostWhole"/>.
 /// </summary>
 internal static class TensorPump
 {
     // Small enough that cancelling is felt at once with the slowest quantiser, large enough for full reading speed.
-    private const int PieceElements = 256 * 1024;
+    private const int StepElements = 256 * 1024;
+
+    // What is only read goes in larger pieces: fewer calls, and each large page is mostly one worker's.
+    private const int ReadBytes = 4 << 20;
     private const int MaxWorkers = 16;
+
+    /// <summary>Bytes of whole tensors at once, or of one if that has more.</summary>
+    private const long MostWhole = 1L << 30;
 
     private readonly record struct Piece(int Tensor, long FirstRow, long Rows);
 
@@ -29,22 +38,25 @@ internal static class TensorPump
     public static void Run(IReadOnlyList<ModelTensor> tensors, CheckpointFiles files, ITensorSink sink, Action<long>? progress, CancellationToken cancel)
     {
         RequireEncodable(tensors);
-        Piece[] pieces = [.. tensors.SelectMany((tensor, i) => Cut(tensor.Source, i))];
+        ILookup<bool, int> whole = Enumerable.Range(0, tensors.Count).ToLookup(sink.TakesWhole);
+        // The largest first: at the end no worker has long to go on alone.
+        Piece[] pieces = [.. whole[true].OrderByDescending(i => tensors[i].Spec.Bytes).Select(i => new Piece(i, 0, tensors[i].Source.Rows)), .. whole[false].SelectMany(i => Cut(tensors[i], i))];
+        long largest = whole[true].Select(i => tensors[i].Spec.Bytes).DefaultIfEmpty(1).Max();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Exception? failure = null;
         int next = -1;
         void Work()
         {
-            var buffers = new Buffers();
+            using var memory = new WorkerMemory();
             while (!stop.IsCancellationRequested)
             {
                 int index = Interlocked.Increment(ref next);
                 if (index >= pieces.Length) return;
                 try
                 {
-                    long bytes = Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, buffers);
-                    progress?.Invoke(bytes);
+                    Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, memory, progress, stop.Token);
                 }
+                catch (OperationCanceledException) when (stop.IsCancellationRequested) { return; }
                 catch (Exception error)
                 {
                     Interlocked.CompareExchange(ref failure, error, null);
@@ -52,7 +64,7 @@ internal static class TensorPump
                 }
             }
         }
-        int workers = Math.Min(Math.Min(MaxWorkers, Environment.ProcessorCount), Math.Max(1, pieces.Length));
+        int most = (int)Math.Max(1, Math.Min(MaxWorkers, MostWhole / largest)), workers = Math.Min(Math.Min(most, Environment.ProcessorCount), Math.Max(1, pieces.Length));
         Thread[] threads = [.. Enumerable.Range(0, workers).Select(i => new Thread(Work) { IsBackground = true, Name = $"tensor pump {i}" })];
         foreach (Thread thread in threads) thread.Start();
         foreach (Thread thread in threads) thread.Join();
@@ -74,39 +86,39 @@ internal static class TensorPump
         }
     }
 
-    private static IEnumerable<Piece> Cut(TensorSource source, int tensor)
+    private static IEnumerable<Piece> Cut(ModelTensor tensor, int number)
     {
-        long rows = Math.Max(source.RowsTogether, PieceElements / source.Columns);
-        for (long first = 0; first < source.Rows; first += rows) yield return new Piece(tensor, first, Math.Min(rows, source.Rows - first));
+        long rows = StepRows(tensor);
+        for (long first = 0; first < tensor.Source.Rows; first += rows) yield return new Piece(number, first, Math.Min(rows, tensor.Source.Rows - first));
     }
 
-    private static long Deliver(ModelTensor tensor, Piece piece, CheckpointFiles files, ITensorSink sink, Buffers buffers)
+    private static long StepRows(ModelTensor tensor) =>
+        Math.Max(tensor.Source.RowsTogether, tensor.Source.Type == tensor.Spec.Type ? ReadBytes / tensor.Source.RowBytes : StepElements / tensor.Source.Columns);
+
+    private static void Deliver(ModelTensor tensor, Piece piece, CheckpointFiles files, ITensorSink sink, WorkerMemory memory, Action<long>? progress, CancellationToken stop)
     {
         TensorSource source = tensor.Source;
-        long targetRowBytes = tensor.Spec.Bytes / source.Rows;
-        long offset = piece.FirstRow * targetRowBytes;
-        int bytes = checked((int)(piece.Rows * targetRowBytes)), sourceBytes = checked((int)(piece.Rows * source.RowBytes));
-        Span<byte> target = sink.Begin(piece.Tensor, offset, bytes, buffers.Target(bytes));
-        if (source.Type == tensor.Spec.Type) source.Read(files, piece.FirstRow, target);
-        else
+        long targetRowBytes = tensor.Spec.Bytes / source.Rows, offset = piece.FirstRow * targetRowBytes, step = StepRows(tensor);
+        int bytes = checked((int)(piece.Rows * targetRowBytes));
+        Span<byte> whole = sink.Begin(piece.Tensor, offset, bytes, memory), target = whole;
+        int delivered = 0;
+        for (long done = 0; done < piece.Rows; done += step)
         {
-            Span<byte> rows = buffers.Source(sourceBytes);
-            source.Read(files, piece.FirstRow, rows);
-            RowEncoder.Encode(tensor.Spec.Name, rows, source.Type, target, tensor.Spec.Type, source.Columns, tensor.Importance, piece.FirstRow, tensor.MatrixRows);
+            stop.ThrowIfCancellationRequested();
+            if (delivered > 0) progress?.Invoke(delivered);
+            (long row, long rows) = (piece.FirstRow + done, Math.Min(step, piece.Rows - done));
+            Span<byte> part = target[..checked((int)(rows * targetRowBytes))];
+            target = target[part.Length..];
+            if (source.Type == tensor.Spec.Type) source.Read(files, row, part);
+            else
+            {
+                Span<byte> read = memory.Source(checked((int)(rows * source.RowBytes)));
+                source.Read(files, row, read);
+                RowEncoder.Encode(tensor.Spec.Name, read, source.Type, part, tensor.Spec.Type, source.Columns, tensor.Importance, row, tensor.MatrixRows);
+            }
+            delivered = part.Length;
         }
-        sink.End(piece.Tensor, offset, target);
-        return bytes;
-    }
-
-    private sealed class Buffers
-    {
-        private byte[] _source = [];
-        private byte[] _target = [];
-
-        public Span<byte> Source(int bytes) => Grow(ref _source, bytes).AsSpan(0, bytes);
-
-        public byte[] Target(int bytes) => Grow(ref _target, bytes);
-
-        private static byte[] Grow(ref byte[] buffer, int bytes) => buffer.Length >= bytes ? buffer : buffer = new byte[bytes];
+        sink.End(piece.Tensor, offset, whole);
+        progress?.Invoke(delivered);
     }
 }

@@ -78,6 +78,9 @@ internal static unsafe partial class GgmlGraphApi
     [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_get_base")]
     internal static partial void* GgmlBackendBufferGetBase(GgmlBackendBuffer* buffer);
 
+    [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_get_size")]
+    internal static partial nuint GgmlBackendBufferGetSize(GgmlBackendBuffer* buffer);
+
     [LibraryImport(Base, EntryPoint = "ggml_backend_buffer_clear")]
     internal static partial void GgmlBackendBufferClear(GgmlBackendBuffer* buffer, byte value);
 

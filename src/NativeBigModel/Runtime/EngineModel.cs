@@ -70,7 +70,7 @@ internal sealed unsafe class EngineModel : IDisposable
             }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             using var files = new CheckpointFiles();
-            using var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
+            var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it

@@ -127,7 +127,7 @@ public class InterruptedConversionTests
 
         public int Pieces => _pieces;
 
-        public Span<byte> Begin(int tensor, long offset, int bytes, byte[] scratch) => scratch.AsSpan(0, bytes);
+        public Span<byte> Begin(int tensor, long offset, int bytes, WorkerMemory memory) => memory.Target(bytes);
 
         public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
         {
