@@ -2,9 +2,7 @@
 // handed on to the wrapped device.
 #include "device.h"
 
-#include <cerrno>
 #include <cstring>
-#include <sys/mman.h>
 
 namespace {
 
@@ -22,7 +20,7 @@ reservation & reserved(ggml_backend_buffer_t buffer) { return *(reservation *) b
 void buffer_free(ggml_backend_buffer_t buffer) {
     reservation & context = reserved(buffer);
     if (context.size > 0) {
-        munmap(context.base, context.size);
+        nbm::os::release_addresses(context.base, context.size);
     }
     delete &context;
 }
@@ -68,9 +66,10 @@ const char * buft_name(ggml_backend_buffer_type_t buft) {
 ggml_backend_buffer_t buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
     void * base = (void *) nbm::files::alignment; // of an empty buffer, as a load without allocation makes: aligned, not null, never read
     if (size > 0) {
-        base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base == MAP_FAILED) {
-            device_of(buft).fail(std::to_string(size) + " bytes of addresses were refused: " + std::strerror(errno));
+        try {
+            base = nbm::os::reserve_addresses(size);
+        } catch (const nbm::failure & refused) {
+            device_of(buft).fail(refused.text);
             return nullptr;
         }
     }

@@ -1,20 +1,17 @@
 // Where streamed bytes rest: host memory, pinned for the device where that can be had, and ranges of files read around the page cache.
 #pragma once
 
+#include "os.h"
+
 #include "ggml-backend.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <unordered_map>
 
 namespace nbm {
-
-// Errors inside the plug-in; the ABI turns them into a status and a line.
-struct failure {
-    int         status;
-    std::string text;
-};
 
 // One allocation of host memory, page-aligned.
 //
@@ -51,9 +48,7 @@ private:
 // Files opened once each, for reads that bypass the page cache where the file system allows it.
 class files {
 public:
-    static constexpr size_t alignment = 4096; // of offset, length and memory, as direct reads want them
-
-    ~files();
+    static constexpr size_t alignment = os::file::alignment;
 
     // A number for the file; opens it on first use.
     int open(const std::string & path);
@@ -66,14 +61,16 @@ public:
 
 private:
     struct entry {
+        explicit entry(const std::string & path) : path(path), file(path) {}
+
+        size_t read(uint64_t offset, size_t size, uint8_t * memory) const;
+
         std::string path;
-        int         descriptor;
-        bool        direct;
-        uint64_t    size;
+        os::file    file;
     };
 
     std::unordered_map<std::string, int> numbers;
-    std::unordered_map<int, entry>       entries;
+    std::deque<entry>                    entries;
 };
 
 } // namespace nbm

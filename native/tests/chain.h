@@ -142,7 +142,10 @@ struct weight_file {
     std::string           path = (std::filesystem::temp_directory_path() / ("nbm-test-" + std::to_string(std::rand()) + ".bin")).string();
     std::vector<uint64_t> offsets;
 
-    explicit weight_file(const chain & model) {
+    explicit weight_file(const chain & model) { write(model); }
+
+    void write(const chain & model) {
+        offsets.clear();
         std::ofstream file(path, std::ios::binary);
         uint64_t      at = 0;
         for (size_t i = 0; i < model.tensors.size(); i++) {

@@ -11,7 +11,7 @@ int main(int count, char ** arguments) {
         return 1;
     }
     int passed = 0, all = 0;
-    for (const std::vector<test> & group : {streaming_tests(), fault_tests()}) {
+    for (const std::vector<test> & group : {streaming_tests(), fault_tests(), system_tests()}) {
         for (const test & one : group) {
             all++;
             try {

@@ -10,3 +10,4 @@ struct test {
 
 std::vector<test> streaming_tests();
 std::vector<test> fault_tests();
+std::vector<test> system_tests(); // of this operating system
