@@ -29,7 +29,7 @@ internal sealed class PlacementOptions
         HelpName = "STRATEGY|FILE",
     };
 
-    private readonly Option<double> _ring = new("--ring") { Description = "Length of the ring that streamed layers pass through, in layers, at least 1: 1.5 holds the one that is computed and half of the next", HelpName = "N", DefaultValueFactory = _ => new PlanOptions().RingLayers };
+    private readonly Option<double?> _ring = new("--ring") { Description = "Length of the ring that streamed layers pass through, in layers: 1 or more [default: 1.5, or what the limits leave room for, up to 2.5]", HelpName = "N" };
 
     private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; as measured by nbm doctor --calibrate, or else half, unless given", HelpName = "0..1" };
 

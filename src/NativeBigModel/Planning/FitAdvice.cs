@@ -29,7 +29,7 @@ internal static class FitAdvice
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : new PlanOptions().RingLayers, OffloadFolder = plan.OffloadFolder, Threads = plan.Threads, MaxMemory = limits,
+            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : null, OffloadFolder = plan.OffloadFolder, Threads = plan.Threads, MaxMemory = limits,
             Offload = plan.SplitsLayers ? OffloadMode.Hybrid : plan.Streams ? OffloadMode.Stream : OffloadMode.Cpu,
         };
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
@@ -52,7 +52,7 @@ internal static class FitAdvice
 
     private static IEnumerable<(string Text, PlanOptions Options)> Ways(DoesNotFitException error, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
-        if (options.RingLayers > ShortRing) yield return (string.Create(CultureInfo.InvariantCulture, $"a ring of {ShortRing} layers"), options with { RingLayers = ShortRing });
+        if (options.RingLayers is null or > ShortRing) yield return (string.Create(CultureInfo.InvariantCulture, $"a ring of {ShortRing} layers"), options with { RingLayers = ShortRing });
         if (options.BatchSize is null or > 128) yield return ("batches of 128 tokens", options with { BatchSize = 128 });
         if (options.KvType is TensorType.F16 or TensorType.BF16 or TensorType.F32 && options.FlashAttention) yield return ("a KV cache in Q8_0", options with { KvType = TensorType.Q8_0 });
         // One of the shorter contexts is named: the longest that fits.

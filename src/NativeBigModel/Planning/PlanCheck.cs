@@ -14,7 +14,7 @@ internal static class PlanCheck
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : new PlanOptions().RingLayers,
+            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : null,
         };
         List<Item> items = Planner.Items(model, options);
         bool split = plan.SplitsLayers;

@@ -82,9 +82,10 @@ public sealed record PlanOptions
 
     /// <summary>
     /// Length of the ring through which layers are streamed, in the largest of them: 1 to <see cref="MaxRingLayers"/>. While one layer is computed, as much of the next ones as has
-    /// room besides is on its way; with 1 nothing is, and the link stands still while the device computes.
+    /// room besides is on its way; with 1 nothing is, and the link stands still while the device computes. Null for one and a half, which long prompts need, and up to two and a
+    /// half where the limits leave room that is too small for another layer.
     /// </summary>
-    public double RingLayers { get; init; } = 1.5;
+    public double? RingLayers { get; init; }
 
     /// <summary>
     /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1; null for its speed at reading weights over that of

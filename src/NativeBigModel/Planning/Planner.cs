@@ -60,25 +60,33 @@ public static class Planner
         OffloadMode mode = options.Offload == OffloadMode.Hybrid && limits.Gpus.IsEmpty && options.MaxMemory is not null ? OffloadMode.Cpu : options.Offload;
         bool streamAll = options.MaxMemory is null && (mode is OffloadMode.Stream or OffloadMode.Disk || (mode == OffloadMode.Hybrid && limits.Gpus.IsEmpty));
 
+        double ringLayers = options.RingLayers ?? RingSize.Usual;
         if (options.DeviceMap is { } map)
         {
             if (options.Offload == OffloadMode.Hybrid) throw new InvalidOptionException("device map: it says where whole layers are, and hybrid placement splits them; leave one of the two out");
-            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, options.RingLayers));
-            return ToPlan(model, machine, options, context, mapped.Layers, mapped.Devices) with { Notes = mapped.Notes };
+            MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, ringLayers));
+            return ToPlan(model, machine, options, context, mapped.Layers, mapped.Devices, streamedItems) with { Notes = mapped.Notes };
         }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
-        if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices);
+        if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices, items);
         if (mode == OffloadMode.Hybrid)
         {
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, Parts(model, streamedItems), CpuShare(machine, limits, options, speeds), options.RingLayers);
-            return ToPlan(model, machine, options, context, [.. layers], devices);
+            List<Item> parts = Parts(model, streamedItems);
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, parts, CpuShare(machine, limits, options, speeds), ringLayers);
+            return ToPlan(model, machine, options, context, [.. layers], devices, parts);
         }
-        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, options.RingLayers, streamedItems);
-        return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices);
+        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringLayers, streamedItems);
+        return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
     }
 
-    private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices)
+    private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices, List<Item> items)
     {
+        double ringLayers = options.RingLayers ?? RingSize.Usual;
+        if (options.RingLayers is null && devices.FirstOrDefault(device => device.RingBytes > 0) is { LimitBytes: { } limit } target)
+        {
+            ringLayers = RingSize.Stretched(ringLayers, limit - target.TotalBytes, layers, items);
+            devices = devices.Replace(target, target with { RingBytes = RingSize.Of(ringLayers, layers, items) });
+        }
         bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
         return new Plan
         {
@@ -92,7 +100,7 @@ public static class Planner
             Layers = layers,
             Devices = devices,
             WeightBytes = model.WeightBytes,
-            RingLayers = streams ? options.RingLayers : 0,
+            RingLayers = streams ? ringLayers : 0,
             OffloadFolder = options.OffloadFolder,
             Threads = options.Threads ?? ThreadChoice.Of(machine, streams),
             ComputeMeasured = options.ComputeBytes is not null,
@@ -113,7 +121,7 @@ public static class Planner
         }
         if (options.BatchSize is < 1) throw new InvalidOptionException($"batch size {options.BatchSize}: at least 1 token is computed at a time");
         if (options.Sessions is < 1 or > PlanOptions.MaxSessions) throw new InvalidOptionException($"{options.Sessions} sessions: there may be 1 to {PlanOptions.MaxSessions}");
-        if (options.RingLayers is not (>= 1 and <= PlanOptions.MaxRingLayers)) throw new InvalidOptionException($"ring of {options.RingLayers} layers: it may have 1 to {PlanOptions.MaxRingLayers}");
+        if (options.RingLayers is not (null or (>= 1 and <= PlanOptions.MaxRingLayers))) throw new InvalidOptionException($"ring of {options.RingLayers} layers: it may have 1 to {PlanOptions.MaxRingLayers}");
         if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);

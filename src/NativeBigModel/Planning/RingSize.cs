@@ -3,6 +3,11 @@ namespace NativeBigModel.Planning;
 /// <summary>Bytes of the ring that streamed tensors pass through, as native/nbm.h lays it out: groups follow each other, and the next comes into what the last leave.</summary>
 internal static class RingSize
 {
+    /// <summary>A token's layers come at the link's speed through a ring of hardly more than one; a long prompt computes so long that half of the next must come meanwhile.</summary>
+    public const double Usual = 1.5;
+
+    private const double Longest = 2.5; // that anything was seen to gain from
+    private const double Step = 0.01;
     private const long Alignment = 256;
 
     /// <summary>The ring of a placement: room for the largest group that passes through it, and for as much of the next layer as <paramref name="layers"/> says.</summary>
@@ -15,6 +20,13 @@ internal static class RingSize
         List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => pair.First.Streamed || (FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host))];
         HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
         return Of(layers, [.. passing.Select(pair => pair.Item)], onCpu.Contains);
+    }
+
+    /// <summary>The length, to a hundredth, that a ring may have within so many more bytes, as far as more is of use.</summary>
+    public static double Stretched(double layers, long spare, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
+    {
+        double layer = Of(2, placed, items) - Of(1, placed, items);
+        return layer <= 0 ? layers : Math.Clamp(Math.Floor((layers + Math.Max(0, spare - Alignment) / layer) / Step) * Step, layers, Math.Max(layers, Longest));
     }
 
     /// <summary>The most that placing these items may need.</summary>

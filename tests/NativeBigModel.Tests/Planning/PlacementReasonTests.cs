@@ -43,7 +43,7 @@ public class PlacementReasonTests
         Assert.All(mapped.Layers.Skip(1), layer => Assert.Contains("the device map has it there", layer.Reason, StringComparison.Ordinal));
     }
 
-    private static Plan Plan(ModelShape model, string limits, OffloadMode offload, double link, double ring = 1.5) => Planner.Plan(
+    private static Plan Plan(ModelShape model, string limits, OffloadMode offload, double link, double? ring = null) => Planner.Plan(
         model,
         new Machine([], 0) { Speeds = MachineSpeeds.Assumed with { Gpus = [new GpuSpeeds("GPU", link * 1e9, link * 1e9, new([new(TensorType.F16, 500e9, 50e12)], 1, 0))] } },
         new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse(limits), Offload = offload, RingLayers = ring });

@@ -75,10 +75,10 @@ public class PlanSearchTests
     [Fact]
     public void Memory_is_saved_where_it_buys_nothing()
     {
-        // Everything fits on the GPU either way; a plan for memory holds no more there than one for speed.
+        // Everything fits on the GPU either way; a plan for memory holds no more there than one for speed, to the 2 % within which the search calls plans equal.
         var one = (Model: s_models[0], Machine: new Machine([], 0) { Speeds = Speeds(20, 20, 1000, 1) }, Limits: Limits(2000, 20000), Objective: Objective.Memory);
         Plan memory = TryPlan(one, new() { Optimize = Objective.Memory })!, speed = TryPlan(one, new() { Optimize = Objective.Decode })!;
-        Assert.True(memory.Devices[0].TotalBytes <= speed.Devices[0].TotalBytes);
+        Assert.True(memory.Devices[0].TotalBytes <= speed.Devices[0].TotalBytes * 1.02);
         Assert.True(memory.Predicted!.DecodeSeconds <= speed.Predicted!.DecodeSeconds * 1.1);
     }
 
