@@ -1,10 +1,11 @@
 using System.Buffers;
 using System.Numerics.Tensors;
 using NativeBigModel.Native;
+using NativeBigModel.Quantization;
 
 namespace NativeBigModel.Conversion;
 
-/// <summary>Brings rows from the type they are stored in to the type they will have. Quantised types are made by ggml's own quantiser.</summary>
+/// <summary>Brings rows from the type they are stored in to the type they will have. Quantised types are made as ggml's own quantiser makes them.</summary>
 internal static class RowEncoder
 {
     private const float LargestHalf = 65504;
@@ -41,12 +42,23 @@ internal static class RowEncoder
             if (to.IsQuantized())
             {
                 RequireRange(name, values, float.MaxValue, to);
-                if (importance is null) GgmlQuantizer.Quantize(name, to, values, destination, columns);
+                if (importance is null) QuantizeRows(name, to, values, destination, columns);
                 else QuantizeMatrices(name, to, values, destination, columns, importance, firstRow, matrixRows);
             }
             else Floats.Narrow(values, to, destination);
         }
         finally { ArrayPool<float>.Shared.Return(buffer); }
+    }
+
+    private static void QuantizeRows(string name, TensorType to, ReadOnlySpan<float> values, Span<byte> destination, long columns)
+    {
+        if (!BlockQuantizer.Makes(to))
+        {
+            GgmlQuantizer.Quantize(name, to, values, destination, columns);
+            return;
+        }
+        BlockQuantizer.Quantize(to, values, destination, (rest, blocks) => GgmlQuantizer.Quantize(name, to, rest, blocks, rest.Length));
+        GgmlQuantizer.Validate(name, to, destination);
     }
 
     // Each matrix, of an expert, has its own importance.

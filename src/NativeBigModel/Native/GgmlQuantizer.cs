@@ -22,7 +22,17 @@ internal static unsafe class GgmlQuantizer
         fixed (float* weights = importance)
         {
             GgmlApi.GgmlQuantizeChunk(type, from, to, 0, rows, columns, weights);
-            if (!GgmlApi.GgmlValidateRowData(type, to, (nuint)destination.Length))
+        }
+        Validate(name, type, destination);
+    }
+
+    /// <summary>Requires scales that are numbers.</summary>
+    /// <exception cref="CheckpointException">The values gave a scale that the type cannot hold.</exception>
+    public static void Validate(string name, TensorType type, ReadOnlySpan<byte> blocks)
+    {
+        fixed (byte* bytes = blocks)
+        {
+            if (!GgmlApi.GgmlValidateRowData(type, bytes, (nuint)blocks.Length))
                 throw new CheckpointException(name, "values", $"are too large for {type}'s scales");
         }
     }
