@@ -85,8 +85,10 @@ static int Usage()
                nbm-bench compare OLD.csv NEW.csv [--tolerance 0.05]
                    what moved; exit code 1 where something is slower by more than the tolerance and the spread
                nbm-bench plot FILE.csv OUT.svg [--figure token|prompt|load|convert] [--model NAME]
-               nbm-bench convert|load [GIGABYTES] [ROUNDS]
-                   one-pass conversion against two steps; loading a folder as it is and quantised
+               nbm-bench {ConvertBench.Usage}
+                   one-pass conversion against llama.cpp's two steps, beside quantiser and disk alone
+               nbm-bench load [GIGABYTES] [ROUNDS]
+                   loading a folder as it is and quantised
                nbm-bench plan [ROUNDS]
                    planning models of 405 B parameters and of 256 experts, first and again
                nbm-bench stock FILE.gguf [--ngl N | --fit BYTES] [--experts-on-cpu] [--prompt 512,2048] [--tokens N] [--rounds N] [--context N] [--threads N] [--ubatch N]

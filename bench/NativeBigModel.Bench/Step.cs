@@ -7,7 +7,8 @@ namespace NativeBigModel.Bench;
 /// <summary>One measured step in a process of its own. Prints seconds and the peak resident memory in bytes.</summary>
 internal static class Step
 {
-    private const int MostlyQ4KM = 15; // llama.h, LLAMA_FTYPE_MOSTLY_Q4_K_M
+    // llama.h, LLAMA_FTYPE_MOSTLY_...
+    private static readonly Dictionary<WeightType, int> s_fileTypes = new() { [WeightType.Q8_0] = 7, [WeightType.Q4_K_S] = 14, [WeightType.Q4_K_M] = 15, [WeightType.Q5_K_S] = 16, [WeightType.Q5_K_M] = 17, [WeightType.Q6_K] = 18 };
 
     public static (double Seconds, long PeakBytes) Start(params string[] arguments)
     {
@@ -30,11 +31,11 @@ internal static class Step
             case ["convert", var folder, var output, var type]:
                 await GgufConverter.ConvertAsync(Checkpoint.Open(folder), output, WeightTypes.Parse(type));
                 break;
-            case ["quantize", var input, var output]:
+            case ["quantize", var input, var output, var type] when s_fileTypes.TryGetValue(WeightTypes.Parse(type), out int fileType):
                 EngineLibrary.Load();
                 LlamaModelQuantizeParams parameters = LlamaModelApi.LlamaModelQuantizeDefaultParams();
                 parameters.NThread = Environment.ProcessorCount;
-                parameters.Ftype = MostlyQ4KM;
+                parameters.Ftype = fileType;
                 if (LlamaModelApi.LlamaModelQuantize(input, output, parameters) != 0) throw new InvalidOperationException("llama_model_quantize failed");
                 break;
             case ["load", var folder, var type]:

@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace NativeBigModel.Bench;
 
-/// <summary>A Llama-shaped Hugging Face folder of a given size: BF16 weights drawn from a normal distribution, in shards of half a gigabyte, with an index and no tokenizer.</summary>
+/// <summary>A Llama-shaped Hugging Face folder of a given size: BF16 or F16 weights drawn from a normal distribution, in shards of half a gigabyte, with an index and no tokenizer.</summary>
 internal static class SyntheticCheckpoint
 {
     private const int Hidden = 4096, FeedForward = 11008, Heads = 32, KvHeads = 8, Vocabulary = 32000, HeadLength = Hidden / Heads;
@@ -25,7 +25,7 @@ internal static class SyntheticCheckpoint
         finally { work.Delete(recursive: true); }
     }
 
-    public static string Make(string folder, double gigabytes)
+    public static string Make(string folder, double gigabytes, bool half = false)
     {
         Directory.CreateDirectory(folder);
         long layerBytes = Layer(0).Sum(tensor => Elements(tensor.Shape)) * 2, endBytes = 2L * 2 * Vocabulary * Hidden;
@@ -46,11 +46,11 @@ internal static class SyntheticCheckpoint
             size += Elements(tensor.Shape) * 2;
         }
         var map = new Dictionary<string, string>();
-        byte[] weights = RandomWeights();
+        byte[] weights = RandomWeights(half);
         for (int i = 0; i < shards.Count; i++)
         {
             string name = string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:d5}-of-{shards.Count:d5}.safetensors");
-            WriteShard(Path.Combine(folder, name), shards[i], weights);
+            WriteShard(Path.Combine(folder, name), shards[i], weights, half ? "F16" : "BF16");
             foreach ((string tensor, _) in shards[i]) map[tensor] = name;
         }
         File.WriteAllText(Path.Combine(folder, "model.safetensors.index.json"), JsonSerializer.Serialize(new { weight_map = map }));
@@ -67,7 +67,7 @@ internal static class SyntheticCheckpoint
             rms_norm_eps = 1e-5,
             hidden_act = "silu",
             tie_word_embeddings = false,
-            torch_dtype = "bfloat16",
+            torch_dtype = half ? "float16" : "bfloat16",
         }));
         return folder;
     }
@@ -94,28 +94,29 @@ internal static class SyntheticCheckpoint
 
     private static long Elements(long[] shape) => shape.Aggregate(1L, (product, extent) => product * extent);
 
-    // 64 MiB of normally distributed BF16, repeated with shifts: real enough for a quantiser, fast enough to make.
-    private static byte[] RandomWeights()
+    // 64 MiB of normally distributed floats, repeated with shifts: real enough for a quantiser, fast enough to make.
+    private static byte[] RandomWeights(bool half)
     {
         var random = new Random(20260101);
         var values = new ushort[32 << 20];
+        ushort Bits(float value) => half ? BitConverter.HalfToUInt16Bits((Half)value) : (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
         for (int i = 0; i < values.Length; i += 2)
         {
             double radius = 0.02 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())), angle = 2 * Math.PI * random.NextDouble();
-            values[i] = (ushort)(BitConverter.SingleToUInt32Bits((float)(radius * Math.Cos(angle))) >> 16);
-            values[i + 1] = (ushort)(BitConverter.SingleToUInt32Bits((float)(radius * Math.Sin(angle))) >> 16);
+            values[i] = Bits((float)(radius * Math.Cos(angle)));
+            values[i + 1] = Bits((float)(radius * Math.Sin(angle)));
         }
         return MemoryMarshal.AsBytes(values.AsSpan()).ToArray();
     }
 
-    private static void WriteShard(string path, List<(string Name, long[] Shape)> tensors, byte[] weights)
+    private static void WriteShard(string path, List<(string Name, long[] Shape)> tensors, byte[] weights, string type)
     {
         var header = new Dictionary<string, object>();
         long offset = 0;
         foreach ((string name, long[] shape) in tensors)
         {
             long end = offset + Elements(shape) * 2;
-            header[name] = new { dtype = "BF16", shape, data_offsets = (long[])[offset, end] };
+            header[name] = new { dtype = type, shape, data_offsets = (long[])[offset, end] };
             offset = end;
         }
         byte[] json = Encoding.UTF8.GetBytes(JsonSerializer.Serialize(header));
@@ -129,5 +130,6 @@ internal static class SyntheticCheckpoint
             stream.Write(weights, from, count);
             left -= count;
         }
+        stream.Flush(flushToDisk: true); // what is not on the disk cannot be forgotten
     }
 }

@@ -41,6 +41,10 @@ internal static class ModelFiles
 
     private sealed class FileSink : ITensorSink, IDisposable
     {
+        // So much is on its way to the disk at a time, beside the work, and the rest of it when all is written.
+        private const long WriteBackBytes = 32L << 20;
+
+        private long _written;
         private readonly IReadOnlyList<FilePart> _parts;
         private readonly List<SafeFileHandle> _outputs = [];
         private readonly List<(int Part, long Offset)> _places;
@@ -58,7 +62,13 @@ internal static class ModelFiles
 
         public Span<byte> Begin(int tensor, long offset, int bytes, WorkerMemory memory) => memory.Target(bytes);
 
-        public void End(int tensor, long offset, ReadOnlySpan<byte> piece) => RandomAccess.Write(_outputs[_places[tensor].Part], piece, _places[tensor].Offset + offset);
+        public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
+        {
+            SafeFileHandle output = _outputs[_places[tensor].Part];
+            RandomAccess.Write(output, piece, _places[tensor].Offset + offset);
+            long written = Interlocked.Add(ref _written, piece.Length);
+            if (written / WriteBackBytes != (written - piece.Length) / WriteBackBytes) WriteBack.Begin(output);
+        }
 
         public void Complete()
         {

@@ -29,6 +29,9 @@ internal static class TensorPump
     private const int ReadBytes = 4 << 20;
     private const int MaxWorkers = 16;
 
+    // Some wait for a disk while others compute.
+    private const int WorkersPerCore = 2;
+
     /// <summary>Bytes of whole tensors at once, or of one if that has more.</summary>
     private const long MostWhole = 1L << 30;
 
@@ -64,7 +67,7 @@ internal static class TensorPump
                 }
             }
         }
-        int most = (int)Math.Max(1, Math.Min(MaxWorkers, MostWhole / largest)), workers = Math.Min(Math.Min(most, Environment.ProcessorCount), Math.Max(1, pieces.Length));
+        int most = (int)Math.Max(1, Math.Min(MaxWorkers, MostWhole / largest)), workers = Math.Min(Math.Min(most, WorkersPerCore * Environment.ProcessorCount), Math.Max(1, pieces.Length));
         Thread[] threads = [.. Enumerable.Range(0, workers).Select(i => new Thread(Work) { IsBackground = true, Name = $"tensor pump {i}" })];
         foreach (Thread thread in threads) thread.Start();
         foreach (Thread thread in threads) thread.Join();
