@@ -23,5 +23,7 @@ internal readonly record struct TestCounts(int Passed, int Failed, int Skipped)
         return new TestCounts(passed, executed - passed, total - executed);
     }
 
+    public static TestCounts operator +(TestCounts one, TestCounts other) => new(one.Passed + other.Passed, one.Failed + other.Failed, one.Skipped + other.Skipped);
+
     public override string ToString() => $"{Passed} passed, {Failed} failed" + (Skipped > 0 ? $", {Skipped} skipped" : "");
 }

@@ -9,7 +9,7 @@ internal sealed class EngineFetcher(EngineLock pins, string root, IPackageSource
     public string Fetch(string rid, string kind)
     {
         PinnedPackage[] packages = pins.Packages(rid, kind);
-        string folder = Path.Combine(root, $"{kind}-{pins.Version}");
+        string folder = Path.Combine(root, $"{kind}-{pins.VersionOf(packages[0])}");
         if (EngineStamp.Covers(folder, packages)) return folder;
 
         Directory.CreateDirectory(root);
@@ -35,9 +35,9 @@ internal sealed class EngineFetcher(EngineLock pins, string root, IPackageSource
 
     private void Add(PinnedPackage pin, string into, string work)
     {
-        progress.WriteLine($"engine: fetching {pin.Package} {pins.Version}");
+        progress.WriteLine($"engine: fetching {pin.Package} {pins.VersionOf(pin)}");
         string download = Directory.CreateDirectory(Path.Combine(work, "download")).FullName;
-        string tarball = source.Download(pin.Package, pins.Version, download);
+        string tarball = source.Download(pin.Package, pins.VersionOf(pin), download);
         Npm.Verify(tarball, pin);
         try
         {

@@ -8,9 +8,11 @@ namespace NativeBigModel.Build;
 /// <param name="Integrity">npm's own form: <c>sha512-</c> and 64 bytes in base64.</param>
 /// <param name="Folder">The folder inside the tarball's <c>package/</c> that holds what is wanted.</param>
 /// <param name="Licenses">License files inside <c>package/</c>.</param>
-internal sealed record PinnedPackage(string Package, string Integrity, string Folder, string[] Licenses);
+/// <param name="Version">Its version, where it is not the lock's.</param>
+/// <param name="Engine">The release of llama.cpp inside, where it is not the lock's: an earlier one whose functions and structs, as far as they are bound, are the same.</param>
+internal sealed record PinnedPackage(string Package, string Integrity, string Folder, string[] Licenses, string? Version = null, string? Engine = null);
 
-/// <summary>native/llama.lock.json: every package of the engine, by platform and kind. All have the one <see cref="Version"/>.</summary>
+/// <summary>native/llama.lock.json: every package of the engine, by platform and kind. <see cref="Engine"/> and <see cref="Version"/> are those of packages that name none of their own.</summary>
 internal sealed record EngineLock(
     string Engine, string Version, PinnedPackage Sources, Dictionary<string, Dictionary<string, PinnedPackage[]>> Platforms)
 {
@@ -47,6 +49,12 @@ internal sealed record EngineLock(
         }
         return read;
     }
+
+    /// <summary>The release of llama.cpp that a platform has.</summary>
+    public string EngineOf(string rid, string kind) => Packages(rid, kind)[0].Engine ?? Engine;
+
+    /// <summary>The version of a package.</summary>
+    public string VersionOf(PinnedPackage pin) => pin.Version ?? Version;
 
     public bool Has(string rid, string kind) => Platforms.TryGetValue(rid, out var kinds) && kinds.ContainsKey(kind);
 

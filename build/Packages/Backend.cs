@@ -3,7 +3,7 @@ namespace NativeBigModel.Build;
 /// <summary>A package with native libraries.</summary>
 /// <param name="Package">Its name; packaging/PACKAGE has its project and README.</param>
 /// <param name="Kind">The engine, as native/llama.lock.json has it.</param>
-/// <param name="Library">The one file of that engine that the package adds to the CPU engine, from which the others do not differ; null: all of them.</param>
+/// <param name="Library">The one file of that engine that the package adds to the CPU engine, from which the others do not differ; null: all that are used.</param>
 /// <param name="Name">That file's name in the package, with LIBRARY for the platform's form of it. All packages' files lie in one folder of an application.</param>
 internal sealed record Backend(string Package, string Kind, string? Library = null, string? Name = null)
 {
@@ -25,7 +25,7 @@ internal sealed record Backend(string Package, string Kind, string? Library = nu
     /// <summary>What the package takes of an engine's files: each file's path, and its name in the package.</summary>
     public IEnumerable<(string Path, string Name)> Select(IEnumerable<string> files, string rid)
     {
-        if (Library is null) return files.Where(static file => !file.Contains('/') && IsLibrary(file)).Select(static file => (file, file));
+        if (Library is null) return files.Where(static file => !file.Contains('/') && IsLibrary(file) && !IsUnused(file)).Select(static file => (file, file));
         string path = LibraryFile(Library, rid);
         return files.Contains(path) ? [(path, LibraryFile(Name!, rid))] : throw new BuildException($"{Package}: the {Kind} engine for {rid} holds no {path}");
     }
@@ -39,6 +39,9 @@ internal sealed record Backend(string Package, string Kind, string? Library = nu
     };
 
     public static bool IsLibrary(string file) => Path.GetExtension(file) is ".so" or ".dll" or ".dylib";
+
+    // llama.cpp's library for its own programs: the chat library has what is needed of it.
+    private static bool IsUnused(string file) => Path.GetFileNameWithoutExtension(file) is "libllama-common" or "llama-common";
 
     private static string Prefixed(string library) => library.Insert(library.LastIndexOf('/') + 1, "lib");
 }

@@ -8,13 +8,13 @@ namespace NativeBigModel.Build;
 /// <param name="Package">The package that it was taken out of, by its name at npm, or this project.</param>
 /// <param name="Version">That package's version.</param>
 /// <param name="Integrity">npm's sha512 of the package; null for this project.</param>
-/// <param name="License">An SPDX expression.</param>
+/// <param name="License">An SPDX expression, of the package's own.</param>
 internal sealed record SpdxOrigin(string Package, string Version, string? Integrity, string License);
 
-/// <summary>A file of a package: its path there, the file itself, and its origin.</summary>
-internal sealed record SpdxFile(string Path, string File, SpdxOrigin Origin);
+/// <summary>A file of a package: its path there, the file itself, its origin, and the licences of all that is inside.</summary>
+internal sealed record SpdxFile(string Path, string File, SpdxOrigin Origin, License License);
 
-/// <summary>A package's list of materials in SPDX 2.3: every native file with its hash, and the package that it was taken out of.</summary>
+/// <summary>A package's list of materials in SPDX 2.3: every native file with its hash and licences, and the package that it was taken out of.</summary>
 internal static class Spdx
 {
     private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, NewLine = "\n" };
@@ -50,7 +50,10 @@ internal static class Spdx
                 ["SPDXID"] = FileId(index),
                 ["fileName"] = $"./{file.Path}",
                 ["checksums"] = new JsonArray(new JsonObject { ["algorithm"] = "SHA256", ["checksumValue"] = hashes[index] }),
+                ["licenseConcluded"] = file.License.Expression,
+                ["copyrightText"] = "NOASSERTION",
             })]),
+            ["hasExtractedLicensingInfos"] = new JsonArray([.. files.Any(static file => file.License.Expression.Contains(Licenses.Nvidia, StringComparison.Ordinal)) ? [NvidiaTerms()] : (JsonObject[])[]]),
             ["relationships"] = new JsonArray(
             [
                 Relation("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-Package"),
@@ -71,6 +74,13 @@ internal static class Spdx
         ["licenseDeclared"] = license,
         ["copyrightText"] = "NOASSERTION",
         ["externalRefs"] = references,
+    };
+
+    private static JsonObject NvidiaTerms() => new()
+    {
+        ["licenseId"] = Licenses.Nvidia,
+        ["name"] = "NVIDIA Software Development Kits EULA with the CUDA Toolkit Supplement",
+        ["extractedText"] = "See THIRD-PARTY-NOTICES.md and https://docs.nvidia.com/cuda/eula",
     };
 
     private static JsonObject Npm(SpdxOrigin origin) => new()

@@ -20,10 +20,10 @@ internal sealed class Stage(EngineLock pins, string root)
             files.AddRange(AddEngine(backend, rid, folder));
             SpdxFile[] plugins = backend.Library is null ? [.. AddPlugins(rid, folder)] : [];
             files.AddRange(plugins);
-            lines.Add(backend.Library is not null ? $"| {rid} | |" : $"| {rid} | {Streaming(plugins)} |");
+            lines.Add($"| {rid} | {pins.EngineOf(rid, backend.Kind)} | {(backend.Library is null ? Streaming(plugins) : "")} |");
         }
         string readme = Path.Combine(Repository.Packaging, backend.Package, "README.md");
-        File.WriteAllText(Path.Combine(folder, "README.md"), $"{File.ReadAllText(readme)}\nInside: {pins.Engine} for\n\n| platform | |\n|---|---|\n{string.Join('\n', lines)}\n");
+        File.WriteAllText(Path.Combine(folder, "README.md"), $"{File.ReadAllText(readme)}\nInside:\n\n| platform | engine | |\n|---|---|---|\n{string.Join('\n', lines)}\n");
         File.Copy(Path.Combine(Repository.Root, "THIRD-PARTY-NOTICES.md"), Path.Combine(folder, "THIRD-PARTY-NOTICES.md"));
         File.Copy(Path.Combine(Repository.Root, "LICENSE"), Path.Combine(folder, "licenses", "LICENSE.NativeBigModel.txt"));
         Spdx.Write(Path.Combine(folder, "_manifest", "spdx_2.2", "manifest.spdx.json"), backend.Package, Repository.Version, Repository.CommitTime, files);
@@ -59,7 +59,7 @@ internal sealed class Stage(EngineLock pins, string root)
         {
             // The first package of a kind is the engine; the second adds what is in a folder of its own.
             PinnedPackage origin = origins[path.Contains('/') ? ^1 : 0];
-            yield return Add(Path.Combine(engine, path), rid, name, folder, new SpdxOrigin(origin.Package, pins.Version, origin.Integrity, "MIT"));
+            yield return Add(Path.Combine(engine, path), rid, name, folder, new SpdxOrigin(origin.Package, pins.VersionOf(origin), origin.Integrity, "MIT"), Licenses.Of(name, rid));
         }
     }
 
@@ -68,7 +68,10 @@ internal sealed class Stage(EngineLock pins, string root)
         string built = Path.Combine(Repository.Artifacts, "plugin", rid);
         if (!Directory.Exists(built)) yield break;
         foreach (string file in Directory.EnumerateFiles(built).Where(Backend.IsLibrary).Order(StringComparer.Ordinal))
-            yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"));
+        {
+            License license = Licenses.Of(Path.GetFileName(file), rid);
+            yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"), HoldsCuda(file) ? license.WithCudaRuntime() : license);
+        }
     }
 
     private static string Streaming(SpdxFile[] plugins) => plugins.FirstOrDefault(static file => Path.GetFileNameWithoutExtension(file.Path) is "libnbm" or "nbm") is { } plugin
@@ -78,11 +81,11 @@ internal sealed class Stage(EngineLock pins, string root)
     // The CUDA runtime that is linked into the plug-in looks for the driver under this name.
     private static bool HoldsCuda(string file) => File.ReadAllBytes(file).AsSpan().IndexOf("libcuda.so.1"u8) >= 0;
 
-    private static SpdxFile Add(string file, string rid, string name, string folder, SpdxOrigin origin)
+    private static SpdxFile Add(string file, string rid, string name, string folder, SpdxOrigin origin, License license)
     {
         string inside = $"runtimes/{rid}/native/{name}", target = Path.Combine(folder, inside);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         File.Copy(file, target);
-        return new SpdxFile(inside, target, origin);
+        return new SpdxFile(inside, target, origin, license);
     }
 }

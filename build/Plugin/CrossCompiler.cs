@@ -1,40 +1,52 @@
+using System.Diagnostics;
+
 namespace NativeBigModel.Build;
 
 /// <summary>
 /// A C++ compiler that makes libraries for another platform than this one: the system's, or with NBM_FETCH_CROSS=1 Debian's (120 MB), with an emulator to run what it makes.
 /// </summary>
+/// <param name="Target">What it is for.</param>
 /// <param name="Compiler">The compiler.</param>
 /// <param name="Strip">Its <c>strip</c>.</param>
 /// <param name="Emulator">The command before a program's own; empty where there is none.</param>
-internal sealed record CrossCompiler(string Compiler, string Strip, string[] Emulator)
+internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string Strip, string[] Emulator)
 {
-    private const string Triple = "aarch64-linux-gnu";
-    private const string Version = "12";
-
-    private static readonly string[] s_packages =
-    [
-        $"binutils-{Triple}", $"cpp-{Version}-{Triple}", $"gcc-{Version}-{Triple}", $"g++-{Version}-{Triple}", $"libgcc-{Version}-dev-arm64-cross", $"libstdc++-{Version}-dev-arm64-cross",
-        "libc6-arm64-cross", "libc6-dev-arm64-cross", "linux-libc-dev-arm64-cross", "libgcc-s1-arm64-cross", "libstdc++6-arm64-cross", "qemu-user-static",
-    ];
-
     /// <summary>CMake's options for it.</summary>
-    public string[] Options => ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", $"-DCMAKE_CXX_COMPILER={Compiler}", "-DNBM_CUDA=OFF"];
+    public string[] Options => [$"-DCMAKE_SYSTEM_NAME={Target.System}", $"-DCMAKE_SYSTEM_PROCESSOR={Target.Processor}", $"-DCMAKE_CXX_COMPILER={Compiler}", "-DNBM_CUDA=OFF"];
 
     /// <summary>The compiler for a platform; null where there is none here.</summary>
     public static CrossCompiler? For(string rid, string artifacts)
     {
-        if (rid != "linux-arm64" || Platform.Rid != "linux-x64") return null;
+        if (CrossTarget.All.FirstOrDefault(one => one.Rid == rid) is not { } target || Platform.Rid != "linux-x64") return null;
         string root = Path.Combine(artifacts, "cross", rid);
-        if (Environment.GetEnvironmentVariable("NBM_FETCH_CROSS") is "1") DebianPackages.Unpack(root, "fetches Debian's compiler for arm64", s_packages, null, WriteWrappers);
-        if (Directory.Exists(root)) return new(Path.Combine(root, "g++"), Path.Combine(root, "strip"), [Path.Combine(root, "usr/bin/qemu-aarch64-static"), "-L", Path.Combine(root, "usr", Triple)]);
-        return IsInstalled($"{Triple}-g++") ? new($"{Triple}-g++", $"{Triple}-strip", []) : null;
+        if (Environment.GetEnvironmentVariable("NBM_FETCH_CROSS") is "1") DebianPackages.Unpack(root, $"fetches Debian's compiler for {rid}", target.Packages, null, unpacked => WriteWrappers(unpacked, target));
+        if (Directory.Exists(root)) return new(target, Path.Combine(root, "g++"), Path.Combine(root, "strip"), Emulators(target, root));
+        return Installed(target.Compiler) is { } compiler ? new(target, compiler, $"{target.Triple}-strip", Emulators(target, "/")) : null;
     }
 
-    // The programs find neither their own libraries nor the target's where they were unpacked.
-    private static void WriteWrappers(string root)
+    /// <summary>How to start a program that it made, which finds its libraries in these folders.</summary>
+    public ProcessStartInfo Start(string program, string[] arguments, string[] libraries)
     {
-        Wrap("g++", $"{Triple}-g++-{Version} --sysroot=\"$root\"");
-        Wrap("strip", $"{Triple}-strip");
+        string[] command = [.. Emulator, program, .. arguments];
+        ProcessStartInfo start = new(command[0], command[1..]);
+        if (Target.System == "Windows")
+        {
+            start.Environment["WINEPATH"] = string.Join(';', libraries.Select(static folder => "Z:" + folder.Replace('/', '\\')));
+            start.Environment["WINEPREFIX"] = Directory.CreateDirectory(Path.Combine(Repository.Artifacts, "wine")).FullName;
+            start.Environment["WINEDEBUG"] = "-all";
+        }
+        return start;
+    }
+
+    private static string[] Emulators(CrossTarget target, string root) => target.Emulators
+        .Select(command => (string[])[Installed(Path.Combine(root, command[0].TrimStart('/'))) ?? Installed(command[0]) ?? "", .. command[1..].Select(argument => argument.Replace("ROOT", root.TrimEnd('/'), StringComparison.Ordinal))])
+        .FirstOrDefault(static command => command[0].Length > 0) ?? [];
+
+    // The programs find neither their own libraries nor the target's where they were unpacked.
+    private static void WriteWrappers(string root, CrossTarget target)
+    {
+        Wrap("g++", $"{target.Compiler}{target.FetchedSuffix}");
+        Wrap("strip", $"{target.Triple}-strip");
 
         void Wrap(string name, string command)
         {
@@ -44,6 +56,7 @@ internal sealed record CrossCompiler(string Compiler, string Strip, string[] Emu
         }
     }
 
-    private static bool IsInstalled(string tool) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Any(folder => File.Exists(Path.Combine(folder, tool)));
+    /// <summary>A program's path, where it is one or is on PATH.</summary>
+    private static string? Installed(string tool) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Select(folder => Path.Combine(folder, tool)).FirstOrDefault(File.Exists);
 }

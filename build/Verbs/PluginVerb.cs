@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace NativeBigModel.Build;
 
-/// <summary>Builds the streaming plug-in in native/ with CMake, against the pinned headers and a platform's engine, and the chat library in native/chat of the pinned sources for this one, into artifacts/plugin/RID/.</summary>
+/// <summary>Builds the streaming plug-in in native/ with CMake, against the pinned headers and a platform's engine, and the chat library in native/chat of the pinned sources, into artifacts/plugin/RID/.</summary>
 internal static class PluginVerb
 {
     public const string Usage =
@@ -37,56 +37,64 @@ internal static class PluginVerb
         foreach (string rid in rids)
         {
             if (rid == Platform.Rid) BuildHere("AUTO");
-            else if (CrossCompiler.For(rid, Repository.Artifacts) is null) Console.WriteLine($"{rid}: no compiler makes the plug-in here (NBM_FETCH_CROSS=1 fetches one for linux-arm64)");
+            else if (CrossCompiler.For(rid, Repository.Artifacts) is null) Console.WriteLine($"{rid}: no compiler makes the plug-in here (NBM_FETCH_CROSS=1 fetches one for {string.Join(" and ", CrossTarget.All.Select(static target => target.Rid))})");
             else if (BuildFor(rid).Failed > 0) throw new BuildException($"{rid}: the plug-in's tests failed; the reason is above");
         }
     }
 
-    /// <summary>Builds the plug-in and its tests with the sanitizers and runs them.</summary>
+    /// <summary>Builds the plug-in, the chat library and their tests with the sanitizers and runs them.</summary>
     public static TestCounts Test()
     {
-        (string folder, string engine) = Build(Platform.Rid, Folder(Platform.Rid) + "-sanitize", "nbm_tests", ["-DNBM_SANITIZE=ON", "-DNBM_CUDA=AUTO", .. CudaToolkit.Options(Repository.Artifacts)]);
-        return RunTests([Path.Combine(folder, "nbm_tests"), engine]);
+        string output = Folder(Platform.Rid) + "-sanitize";
+        (string folder, string engine) = Build(Platform.Rid, output, "nbm_tests", ["-DNBM_SANITIZE=ON", "-DNBM_CUDA=AUTO", .. CudaToolkit.Options(Repository.Artifacts)]);
+        string chat = BuildChat(output, "nbm_chat_tests", ["-DNBM_SANITIZE=ON"]);
+        return RunTests(new ProcessStartInfo(Path.Combine(folder, "nbm_tests"), [engine])) + RunTests(new ProcessStartInfo(Path.Combine(chat, "nbm_chat_tests")));
     }
 
     private static void BuildHere(string cuda)
     {
         string folder = Build(Platform.Rid, Folder(Platform.Rid), "nbm", ["-DNBM_SANITIZE=OFF", $"-DNBM_CUDA={cuda}", .. CudaToolkit.Options(Repository.Artifacts)]).Folder;
-        Keep(BuildChat(Folder(Platform.Rid)), "libnbm_chat.*", Folder(Platform.Rid), "strip");
-        Keep(folder, "libnbm.*", Folder(Platform.Rid), "strip");
+        Keep(BuildChat(Folder(Platform.Rid), "nbm_chat", []), "nbm_chat", Platform.Rid, "strip");
+        Keep(folder, "nbm", Platform.Rid, "strip");
     }
 
     private static TestCounts BuildFor(string rid)
     {
-        CrossCompiler cross = CrossCompiler.For(rid, Repository.Artifacts) ?? throw new BuildException($"there is no compiler for {rid} here; for linux-arm64 install g++-aarch64-linux-gnu, or set NBM_FETCH_CROSS=1 on a Debian system");
+        CrossCompiler cross = CrossCompiler.For(rid, Repository.Artifacts) ??
+            throw new BuildException($"there is no compiler for {rid} here; install {string.Join(" or ", CrossTarget.All.Select(static target => $"{target.Compiler} for {target.Rid}"))}, or set NBM_FETCH_CROSS=1 on a Debian system");
+        string program = cross.Target.System == "Windows" ? ".exe" : "";
         (string folder, string engine) = Build(rid, Folder(rid), "nbm_tests", cross.Options);
-        Keep(folder, "libnbm.*", Folder(rid), cross.Strip);
-        return cross.Emulator.Length == 0 ? default : RunTests([.. cross.Emulator, Path.Combine(folder, "nbm_tests"), engine]);
+        string chat = BuildChat(Folder(rid), "nbm_chat_tests", cross.Options);
+        Keep(chat, "nbm_chat", rid, cross.Strip);
+        Keep(folder, "nbm", rid, cross.Strip);
+        if (cross.Emulator.Length == 0) return default;
+        return RunTests(cross.Start(Path.Combine(folder, $"nbm_tests{program}"), [engine], [engine, folder])) + RunTests(cross.Start(Path.Combine(chat, $"nbm_chat_tests{program}"), [], [chat]));
     }
 
     private static string Folder(string rid) => Path.Combine(Repository.Artifacts, "plugin", rid);
 
     // What debuggers read stays in the build folder.
-    private static void Keep(string built, string name, string output, string strip)
+    private static void Keep(string built, string name, string rid, string strip)
     {
-        string library = Directory.GetFiles(built, name).Single(), target = Path.Combine(output, Path.GetFileName(library)), beside = $"{target}.{Environment.ProcessId}";
-        Command.Run(strip, Purpose, "--strip-unneeded", "-o", beside, library);
+        string file = Backend.LibraryFile(name, rid), target = Path.Combine(Folder(rid), file), beside = $"{target}.{Environment.ProcessId}";
+        Command.Run(strip, Purpose, "--strip-unneeded", "-o", beside, Path.Combine(built, file));
         File.Move(beside, target, overwrite: true);
         Console.WriteLine(target);
     }
 
-    private static string BuildChat(string output)
+    private static string BuildChat(string output, string target, string[] options)
     {
         string sources = GgmlHeaders.Fetch(EngineLock.Read(Repository.EngineLockFile), Path.Combine(Repository.Artifacts, "engine", "any"));
         string build = Path.Combine(output, "build-chat");
-        Command.Run("cmake", Purpose, "-S", Path.Combine(Repository.Root, "native", "chat"), "-B", build, $"-DNBM_LLAMA_SOURCE={sources}");
-        Command.Run("cmake", Purpose, "--build", build, "--parallel", $"{Environment.ProcessorCount}");
+        Command.Run("cmake", Purpose, ["-S", Path.Combine(Repository.Root, "native", "chat"), "-B", build, $"-DNBM_LLAMA_SOURCE={sources}", .. options]);
+        Command.Run("cmake", Purpose, "--build", build, "--target", target, "--parallel", $"{Environment.ProcessorCount}");
         return build;
     }
 
-    private static TestCounts RunTests(string[] command)
+    private static TestCounts RunTests(ProcessStartInfo start)
     {
-        using Process tests = Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true })!;
+        start.RedirectStandardOutput = true;
+        using Process tests = Process.Start(start)!;
         string output = tests.StandardOutput.ReadToEnd();
         tests.WaitForExit();
         Console.Write(output);

@@ -1,6 +1,6 @@
 namespace NativeBigModel.Build;
 
-/// <summary>Tests the solution, and the plug-in's native code under sanitizers. The last line printed is <c>N passed, N failed</c>; the exit code is 0 only when something ran and nothing failed.</summary>
+/// <summary>Tests the solution, and the native code of the plug-in and the chat library under sanitizers. The last line printed is <c>N passed, N failed</c>; the exit code is 0 only when something ran and nothing failed.</summary>
 internal static class TestVerb
 {
     public static int Run(string[] arguments)
@@ -15,8 +15,7 @@ internal static class TestVerb
             Console.WriteLine($"the tests did not run to their end: dotnet test gave exit code {exit}");
             counts = counts with { Failed = 1 };
         }
-        TestCounts native = PluginVerb.Test();
-        counts = new TestCounts(counts.Passed + native.Passed, counts.Failed + native.Failed, counts.Skipped + native.Skipped);
+        counts += PluginVerb.Test();
         Console.WriteLine(counts);
         return exit != 0 ? exit : counts.Failed > 0 || counts.Passed == 0 ? 1 : 0;
     }

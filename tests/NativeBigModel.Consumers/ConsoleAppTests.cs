@@ -13,6 +13,7 @@ public sealed class ConsoleAppTests(Packages packages)
     [InlineData("portable", "--no-self-contained", "-p:UseAppHost=false")]
     [InlineData("platform", "--no-self-contained", "-r RID")]
     [InlineData("trimmed", "--self-contained", "-r RID", "-p:PublishTrimmed=true")]
+    [InlineData("native", "-r RID", "-p:PublishAot=true", "-p:CppCompilerAndLinker=gcc")]
     [InlineData("single", "--self-contained", "-r RID", "-p:PublishSingleFile=true")]
     [InlineData("single-whole", "--no-self-contained", "-r RID", "-p:PublishSingleFile=true", "-p:IncludeNativeLibrariesForSelfExtract=true")]
     public void It_runs_where_it_is_published(string name, params string[] options)

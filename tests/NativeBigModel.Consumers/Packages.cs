@@ -19,7 +19,7 @@ public sealed class Packages : IDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(10);
 
-    private static readonly string[] s_packages = ["NativeBigModel", "NativeBigModel.Backend.Cpu", "NativeBigModel.Tool"];
+    private static readonly string[] s_packages = ["NativeBigModel", "NativeBigModel.Backend.Cpu", "NativeBigModel.Server", "NativeBigModel.Tool"];
 
     public Packages()
     {

@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 
 namespace NativeBigModel.Consumers;
 
-/// <summary>An ASP.NET application, which streams what the model says as JSON.</summary>
+/// <summary>An ASP.NET application, which streams what the model says as JSON, and has OpenAI's API beside it by the package for that.</summary>
 [Collection(PackagesGroup.Name)]
 public sealed class WebAppTests(Packages packages)
 {
@@ -20,8 +21,13 @@ public sealed class WebAppTests(Packages packages)
                 if (line.Split("Now listening on: ") is [_, string at]) address = at;
             Assert.NotNull(address);
             using HttpClient client = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(2) };
-            string[] bodies = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => client.GetStringAsync(new Uri($"/?prompt={Uri.EscapeDataString(Packages.Prompt)}", UriKind.Relative))));
+            string[] bodies = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => client.GetStringAsync(new Uri($"/texts?prompt={Uri.EscapeDataString(Packages.Prompt)}", UriKind.Relative))));
             Assert.All(bodies, static body => Assert.Equal(Packages.Answer, string.Concat(JsonSerializer.Deserialize<string[]>(body)!)));
+            using StringContent request = new(JsonSerializer.Serialize(new { prompt = Packages.Prompt, temperature = 0, max_tokens = 40 }), Encoding.UTF8, "application/json");
+            using HttpResponseMessage completion = await client.PostAsync(new Uri("/v1/completions", UriKind.Relative), request);
+            using JsonDocument said = JsonDocument.Parse(await completion.Content.ReadAsStringAsync());
+            Assert.Equal(Packages.Answer, said.RootElement.GetProperty("choices")[0].GetProperty("text").GetString());
+            Assert.Contains("<html", await client.GetStringAsync(new Uri("/", UriKind.Relative)), StringComparison.OrdinalIgnoreCase);
         }
         finally
         {

@@ -19,6 +19,9 @@ internal static unsafe class EngineLibrary
     /// <summary>The release whose structs and functions are bound here.</summary>
     public const string BoundVersion = "0.5.0";
 
+    /// <summary>Releases whose structs and functions, as far as they are bound, are the same: what packages have for platforms that <see cref="BoundVersion"/> was not built for.</summary>
+    private static readonly string[] s_sameVersions = [BoundVersion, "0.4.0"];
+
     private const string GpuPackages = "NativeBigModel.Backend.Cuda13, .Cuda12 or .Vulkan";
     private const string EnginePackages = "NativeBigModel.Backend.Cpu, .Cuda13, .Cuda12 or .Vulkan";
 
@@ -114,7 +117,7 @@ internal static unsafe class EngineLibrary
     private static string VersionProblem(nint llama)
     {
         string version = Utf8.Text(((delegate* unmanaged[Cdecl]<byte*>)NativeLibrary.GetExport(llama, "llama_version"))());
-        return version.StartsWith(BoundVersion, StringComparison.Ordinal) ? "" : $"it is llama.cpp {version}, and {BoundVersion} is bound";
+        return s_sameVersions.Any(same => version.StartsWith(same, StringComparison.Ordinal)) ? "" : $"it is llama.cpp {version}, and {BoundVersion} is bound";
     }
 
     /// <summary>The system loader's own lines. .NET puts advice on debugging before them.</summary>

@@ -17,8 +17,8 @@ public sealed class EngineLockTests
     [Fact]
     public void An_unsupported_platform_is_answered_with_the_supported_ones()
     {
-        BuildException refusal = Assert.Throws<BuildException>(() => EngineLock.Read(Repository.EngineLockFile).Packages("win-x64", "cpu"));
-        Assert.Contains("no cpu engine is pinned for win-x64 (there is: linux-x64 cpu,", refusal.Message, StringComparison.Ordinal);
+        BuildException refusal = Assert.Throws<BuildException>(() => EngineLock.Read(Repository.EngineLockFile).Packages("osx-x64", "cpu"));
+        Assert.Contains("no cpu engine is pinned for osx-x64 (there is: linux-x64 cpu,", refusal.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', refusal.Message);
     }
 

@@ -11,7 +11,7 @@ public sealed class PublicApiTests
 {
     public const string Accept = "NBM_ACCEPT_API";
 
-    private static readonly ApiGeneratorOptions s_options = new() { IncludeAssemblyAttributes = false };
+    private static readonly ApiGeneratorOptions s_options = new() { IncludeAssemblyAttributes = false, DenyNamespacePrefixes = [] };
 
     public static TheoryData<string> Packages => ["NativeBigModel", "NativeBigModel.Extensions.AI", "NativeBigModel.Extensions.DependencyInjection", "NativeBigModel.Server"];
 
