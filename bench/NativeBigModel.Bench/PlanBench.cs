@@ -41,8 +41,8 @@ internal static class PlanBench
                 Write(folder, shape);
                 foreach ((string name, PlanOptions options) in s_plans)
                 {
-                    double[] times = [.. Enumerable.Range(0, rounds + 1).Select(_ => Time(folder, machine, options))];
-                    Console.WriteLine($"{shape.Name}, {name}: first {times[0]:0} ms, then {times.Skip(1).Order().ElementAt(rounds / 2):0} ms (opened, planned and predicted)");
+                    (double Wall, double Cpu)[] times = [.. Enumerable.Range(0, rounds + 1).Select(_ => Time(folder, machine, options))];
+                    Console.WriteLine($"{shape.Name}, {name}: first {times[0].Wall:0} ms, then {times.Skip(1).Select(time => time.Wall).Order().ElementAt(rounds / 2):0} ms, {times.Skip(1).Select(time => time.Cpu).Order().ElementAt(rounds / 2):0} of processors (opened, planned and predicted)");
                 }
             }
             return 0;
@@ -50,11 +50,11 @@ internal static class PlanBench
         finally { work.Delete(recursive: true); }
     }
 
-    private static double Time(string folder, Machine machine, PlanOptions options)
+    private static (double Wall, double Cpu) Time(string folder, Machine machine, PlanOptions options)
     {
-        long started = Stopwatch.GetTimestamp();
+        (long started, TimeSpan used) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime);
         Checkpoint.Open(folder).Plan(machine, options);
-        return Milliseconds(started);
+        return (Milliseconds(started), (Environment.CpuUsage.TotalTime - used).TotalMilliseconds);
     }
 
     private static double Milliseconds(long since) => Stopwatch.GetElapsedTime(since).TotalMilliseconds;
