@@ -22,7 +22,7 @@ internal static class MachineHead
     {
         yield return $"bandwidths {when}: CPU {Speeds(speeds.Cpu)}; disk {speeds.DiskBytesPerSecond / 1e9:0.0} GB/s";
         foreach (GpuSpeeds gpu in speeds.Gpus)
-            yield return $"bandwidths {when}, {gpu.Name}: link {gpu.ToDevice / 1e9:0.0} GB/s from pinned memory; {Speeds(gpu.Matrices)}; at once, the CPU keeps {speeds.CpuBesideLink:0.00} of its speed and the link {speeds.LinkBesideCpu:0.00}";
+            yield return $"bandwidths {when}, {gpu.Name}: link {gpu.ToDevice / 1e9:0.0} GB/s from pinned memory; {Speeds(gpu.Matrices)}; at once, the CPU keeps {speeds.CpuBesideLink:0.00} of its speed with F16 and {speeds.CpuUnpackingBesideLink ?? speeds.CpuBesideLink:0.00} with Q4_0, and the link {speeds.LinkBesideCpu:0.00}";
     }
 
     private static string Speeds(MatrixSpeeds matrices) => string.Join(", ", matrices.Types.Select(type => $"{type.Type} {type.BytesPerSecond / 1e9:0.0} GB/s and {type.FlopsPerSecond / 1e12:0.00} TFLOPS"));

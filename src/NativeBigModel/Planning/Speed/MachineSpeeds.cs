@@ -26,8 +26,11 @@ public sealed record MachineSpeeds
     /// <summary>The same while a link brings others, which takes the time of a core; null where nobody tried.</summary>
     public int? ThreadsBesideLink { get; init; }
 
-    /// <summary>What is left of the CPU's speed at reading weights while a link brings others out of the same memory, 0 to 1.</summary>
+    /// <summary>What is left of the CPU's speed at reading weights as fast as its memory gives them (F16) while a link brings others out of the same memory, 0 to 1.</summary>
     public required double CpuBesideLink { get; init; }
+
+    /// <summary>The same for weights that the cores unpack more slowly than the memory gives them (Q4_0); null for <see cref="CpuBesideLink"/>.</summary>
+    public double? CpuUnpackingBesideLink { get; init; }
 
     /// <summary>What is left of a link's speed meanwhile, 0 to 1.</summary>
     public required double LinkBesideCpu { get; init; }
@@ -48,6 +51,13 @@ public sealed record MachineSpeeds
         LinkBesideCpu = 0.95,
         DiskBytesPerSecond = 2.5e9,
     };
+
+    /// <summary>The CPU while a link brings weights: cores unpack nearly as fast as before, and no type comes faster than the memory still gives them.</summary>
+    public MatrixSpeeds CpuWhileStreaming()
+    {
+        double memory = CpuBesideLink * Cpu.Types.Max(type => type.BytesPerSecond), unpacking = CpuUnpackingBesideLink ?? CpuBesideLink;
+        return Cpu with { Types = [.. Cpu.Types.Select(type => type with { BytesPerSecond = Math.Min(memory, type.BytesPerSecond * unpacking) })] };
+    }
 
     /// <summary>The speeds of the GPU with this number.</summary>
     internal GpuSpeeds Gpu(int index) => Gpus.IsEmpty ? Assumed.Gpus[0] : Gpus[Math.Min(index, Gpus.Length - 1)];

@@ -11,7 +11,7 @@ namespace NativeBigModel.Planning;
 internal sealed record Step(string Item, PlanResource Computes, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
-internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
+internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, MatrixSpeeds cpuWhileStreaming, IReadOnlyDictionary<string, LayerWork> work)
 {
     private static readonly LayerWork s_nothing = new([], false);
 
@@ -29,15 +29,15 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="held">Tokens whose keys and values are read.</param>
-    /// <param name="cpuLeft">What is left of the CPU's speed beside the link, 0 to 1.</param>
+    /// <param name="linkBusy">The share of the time in which the link takes memory from the CPU, 0 to 1.</param>
     /// <param name="linkLeft">What is left of the link's speed beside the CPU, 0 to 1.</param>
-    public List<Step> Of(int tokens, int held, double cpuLeft, double linkLeft)
+    public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
         double used = model.ExpertCount > 0 ? (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount : 1, touched = 1 - Math.Pow(1 - used, tokens);
-        return [.. plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), cpuLeft, linkLeft))];
+        return [.. plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
     }
 
-    private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double cpuLeft, double linkLeft)
+    private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double linkBusy, double linkLeft)
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
         bool shared = IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
@@ -47,7 +47,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
                 return new(layer.Name, PlanResource.Link, item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
-            double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes) / (shared ? cpuLeft : 1);
+            double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes);
+            if (shared) seconds /= 1 - (1 - seconds / item.Seconds(cpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
             return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);

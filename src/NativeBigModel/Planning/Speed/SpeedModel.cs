@@ -11,6 +11,7 @@ public sealed class SpeedModel
 
     private readonly ModelShape _model;
     private readonly MachineSpeeds _speeds;
+    private readonly MatrixSpeeds _cpuWhileStreaming;
     private readonly Lazy<Dictionary<string, LayerWork>> _whole, _split;
     private readonly long _unused; // of a ring: a tensor lies in one piece, and what is left before the ring's end is half of one
 
@@ -19,7 +20,7 @@ public sealed class SpeedModel
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(speeds);
-        (_model, _speeds) = (model, speeds);
+        (_model, _speeds, _cpuWhileStreaming) = (model, speeds, speeds.CpuWhileStreaming());
         _unused = model.Tensors.Where(tensor => tensor.Layer >= 0).Select(tensor => tensor.Bytes).DefaultIfEmpty().Max() / 2;
         (_whole, _split) = (new(() => LayerWork.Of(model, split: false)), new(() => LayerWork.Of(model, split: true)));
     }
@@ -49,31 +50,31 @@ public sealed class SpeedModel
         LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.LayerOf(item.Key) is not null).Select(item => item.Value)];
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;
-        double cpu = parts.Sum(part => part.Seconds(_speeds.Cpu, 1, used, used, 0)) / bytes / _speeds.CpuBesideLink, link = 1 / (_speeds.Gpu(gpu).ToDevice * _speeds.LinkBesideCpu);
+        double cpu = parts.Sum(part => part.Seconds(_cpuWhileStreaming, 1, used, used, 0)) / bytes, link = 1 / (_speeds.Gpu(gpu).ToDevice * _speeds.LinkBesideCpu);
         return link / (link + cpu);
     }
 
-    private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, plan.SplitsLayers ? _split.Value : _whole.Value);
+    private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, _cpuWhileStreaming, plan.SplitsLayers ? _split.Value : _whole.Value);
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
     {
         double capacity = Math.Max(1, plan.Devices.Sum(device => device.RingBytes) - _unused);
-        double cpuLeft = steps.Shares ? _speeds.CpuBesideLink : 1, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
-        Pass pass = PlayOnce(capacity, steps, batches, held, cpuLeft, linkLeft);
+        double linkBusy = steps.Shares ? 1 : 0, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
+        Pass pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
-            cpuLeft = 1 - (1 - _speeds.CpuBesideLink) * pass.Busy(PlanResource.Link) / pass.Seconds;
+            linkBusy = pass.Busy(PlanResource.Link) / pass.Seconds;
             linkLeft = 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds;
-            pass = PlayOnce(capacity, steps, batches, held, cpuLeft, linkLeft);
+            pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
         }
         return pass;
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
-    private static Pass PlayOnce(double capacity, PassSteps steps, int[] batches, int held, double cpuLeft, double linkLeft)
+    private static Pass PlayOnce(double capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft)
     {
         var ring = new RingSimulation(capacity);
-        List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, cpuLeft, linkLeft))];
+        List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
         for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
         double start = ring.Now;
         foreach (List<Step> pass in passes) ring.Run(pass);

@@ -86,6 +86,7 @@ public static class MachineCalibration
                 Threads = threads,
                 ThreadsBesideLink = beside?.Threads,
                 CpuBesideLink = beside?.Cpu ?? assumed.CpuBesideLink,
+                CpuUnpackingBesideLink = beside?.CpuUnpacking,
                 LinkBesideCpu = beside?.Link ?? assumed.LinkBesideCpu,
                 DiskBytesPerSecond = disk ?? assumed.DiskBytesPerSecond,
             };
@@ -132,22 +133,21 @@ public static class MachineCalibration
     // Both for the same time: what each reaches, over what it reaches alone.
     private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, TimeSpan each, CancellationToken cancel)
     {
-        double[] alone = Reading(cpu, threads, each, cancel);
+        double[] alone = Reading(cpu, threads, each, cancel), left = [0, 0];
         bool stop = false;
         Task<double> copies = Start(() => link.Speed(toDevice: true, () => !Volatile.Read(ref stop)));
-        double cpuLeft = 0;
         int best;
         try
         {
             best = Fastest([Math.Max(1, threads - 1), threads], count =>
             {
-                double left = Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => beside / by).Average();
-                cpuLeft = Math.Max(cpuLeft, left);
-                return left;
+                double[] now = [.. Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => Math.Clamp(beside / by, 0.05, 1))];
+                if (now.Sum() > left.Sum()) left = now;
+                return now.Average();
             });
         }
         finally { Volatile.Write(ref stop, true); }
-        return new(best, Math.Clamp(cpuLeft, 0.05, 1), Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, 0.05, 1));
+        return new(best, left[0], left[^1], Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, 0.05, 1));
     }
 
     private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, TimeSpan each, CancellationToken cancel)
@@ -177,7 +177,7 @@ public static class MachineCalibration
         return () => !cancel.IsCancellationRequested && System.Diagnostics.Stopwatch.GetElapsedTime(started) < budget;
     }
 
-    private sealed record Beside(int Threads, double Cpu, double Link);
+    private sealed record Beside(int Threads, double Cpu, double CpuUnpacking, double Link);
 
     private sealed class Steps(IProgress<CalibrationProgress>? progress, int count, CancellationToken cancel)
     {
