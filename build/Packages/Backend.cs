@@ -19,8 +19,8 @@ internal sealed record Backend(string Package, string Kind, string? Library = nu
         new("NativeBigModel.Backend.Vulkan", "vulkan", "ggml-vulkan", "ggml-gpu-vulkan"),
     ];
 
-    /// <summary>The platforms for which its engine is pinned.</summary>
-    public IEnumerable<string> Platforms(EngineLock pins) => pins.Platforms.Keys.Where(rid => pins.Has(rid, Kind)).Order(StringComparer.Ordinal);
+    /// <summary>The platforms for which its engine is pinned, all or as far as they are among <paramref name="rids"/>.</summary>
+    public IEnumerable<string> Platforms(EngineLock pins, IReadOnlyCollection<string> rids) => pins.Platforms.Keys.Where(rid => pins.Has(rid, Kind) && (rids.Count == 0 || rids.Contains(rid))).Order(StringComparer.Ordinal);
 
     /// <summary>What the package takes of an engine's files: each file's path, and its name in the package.</summary>
     public IEnumerable<(string Path, string Name)> Select(IEnumerable<string> files, string rid)

@@ -7,15 +7,15 @@ internal sealed class Stage(EngineLock pins, string root)
     private const string StreamsPlainly = "streams layers; its part for CUDA is not in this build, so that hybrid plans are slower on NVIDIA's GPUs";
     private const string DoesNotStream = "no streaming plug-in: layers run on the GPU or the CPU, and none are streamed";
 
-    /// <summary>Lays out one package anew, for all its platforms or one; its folder.</summary>
-    public string Lay(Backend backend, string? only = null)
+    /// <summary>Lays out one package anew, for all its platforms or some; its folder.</summary>
+    public string Lay(Backend backend, IReadOnlyCollection<string> rids)
     {
         string folder = Path.Combine(root, backend.Package);
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Directory.CreateDirectory(Path.Combine(folder, "licenses"));
         List<SpdxFile> files = [];
         List<string> lines = [];
-        foreach (string rid in backend.Platforms(pins).Where(rid => only is null || rid == only))
+        foreach (string rid in backend.Platforms(pins, rids))
         {
             files.AddRange(AddEngine(backend, rid, folder));
             SpdxFile[] plugins = backend.Library is null ? [.. AddPlugins(rid, folder)] : [];

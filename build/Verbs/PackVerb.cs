@@ -6,21 +6,21 @@ namespace NativeBigModel.Build;
 /// </summary>
 internal static class PackVerb
 {
-    public const string Usage = "make the NuGet packages: [--into DIR] [--only PACKAGE,PACKAGE] [--rid RID]";
+    public const string Usage = "make the NuGet packages: [--into DIR] [--only PACKAGE,PACKAGE] [--rid RID,RID]";
 
     public static int Run(string[] arguments)
     {
         string into = Path.Combine(Repository.Artifacts, "packages");
         string[] only = [];
-        string? rid = null;
+        string[] rids = [];
         for (int i = 0; i < arguments.Length; i += 2)
         {
             if (arguments[i] is not ("--into" or "--only" or "--rid") || i + 1 == arguments.Length) throw new BuildException($"pack: '{arguments[i]}' is not understood; usage: pack, {Usage}");
             if (arguments[i] == "--into") into = Path.GetFullPath(arguments[i + 1]);
             else if (arguments[i] == "--only") only = arguments[i + 1].Split(',');
-            else rid = arguments[i + 1];
+            else rids = arguments[i + 1].Split(',');
         }
-        Make(into, only, rid);
+        Make(into, only, rids);
         PackageTable.Print(into);
         return 0;
     }
@@ -28,16 +28,16 @@ internal static class PackVerb
     /// <summary>Makes the packages, all or the named ones, in a folder that holds nothing else afterwards.</summary>
     /// <param name="into">The folder.</param>
     /// <param name="only">Names; none for all.</param>
-    /// <param name="rid">The only platform whose native libraries are taken; null for all.</param>
-    public static void Make(string into, IReadOnlyCollection<string> only, string? rid = null)
+    /// <param name="rids">The platforms whose native libraries are taken; none for all.</param>
+    public static void Make(string into, IReadOnlyCollection<string> only, IReadOnlyCollection<string> rids)
     {
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         Job[] jobs = [.. Jobs().Where(job => only.Count == 0 || only.Contains(job.Package))];
         if (only.FirstOrDefault(name => jobs.All(job => job.Package != name)) is { } unknown)
             throw new BuildException($"pack: there is no package '{unknown}'; the packages are {string.Join(", ", Jobs().Select(static job => job.Package))}");
-        jobs = [.. jobs.Where(job => rid is null || job.Natives.All(backend => backend.Platforms(pins).Contains(rid)))];
+        jobs = [.. jobs.Where(job => job.Natives.All(backend => backend.Platforms(pins, rids).Any()))];
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
-        string stage = Lay(jobs.SelectMany(static job => job.Natives), rid);
+        string stage = Lay(jobs.SelectMany(static job => job.Natives), rids);
         foreach (Job job in jobs.Where(static job => job.Carries)) new Stage(pins, stage).Carry(job.Package, job.Natives);
         // The tools are one project under several names; all other projects are packed together.
         string together = Path.Combine(stage, "packages.slnx");
@@ -48,15 +48,15 @@ internal static class PackVerb
     }
 
     /// <summary>Builds the plug-ins that can be built here and lays out the packages of native libraries; the folder in which they are.</summary>
-    public static string Lay(IEnumerable<Backend> backends, string? rid = null)
+    public static string Lay(IEnumerable<Backend> backends, IReadOnlyCollection<string> rids)
     {
         string stage = Path.Combine(Repository.Artifacts, "stage");
         Directory.CreateDirectory(stage);
         Backend[] distinct = [.. backends.Distinct()];
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
-        if (OperatingSystem.IsLinux() && distinct.Contains(Backend.Cpu)) PluginVerb.BuildAll(Backend.Cpu.Platforms(pins).Where(one => rid is null || one == rid));
+        if (OperatingSystem.IsLinux() && distinct.Contains(Backend.Cpu)) PluginVerb.BuildAll(Backend.Cpu.Platforms(pins, rids));
         Stage layout = new(pins, stage);
-        foreach (Backend backend in distinct) layout.Lay(backend, rid);
+        foreach (Backend backend in distinct) layout.Lay(backend, rids);
         return stage;
     }
 

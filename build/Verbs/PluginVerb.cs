@@ -73,11 +73,11 @@ internal static class PluginVerb
 
     private static string Folder(string rid) => Path.Combine(Repository.Artifacts, "plugin", rid);
 
-    // What debuggers read stays in the build folder.
+    // What debuggers read stays in the build folder. Without the first option the time would be written into files for Windows.
     private static void Keep(string built, string name, string rid, string strip)
     {
         string file = Backend.LibraryFile(name, rid), target = Path.Combine(Folder(rid), file), beside = $"{target}.{Environment.ProcessId}";
-        Command.Run(strip, Purpose, "--strip-unneeded", "-o", beside, Path.Combine(built, file));
+        Command.Run(strip, Purpose, "--preserve-dates", "--strip-unneeded", "-o", beside, Path.Combine(built, file));
         File.Move(beside, target, overwrite: true);
         Console.WriteLine(target);
     }

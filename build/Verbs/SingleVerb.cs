@@ -15,7 +15,7 @@ internal static class SingleVerb
         };
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         pins.Packages(rid, Backend.Cpu.Kind);
-        string stage = PackVerb.Lay([Backend.Cpu], rid), into = Path.Combine(Repository.Artifacts, "single", rid);
+        string stage = PackVerb.Lay([Backend.Cpu], [rid]), into = Path.Combine(Repository.Artifacts, "single", rid);
         string carries = new Stage(pins, stage).Carry($"nbm-{rid}", [Backend.Cpu], rid);
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
         int exit = Dotnet.Run(

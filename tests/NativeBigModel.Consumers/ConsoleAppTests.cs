@@ -29,6 +29,18 @@ public sealed class ConsoleAppTests(Packages packages)
         if (name == "single-whole") Assert.DoesNotContain(Directory.EnumerateFiles(published), Backend.IsLibrary);
     }
 
+    /// <summary>Not Windows itself, but its programming interface; nothing where there is no compiler for it or no Wine.</summary>
+    [Fact]
+    public void It_runs_on_Windows_as_far_as_Wine_is_one()
+    {
+        if (Packages.Windows is null) return;
+        string app = packages.App("Console", "windows");
+        packages.Dotnet(app, "publish", "-o", "out", "-r", "win-x64", "--self-contained");
+        Packages.Result result = packages.Run(Path.Combine(app, "out", "Console.exe"), packages.Root, Packages.Model, Packages.Prompt);
+        Assert.True(result.ExitCode == 0, result.Errors);
+        Assert.Equal(Packages.Answer, result.Output);
+    }
+
     [Fact]
     public void Without_an_engine_the_error_names_the_packages_that_bring_one()
     {

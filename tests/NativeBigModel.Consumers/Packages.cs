@@ -21,9 +21,15 @@ public sealed class Packages : IDisposable
 
     private static readonly string[] s_packages = ["NativeBigModel", "NativeBigModel.Backend.Cpu", "NativeBigModel.Server", "NativeBigModel.Tool"];
 
+    /// <summary>How programs for Windows are made and run here; null where they are not.</summary>
+    internal static CrossCompiler? Windows { get; } = CrossCompiler.For("win-x64", Repository.Artifacts) is { Emulator.Length: > 0 } cross ? cross : null;
+
+    /// <summary>The platforms for which there are packages in these tests.</summary>
+    public static string[] Rids { get; } = Windows is null ? [Platform.Rid] : [Platform.Rid, "win-x64"];
+
     public Packages()
     {
-        PackVerb.Make(Feed, s_packages, Platform.Rid);
+        PackVerb.Make(Feed, s_packages, Rids);
         File.WriteAllText(Path.Combine(Root, "NuGet.config"), $"""
             <configuration>
               <packageSources>
@@ -86,7 +92,9 @@ public sealed class Packages : IDisposable
 
     public Process Start(string file, string folder, params string[] arguments)
     {
-        ProcessStartInfo start = new(file, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = file.EndsWith(".exe", StringComparison.Ordinal) && Windows is { } cross ? cross.Start(file, arguments, []) : new(file, arguments);
+        start.WorkingDirectory = folder;
+        start.RedirectStandardOutput = start.RedirectStandardError = true;
         // What the test's own build set is not a stranger's.
         foreach (string name in start.Environment.Keys.Where(static name => name.StartsWith("MSBuild", StringComparison.OrdinalIgnoreCase) || name.StartsWith("NBM_", StringComparison.Ordinal) || name is "DOTNET_HOST_PATH").ToArray())
             start.Environment.Remove(name);

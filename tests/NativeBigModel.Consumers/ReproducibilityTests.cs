@@ -11,7 +11,7 @@ public sealed class ReproducibilityTests(Packages packages)
     {
         string again = Path.Combine(packages.Root, "again");
         Directory.Delete(Path.Combine(Repository.Artifacts, "pack"), recursive: true);
-        PackVerb.Make(again, ["NativeBigModel", "NativeBigModel.Backend.Cpu"], Platform.Rid);
+        PackVerb.Make(again, ["NativeBigModel", "NativeBigModel.Backend.Cpu"], Packages.Rids);
         string[] files = [.. Directory.EnumerateFiles(again).Select(static file => Path.GetFileName(file))];
         Assert.Equal([$"NativeBigModel.{Repository.Version}.nupkg", $"NativeBigModel.{Repository.Version}.snupkg", $"NativeBigModel.Backend.Cpu.{Repository.Version}.nupkg"], files.Order(StringComparer.Ordinal));
         Assert.All(files, file => Assert.True(File.ReadAllBytes(Path.Combine(again, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(packages.Feed, file))), file));
