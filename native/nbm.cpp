@@ -1,6 +1,7 @@
 // The C ABI: status and text for whatever happens behind it.
 #include "nbm.h"
 #include "device.h"
+#include "mapping.h"
 
 #include <cstdio>
 #include <exception>
@@ -124,6 +125,30 @@ nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nb
         }
     });
 }
+
+struct nbm_mapping {
+    explicit nbm_mapping(const char * path) : file(path) {}
+    nbm::mapping file;
+};
+
+nbm_status nbm_mapping_create(const char * path, nbm_mapping ** mapping, const void ** memory, uint64_t * size, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] {
+        if (path == nullptr || mapping == nullptr || memory == nullptr || size == nullptr) {
+            throw nbm::failure{NBM_INVALID, "nbm_mapping_create needs a path and places for the results"};
+        }
+        *mapping = new nbm_mapping(path);
+        *memory  = (*mapping)->file.memory();
+        *size    = (*mapping)->file.size();
+    });
+}
+
+nbm_status nbm_mapping_fill(const nbm_mapping * mapping, uint64_t offset, uint64_t size, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] { mapping->file.fill(offset, size); });
+}
+
+uint32_t nbm_mapping_is_damaged(const nbm_mapping * mapping) { return mapping->file.damaged() ? 1 : 0; }
+
+void nbm_mapping_destroy(nbm_mapping * mapping) { delete mapping; }
 
 void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size) {
     *options_size     = sizeof(nbm_options);

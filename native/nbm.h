@@ -118,6 +118,19 @@ typedef struct nbm_memory {
 // `breakdown` is the address of llama_get_memory_breakdown(const llama_context *), which llama.cpp exports in C++ only. Writes at most `capacity` entries; `count` is how many there are.
 NBM_API nbm_status nbm_memory_breakdown(const void * breakdown, const void * context, nbm_memory * entries, size_t capacity, size_t * count, char * error, size_t error_size);
 
+// A file as memory that is only read. Others may rename, delete and cut it meanwhile: what cannot be read any more reads as zeros, and the mapping is damaged from then on.
+// The process's handler of SIGBUS is replaced once, by one that calls its predecessor for all other memory. NBM_INVALID where files are not mapped.
+typedef struct nbm_mapping nbm_mapping;
+NBM_API nbm_status nbm_mapping_create(const char * path, nbm_mapping ** mapping, const void ** memory, uint64_t * size, char * error, size_t error_size);
+
+// Brings a part into memory, on any thread; NBM_IO where it cannot be read.
+NBM_API nbm_status nbm_mapping_fill(const nbm_mapping * mapping, uint64_t offset, uint64_t size, char * error, size_t error_size);
+
+// Whether something was read that was not there.
+NBM_API uint32_t nbm_mapping_is_damaged(const nbm_mapping * mapping);
+
+NBM_API void nbm_mapping_destroy(nbm_mapping * mapping);
+
 // sizeof nbm_options, nbm_stats and nbm_group_stats, for the caller's layout check.
 NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size);
 

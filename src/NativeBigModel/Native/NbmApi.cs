@@ -107,6 +107,18 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_memory_breakdown")]
     internal static partial NbmStatus NbmMemoryBreakdown(void* breakdown, nint context, NbmMemory* entries, nuint capacity, out nuint count, byte* error, nuint errorSize);
 
+    [LibraryImport(Nbm, EntryPoint = "nbm_mapping_create", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial NbmStatus NbmMappingCreate(string path, out NbmMappingHandle mapping, out byte* memory, out ulong size, byte* error, nuint errorSize);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_mapping_fill")]
+    internal static partial NbmStatus NbmMappingFill(NbmMappingHandle mapping, ulong offset, ulong size, byte* error, nuint errorSize);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_mapping_is_damaged")]
+    internal static partial uint NbmMappingIsDamaged(NbmMappingHandle mapping);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_mapping_destroy")]
+    internal static partial void NbmMappingDestroy(nint mapping);
+
     [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
     internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize, out uint groupStatsSize);
 }

@@ -7,13 +7,13 @@ namespace NativeBigModel.Runtime;
 internal sealed unsafe class EncoderContext : IDisposable
 {
     private readonly LlamaContextHandle _handle;
-    private readonly StreamingDevice? _streaming;
+    private readonly EngineModel _model;
     private readonly AbortFlag _abort;
 
-    private EncoderContext(LlamaContextHandle handle, StreamingDevice? streaming, AbortFlag abort, Plan plan)
+    private EncoderContext(LlamaContextHandle handle, EngineModel model, AbortFlag abort, Plan plan)
     {
         _abort = abort;
-        (_handle, _streaming, Length, BatchSize) = (handle, streaming, plan.ContextLength, Math.Min(plan.BatchSize, plan.ContextLength));
+        (_handle, _model, Length, BatchSize) = (handle, model, plan.ContextLength, Math.Min(plan.BatchSize, plan.ContextLength));
     }
 
     /// <summary>Tokens that one text may have.</summary>
@@ -40,7 +40,7 @@ internal sealed unsafe class EncoderContext : IDisposable
         parameters.Embeddings = embeddings ? (byte)1 : (byte)0;
         parameters.PoolingType = LlamaPoolingType.None;
         (LlamaContextHandle handle, AbortFlag abort) = EngineContexts.Create(model, parameters);
-        return new(handle, model.Streaming, abort, plan);
+        return new(handle, model, abort, plan);
     }
 
     /// <summary>Forgets what was decoded.</summary>
@@ -104,8 +104,9 @@ internal sealed unsafe class EncoderContext : IDisposable
             var batch = new LlamaBatch { NTokens = tokens.Length, Token = ids, Logits = everyOutput ? wanted : null };
             LlamaDecodeStatus status = encodes ? LlamaContextApi.LlamaEncode(_handle, batch) : LlamaContextApi.LlamaDecode(_handle, batch);
             if (status == LlamaDecodeStatus.Aborted) throw new OperationCanceledException(cancel);
-            if (status == LlamaDecodeStatus.Success) return;
-            throw EngineContexts.Failure($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status})", _streaming, since);
+            if (status != LlamaDecodeStatus.Success)
+                throw EngineContexts.Failure($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status})", _model.Streaming, since);
         }
+        _model.RequireWeights();
     }
 }

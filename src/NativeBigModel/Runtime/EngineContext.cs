@@ -11,7 +11,7 @@ internal sealed unsafe class EngineContext : IDisposable
     private const int OutputsPerSequence = 8;
 
     private readonly LlamaContextHandle _handle;
-    private readonly StreamingDevice? _streaming;
+    private readonly EngineModel _model;
     private readonly AbortFlag _abort;
     private readonly int _vocabulary;
     private readonly int _window;
@@ -19,7 +19,7 @@ internal sealed unsafe class EngineContext : IDisposable
     private EngineContext(LlamaContextHandle handle, EngineModel model, AbortFlag abort, Plan plan, int batchSize, int outputs, bool sharesCells, int vocabulary)
     {
         _abort = abort;
-        (_handle, _streaming, _vocabulary) = (handle, model.Streaming, vocabulary);
+        (_handle, _model, _vocabulary) = (handle, model, vocabulary);
         (Length, Sequences) = (plan.ContextLength, plan.Sessions);
         _window = LlamaModelApi.LlamaModelNSwa(model.Handle);
         KeepsParts = !LlamaModelApi.LlamaModelIsRecurrent(model.Handle) && !LlamaModelApi.LlamaModelIsHybrid(model.Handle);
@@ -68,14 +68,16 @@ internal sealed unsafe class EngineContext : IDisposable
     /// <summary>Computes the batch. False where it was aborted: then sequences hold what they held before, or less.</summary>
     /// <param name="vectors">Whether the vectors behind the last norm are wanted too; then every token of the batch must be an output, or the process is aborted.</param>
     /// <exception cref="EngineException">The engine failed; the sequences of the batch must be forgotten.</exception>
+    /// <exception cref="CheckpointException">Weights are not there any more; the same.</exception>
     public bool Compute(bool vectors = false)
     {
         long since = NativeLog.Count;
         LlamaContextApi.LlamaSetEmbeddings(_handle, vectors && Batch.Outputs == Batch.Count);
         LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
         if (status == LlamaDecodeStatus.Aborted) return false;
-        if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _streaming, since);
+        if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _model.Streaming, since);
         LlamaContextApi.LlamaSynchronize(_handle);
+        _model.RequireWeights();
         return true;
     }
 

@@ -15,7 +15,9 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal sealed unsafe class EngineModel : IDisposable
 {
-    private EngineModel(LlamaModelHandle handle, StreamingDevice? streaming) => (Handle, Streaming) = (handle, streaming);
+    private readonly MappedWeights? _mapped;
+
+    private EngineModel(LlamaModelHandle handle, StreamingDevice? streaming, MappedWeights? mapped = null) => (Handle, Streaming, _mapped) = (handle, streaming, mapped);
 
     public LlamaModelHandle Handle { get; }
 
@@ -55,6 +57,7 @@ internal sealed unsafe class EngineModel : IDisposable
     internal static EngineModel Load(ModelDefinition definition, EnginePlacement placement, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {
         var collected = new Collector();
+        var mapped = new MappedWeights();
         LlamaModelHandle? handle = null;
         try
         {
@@ -69,24 +72,32 @@ internal sealed unsafe class EngineModel : IDisposable
                 targets = [.. targets.Select(target => target.Bytes != 0 ? target : target with { Bytes = (nint)device.Bytes(target.Address) })];
             }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
+            targets = [.. targets.Where(target => !IsOrdinary(target, placement) || !mapped.Take(target.Tensor, (GgmlTensor*)target.Address, handle))];
+            mapped.Fill(tracker.Add, cancel);
             using var files = new CheckpointFiles();
             var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
-            return new EngineModel(handle, placement.Streaming);
+            return new EngineModel(handle, placement.Streaming, mapped);
         }
         catch
         {
             handle?.Dispose();
+            mapped.Dispose();
             foreach (StreamingDevice device in placement.Owned) device.Handle.Dispose();
             throw;
         }
     }
 
+    /// <summary>Requires that the weights are still there; after every pass, because what was computed without them is worthless.</summary>
+    /// <exception cref="CheckpointException">A file that the CPU reads in place was cut, or its disk failed.</exception>
+    public void RequireWeights() => _mapped?.Require();
+
     public void Dispose()
     {
         Handle.Dispose();
+        _mapped?.Dispose();
         Streaming?.Handle.Dispose();
     }
 
@@ -107,6 +118,9 @@ internal sealed unsafe class EngineModel : IDisposable
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
     }
+
+    private static bool IsOrdinary(Target target, EnginePlacement placement) =>
+        target.Bytes == 0 && !placement.Whole.Contains(target.Tensor.Spec.Name) && GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)target.Address)->Buffer);
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
     private static List<Target> BindFiles(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
