@@ -5,22 +5,27 @@ namespace NativeBigModel.Build;
 /// <param name="Kind">The engine, as native/llama.lock.json has it.</param>
 /// <param name="Library">The one file of that engine that the package adds to the CPU engine, from which the others do not differ; null: all that are used.</param>
 /// <param name="Name">That file's name in the package, with LIBRARY for the platform's form of it. All packages' files lie in one folder of an application.</param>
-internal sealed record Backend(string Package, string Kind, string? Library = null, string? Name = null)
+/// <param name="System">The only operating system it is for, as platforms' names begin; empty for all. nuget.org takes packages of up to 250 MB, and a CUDA library has over 130.</param>
+internal sealed record Backend(string Package, string Kind, string? Library = null, string? Name = null, string System = "")
 {
     public static Backend Cpu { get; } = new("NativeBigModel.Backend.Cpu", "cpu");
 
-    public static Backend Cuda13 { get; } = new("NativeBigModel.Backend.Cuda13", "cuda", "ggml-cuda", "ggml-gpu-cuda13");
+    public static Backend Cuda13 { get; } = new("NativeBigModel.Backend.Cuda13", "cuda", "ggml-cuda", "ggml-gpu-cuda13", "linux");
+
+    private static Backend Cuda12 { get; } = new("NativeBigModel.Backend.Cuda12", "cuda", "fallback/ggml-cuda", "ggml-gpu-cuda12", "linux");
 
     public static IReadOnlyList<Backend> All { get; } =
     [
         Cpu,
         Cuda13,
-        new("NativeBigModel.Backend.Cuda12", "cuda", "fallback/ggml-cuda", "ggml-gpu-cuda12"),
+        Cuda13 with { Package = "NativeBigModel.Backend.Cuda13.Windows", System = "win" },
+        Cuda12,
+        Cuda12 with { Package = "NativeBigModel.Backend.Cuda12.Windows", System = "win" },
         new("NativeBigModel.Backend.Vulkan", "vulkan", "ggml-vulkan", "ggml-gpu-vulkan"),
     ];
 
     /// <summary>The platforms for which its engine is pinned, all or as far as they are among <paramref name="rids"/>.</summary>
-    public IEnumerable<string> Platforms(EngineLock pins, IReadOnlyCollection<string> rids) => pins.Platforms.Keys.Where(rid => pins.Has(rid, Kind) && (rids.Count == 0 || rids.Contains(rid))).Order(StringComparer.Ordinal);
+    public IEnumerable<string> Platforms(EngineLock pins, IReadOnlyCollection<string> rids) => pins.Platforms.Keys.Where(rid => pins.Has(rid, Kind) && rid.StartsWith(System, StringComparison.Ordinal) && (rids.Count == 0 || rids.Contains(rid))).Order(StringComparer.Ordinal);
 
     /// <summary>What the package takes of an engine's files: each file's path, and its name in the package.</summary>
     public IEnumerable<(string Path, string Name)> Select(IEnumerable<string> files, string rid)

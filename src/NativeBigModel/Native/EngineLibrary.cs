@@ -22,9 +22,9 @@ internal static unsafe class EngineLibrary
     /// <summary>Releases whose structs and functions, as far as they are bound, are the same: what packages have for platforms that <see cref="BoundVersion"/> was not built for.</summary>
     private static readonly string[] s_sameVersions = [BoundVersion, "0.4.0"];
 
-    private const string GpuPackages = "NativeBigModel.Backend.Cuda13, .Cuda12 or .Vulkan";
     private const string EnginePackages = "NativeBigModel.Backend.Cpu, .Cuda13, .Cuda12 or .Vulkan";
 
+    private static readonly string s_gpuPackages = OperatingSystem.IsWindows() ? "NativeBigModel.Backend.Cuda13.Windows, .Cuda12.Windows or .Vulkan" : "NativeBigModel.Backend.Cuda13, .Cuda12 or .Vulkan";
     private static readonly Lock s_gate = new();
     private static readonly Dictionary<string, nint> s_libraries = [];
     private static string? s_folder;
@@ -63,7 +63,7 @@ internal static unsafe class EngineLibrary
                 throw new EngineException($"the engine in {s_folder} is loaded, and a process holds only one: {folder} needs a process of its own");
             if (!s_ready) Initialize();
             if (kind is EngineKind.Cuda or EngineKind.Vulkan && !HasGpu())
-                throw new EngineException($"a GPU was asked for, and the engine in {s_folder} finds none{(s_gpuRefusal.Length > 0 ? s_gpuRefusal : $": add the package {GpuPackages}")}");
+                throw new EngineException($"a GPU was asked for, and the engine in {s_folder} finds none{(s_gpuRefusal.Length > 0 ? s_gpuRefusal : $": add the package {s_gpuPackages}")}");
         }
     }
 
