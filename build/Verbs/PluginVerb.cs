@@ -21,7 +21,7 @@ internal static class PluginVerb
                 BuildHere(arguments[1]);
                 return 0;
             case ["--sanitize"]:
-                return Test().Failed == 0 ? 0 : 1;
+                return (TestPlugin() + TestChat()).Failed == 0 ? 0 : 1;
             case ["--rid", string rid]:
                 TestCounts counts = BuildFor(rid);
                 Console.WriteLine(counts.Passed + counts.Failed == 0 ? "its tests were not run: there is no emulator" : counts);
@@ -42,14 +42,17 @@ internal static class PluginVerb
         }
     }
 
-    /// <summary>Builds the plug-in, the chat library and their tests with the sanitizers and runs them.</summary>
-    public static TestCounts Test()
+    /// <summary>Builds the plug-in and its tests with the sanitizers and runs them.</summary>
+    public static TestCounts TestPlugin()
     {
-        string output = Folder(Platform.Rid) + "-sanitize";
-        (string folder, string engine) = Build(Platform.Rid, output, "nbm_tests", ["-DNBM_SANITIZE=ON", "-DNBM_CUDA=AUTO", .. CudaToolkit.Options(Repository.Artifacts)]);
-        string chat = BuildChat(output, "nbm_chat_tests", ["-DNBM_SANITIZE=ON"]);
-        return RunTests(new ProcessStartInfo(Path.Combine(folder, "nbm_tests"), [engine])) + RunTests(new ProcessStartInfo(Path.Combine(chat, "nbm_chat_tests")));
+        (string folder, string engine) = Build(Platform.Rid, Sanitized, "nbm_tests", ["-DNBM_SANITIZE=ON", "-DNBM_CUDA=AUTO", .. CudaToolkit.Options(Repository.Artifacts)]);
+        return RunTests(new ProcessStartInfo(Path.Combine(folder, "nbm_tests"), [engine]));
     }
+
+    // The same of the chat library.
+    private static TestCounts TestChat() => RunTests(new ProcessStartInfo(Path.Combine(BuildChat(Sanitized, "nbm_chat_tests", ["-DNBM_SANITIZE=ON"]), "nbm_chat_tests")));
+
+    private static string Sanitized => Folder(Platform.Rid) + "-sanitize";
 
     private static void BuildHere(string cuda)
     {

@@ -1,6 +1,6 @@
 namespace NativeBigModel.Build;
 
-/// <summary>Tests the solution, and the native code of the plug-in and the chat library under sanitizers. The last line printed is <c>N passed, N failed</c>; the exit code is 0 only when something ran and nothing failed.</summary>
+/// <summary>Tests the solution, and the native code of the plug-in under sanitizers. The last line printed is <c>N passed, N failed</c>; the exit code is 0 only when something ran and nothing failed.</summary>
 internal static class TestVerb
 {
     public static int Run(string[] arguments)
@@ -15,7 +15,8 @@ internal static class TestVerb
             Console.WriteLine($"the tests did not run to their end: dotnet test gave exit code {exit}");
             counts = counts with { Failed = 1 };
         }
-        counts += PluginVerb.Test();
+        // The chat library takes minutes to compile: plugin --sanitize tests it as well.
+        counts += PluginVerb.TestPlugin();
         Console.WriteLine(counts);
         return exit != 0 ? exit : counts.Failed > 0 || counts.Passed == 0 ? 1 : 0;
     }
