@@ -42,7 +42,8 @@ internal static class PlanBench
                 foreach ((string name, PlanOptions options) in s_plans)
                 {
                     (double Wall, double Cpu)[] times = [.. Enumerable.Range(0, rounds + 1).Select(_ => Time(folder, machine, options))];
-                    Console.WriteLine($"{shape.Name}, {name}: first {times[0].Wall:0} ms, then {times.Skip(1).Select(time => time.Wall).Order().ElementAt(rounds / 2):0} ms, {times.Skip(1).Select(time => time.Cpu).Order().ElementAt(rounds / 2):0} of processors (opened, planned and predicted)");
+                    double Median(Func<(double Wall, double Cpu), double> figure) => times.Skip(1).Select(figure).Order().ElementAt(rounds / 2);
+                    Console.WriteLine($"{shape.Name}, {name}: first {times[0].Wall:0} ms, then {Median(time => time.Wall):0} ms, {Median(time => time.Cpu):0} of processors (opened, planned and predicted)");
                 }
             }
             return 0;

@@ -14,36 +14,40 @@ internal static class RingSize
     /// <param name="layers">Its length in the largest layer, at least 1.</param>
     /// <param name="placed">A plan's layers.</param>
     /// <param name="items">The items that they are, in the same order.</param>
-    public static long Of(double layers, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
-    {
-        // What rests where a GPU computes it, and the input, never pass through the ring.
-        List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => pair.First.Streamed || (FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host))];
-        HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
-        return Of(layers, [.. passing.Select(pair => pair.Item)], onCpu.Contains);
-    }
+    public static long Of(double layers, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items) => Bytes(layers, Groups(placed, items));
 
     /// <summary>The length, to a hundredth, that a ring may have within so many more bytes, as far as more is of use.</summary>
     public static double Stretched(double layers, long spare, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
     {
-        double layer = Of(2, placed, items) - Of(1, placed, items);
+        double layer = Groups(placed, items).Layer;
         return layer <= 0 ? layers : Math.Clamp(Math.Floor((layers + Math.Max(0, spare - Alignment) / layer) / Step) * Step, layers, Math.Max(layers, Longest));
     }
 
     /// <summary>The most that placing these items may need.</summary>
-    public static long AtMost(double layers, IEnumerable<Item> items) => Of(layers, [.. items], _ => false);
+    public static long AtMost(double layers, IEnumerable<Item> items) => Bytes(layers, Groups(items, _ => false));
 
     /// <summary>Bytes of tensors in the ring, each from an aligned place on.</summary>
     public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes));
 
-    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
-    private static long Of(double layers, List<Item> passing, Func<string, bool> travelsAlone)
+    private static (long Largest, long Layer) Groups(IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
     {
-        if (passing.Count == 0) return 0;
+        // What rests where a GPU computes it, and the input, never pass through the ring.
+        List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => pair.First.Streamed || (FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host))];
+        HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
+        return Groups(passing.Select(pair => pair.Item), onCpu.Contains);
+    }
+
+    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
+    private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> travelsAlone)
+    {
         ILookup<bool, long> groups = passing.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
             .ToLookup(group => group.Key == Item.Output, group => group.Sum(item => item.RingBytes));
-        long layer = groups[false].DefaultIfEmpty().Max(), largest = Math.Max(layer, groups[true].DefaultIfEmpty().Max());
-        return largest == 0 ? 0 : checked(Aligned(largest + (long)((layers - 1) * layer)) + Alignment);
+        long layer = groups[false].DefaultIfEmpty().Max();
+        return (Math.Max(layer, groups[true].DefaultIfEmpty().Max()), layer);
     }
+
+    private static long Bytes(double layers, (long Largest, long Layer) groups) =>
+        groups.Largest == 0 ? 0 : checked(Aligned(groups.Largest + (long)((layers - 1) * groups.Layer)) + Alignment);
 
     private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
 }
