@@ -6,7 +6,7 @@ namespace NativeBigModel.Build;
 internal static class PluginVerb
 {
     public const string Usage =
-        "build the streaming plug-in and the chat library: [--cuda AUTO|ON|OFF]; [--rid RID], cross-compiled and tested in an emulator where there is one; or [--sanitize], which runs its own tests under AddressSanitizer and UndefinedBehaviorSanitizer";
+        "build the streaming plug-in and the chat library: [--cuda AUTO|ON|OFF]; [--rid RID], cross-compiled and tested in an emulator where there is one; [--sanitize], which runs its own tests under AddressSanitizer and UndefinedBehaviorSanitizer; or [--test-gpus], the GPUs that the library's tests use where there is none";
 
     private const string Purpose = "builds the streaming plug-in and the chat library";
 
@@ -22,6 +22,9 @@ internal static class PluginVerb
                 return 0;
             case ["--sanitize"]:
                 return (TestPlugin() + TestChat()).Failed == 0 ? 0 : 1;
+            case ["--test-gpus"]:
+                BuildTestGpus();
+                return 0;
             case ["--rid", string rid]:
                 TestCounts counts = BuildFor(rid);
                 Console.WriteLine(counts.Passed + counts.Failed == 0 ? "its tests were not run: there is no emulator" : counts);
@@ -60,6 +63,8 @@ internal static class PluginVerb
         Keep(BuildChat(Folder(Platform.Rid), "nbm_chat", []), "nbm_chat", Platform.Rid, "strip");
         Keep(folder, "nbm", Platform.Rid, "strip");
     }
+
+    private static void BuildTestGpus() => Keep(Build(Platform.Rid, Folder(Platform.Rid) + "-tests", "nbm_test_gpus", ["-DNBM_CUDA=OFF"]).Folder, "nbm_test_gpus", Platform.Rid, "strip");
 
     private static TestCounts BuildFor(string rid)
     {

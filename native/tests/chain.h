@@ -1,4 +1,4 @@
-// What the native tests stream: a chain of matrix products on a wrapped CPU device, whose results are compared bit for bit with the same chain resident.
+// What the native tests stream: a chain of matrix products on a wrapped device, whose results are compared bit for bit with the same chain resident.
 #pragma once
 
 #include "../nbm.h"
@@ -29,6 +29,9 @@ inline void require(bool holds, const std::string & what) {
         throw failed(what);
     }
 }
+
+// What the call that is required to hold may itself have written.
+inline void require(bool holds, const char * what) { require(holds, std::string(what)); }
 
 inline std::vector<float> values(int seed, size_t count) {
     std::vector<float> all(count);
@@ -87,6 +90,8 @@ struct chain {
 };
 
 inline ggml_backend_dev_t cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
+inline ggml_backend_dev_t gpu() { return ggml_backend_dev_by_name("TWIN0"); }
+inline ggml_backend_dev_t full_gpu() { return ggml_backend_dev_by_name("TWIN1"); }
 
 // One thread: ggml's threads spin while they wait for each other, and these tests run several computations at once.
 inline ggml_backend_t start(ggml_backend_dev_t device) {
@@ -163,8 +168,8 @@ struct weight_file {
 };
 
 // Bytes of a ring for this many of the chain's layers.
-inline uint64_t ring_of(double of_layers) {
-    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(cpu()));
+inline uint64_t ring_of(double of_layers, ggml_backend_dev_t device = cpu()) {
+    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device));
     auto         aligned   = [&](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
     return (uint64_t) (of_layers * (double) (2 * aligned(width * width * sizeof(float)) + aligned(width * sizeof(float)))) + alignment;
 }
@@ -174,7 +179,7 @@ struct streamed {
     char         error[512] = "";
 
     explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
-        nbm_options options = {ring_of(ring), 1, 1, shared_batch, nullptr};
+        nbm_options options = {ring_of(ring, inner), 1, 1, shared_batch, nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

@@ -1,13 +1,11 @@
 // What goes wrong while weights stream: damaged files, devices that refuse memory or will not stop.
 #include "tests.h"
 
-#include "ggml-backend-impl.h"
-
 namespace {
 
-void truncated_file() {
+void truncated_file(ggml_backend_dev_t inner) {
     const auto  expected = resident();
-    streamed    stream(2);
+    streamed    stream(2, 0, inner);
     chain       model(nbm_device_stream_buft(stream.device));
     weight_file file(model);
     stream.bind(model, file, [](size_t) { return true; });
@@ -30,34 +28,17 @@ void missing_file() {
     require(std::strstr(stream.error, "/nonexistent/weights") != nullptr, stream.error);
 }
 
-// The CPU, in a device that has no memory.
 void refusing_device() {
-    static ggml_backend_buffer_type none = *ggml_backend_dev_buffer_type(cpu());
-    none.iface.alloc_buffer = [](ggml_backend_buffer_type_t, size_t) -> ggml_backend_buffer_t { return nullptr; };
-    ggml_backend_device full = *cpu();
-    full.iface.get_buffer_type = [](ggml_backend_dev_t) { return &none; };
-    none.device = &full;
-    streamed stream(3, 0, &full);
+    streamed stream(3, 0, full_gpu());
     chain    model(nbm_device_stream_buft(stream.device));
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_NO_MEMORY, "a ring on a full device");
-    require(std::strstr(stream.error, std::to_string(ring_of(3)).c_str()) != nullptr, std::string("the error tells the bytes: ") + stream.error);
+    require(std::strstr(stream.error, std::to_string(ring_of(3, full_gpu())).c_str()) != nullptr, std::string("the error tells the bytes: ") + stream.error);
 }
 
-// The CPU, in a device that cannot be told to stop.
+// GPUs cannot be told to stop.
 void stopped_pass() {
-    static ggml_backend_reg    deaf_reg = *ggml_backend_dev_backend_reg(cpu());
-    static ggml_backend_device deaf     = *cpu();
-    deaf_reg.iface.get_proc_address = [](ggml_backend_reg_t, const char * name) -> void * {
-        return std::strcmp(name, "ggml_backend_set_n_threads") == 0 ? ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu()), name) : nullptr;
-    };
-    deaf.reg                = &deaf_reg;
-    deaf.iface.init_backend = [](ggml_backend_dev_t, const char * params) {
-        ggml_backend_t backend = ggml_backend_dev_init(cpu(), params);
-        backend->device        = &deaf;
-        return backend;
-    };
     const auto  expected = resident();
-    streamed    stream(2, 0, &deaf);
+    streamed    stream(2, 0, gpu());
     chain       model(nbm_device_stream_buft(stream.device));
     weight_file file(model);
     stream.bind(model, file, [](size_t) { return true; });
@@ -81,7 +62,8 @@ void stopped_pass() {
 
 std::vector<test> fault_tests() {
     return {
-        {"a file cut short fails and recovers", truncated_file},
+        {"a file cut short fails and recovers", [] { truncated_file(cpu()); }},
+        {"a file cut short fails and recovers on a GPU", [] { truncated_file(gpu()); }},
         {"a missing file is told", missing_file},
         {"a device that refuses memory is told", refusing_device},
         {"a pass ends early between two groups", stopped_pass},

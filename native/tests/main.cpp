@@ -1,4 +1,5 @@
 // The plug-in without llama.cpp. Prints a line a test and 'N passed, N failed' last. Usage: nbm_tests ENGINE_FOLDER
+#include "gpus.h"
 #include "tests.h"
 
 int main(int count, char ** arguments) {
@@ -10,6 +11,7 @@ int main(int count, char ** arguments) {
         std::printf("no CPU backend in %s\n0 passed, 1 failed\n", arguments[1]);
         return 1;
     }
+    ggml_backend_register(test_gpus("4000000,1000"));
     int passed = 0, all = 0;
     for (const std::vector<test> & group : {streaming_tests(), fault_tests(), system_tests()}) {
         for (const test & one : group) {

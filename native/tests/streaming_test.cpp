@@ -13,9 +13,10 @@ uint64_t ram_of(const chain & model, const std::function<bool(size_t)> & on_disk
     return bytes;
 }
 
-void placement(double ring, const std::function<bool(size_t)> & on_disk) {
+void placement(ggml_backend_dev_t inner, double ring, const std::function<bool(size_t)> & on_disk) {
     const auto expected = resident();
-    streamed   stream(ring);
+    const bool timed    = inner == cpu(); // the host's clock serves the host
+    streamed   stream(ring, 0, inner);
     {
         chain       model(nbm_device_stream_buft(stream.device));
         weight_file file(model);
@@ -28,13 +29,13 @@ void placement(double ring, const std::function<bool(size_t)> & on_disk) {
         nbm_device_get_stats(stream.device, &stats);
         require(stats.groups == layers + 1, std::to_string(stats.groups) + " groups");
         require(stats.loads >= stats.groups, "every group was loaded");
-        require(stats.timed == 1, "the host's clock serves the host");
+        require(stats.timed == (timed ? 1 : 0), "timed as the device can tell");
         uint64_t load_ns = 0, wait_ns = 0, bytes = 0, loaded = 0;
         for (uint64_t i = 0; i < stats.groups; i++) {
             nbm_group_stats of;
             require(nbm_device_get_group_stats(stream.device, i, &of, stream.error, sizeof stream.error) == NBM_OK, stream.error);
             require(of.name == (i < layers ? "blk." + std::to_string(i) : "output"), std::string("group ") + std::to_string(i) + " is called " + of.name);
-            require(of.loads > 0 && of.timed_bytes >= of.loads * (of.ram_bytes + of.file_bytes), std::string(of.name) + ": what came is timed");
+            require(of.loads > 0 && of.timed_bytes >= (timed ? of.loads * (of.ram_bytes + of.file_bytes) : 0), std::string(of.name) + ": what came is timed");
             load_ns += of.load_ns;
             wait_ns += of.wait_ns;
             loaded += of.loads * (of.ram_bytes + of.file_bytes);
@@ -52,9 +53,9 @@ void placement(double ring, const std::function<bool(size_t)> & on_disk) {
 }
 
 // Weights that the CPU reads where they rest, and the device streams for a batch that is large enough.
-void shared_weights(double ring) {
+void shared_weights(ggml_backend_dev_t inner, double ring) {
     const auto expected = resident();
-    streamed   stream(ring, rows);
+    streamed   stream(ring, rows, inner);
     chain      model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
     for (size_t i = 0; i < model.tensors.size(); i++) {
@@ -107,16 +108,16 @@ void wrong_order() {
 }
 
 // Destroying while the loader is at work for a pass that will not come, and while another model computes.
-void lifetimes() {
+void lifetimes(ggml_backend_dev_t inner) {
     const auto expected = resident();
-    streamed   kept(3);
+    streamed   kept(3, 0, inner);
     chain      kept_model(nbm_device_stream_buft(kept.device));
     weight_file kept_file(kept_model);
     kept.bind(kept_model, kept_file, [](size_t i) { return i % 2 == 0; });
     ggml_backend_t kept_backend = start(nbm_device_handle(kept.device));
-    std::thread    other([&] {
+    std::thread    other([inner] {
         for (int i = 0; i < 40; i++) {
-            placement(2, [](size_t) { return true; });
+            placement(inner, 2, [](size_t) { return true; });
         }
     });
     for (int i = 0; i < 100; i++) {
@@ -127,9 +128,9 @@ void lifetimes() {
 }
 
 // Two streams of computing on one model, as two contexts would have.
-void two_contexts() {
+void two_contexts(ggml_backend_dev_t inner) {
     const auto  expected = resident();
-    streamed    stream(3);
+    streamed    stream(3, 0, inner);
     chain       model(nbm_device_stream_buft(stream.device));
     weight_file file(model);
     stream.bind(model, file, [](size_t) { return false; });
@@ -159,16 +160,19 @@ void two_contexts() {
 
 std::vector<test> streaming_tests() {
     std::vector<test> tests;
-    for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 16.0}) {
-        const std::string with = " with a ring of " + std::to_string(ring).substr(0, 4) + " layers";
-        tests.push_back({"all in memory" + with, [ring] { placement(ring, [](size_t) { return false; }); }});
-        tests.push_back({"all in a file" + with, [ring] { placement(ring, [](size_t) { return true; }); }});
-        tests.push_back({"tensors in turn" + with, [ring] { placement(ring, [](size_t i) { return i % 2 == 0; }); }});
-        tests.push_back({"shared weights" + with, [ring] { shared_weights(ring); }});
-        tests.push_back({"layers in turn" + with, [ring] { placement(ring, [](size_t i) { return i / 3 % 2 == 0; }); }});
+    for (ggml_backend_dev_t device : {cpu(), gpu()}) {
+        const std::string on = std::string(" on ") + ggml_backend_dev_name(device);
+        for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 16.0}) {
+            const std::string with = " with a ring of " + std::to_string(ring).substr(0, 4) + " layers" + on;
+            tests.push_back({"all in memory" + with, [=] { placement(device, ring, [](size_t) { return false; }); }});
+            tests.push_back({"all in a file" + with, [=] { placement(device, ring, [](size_t) { return true; }); }});
+            tests.push_back({"tensors in turn" + with, [=] { placement(device, ring, [](size_t i) { return i % 2 == 0; }); }});
+            tests.push_back({"shared weights" + with, [=] { shared_weights(device, ring); }});
+            tests.push_back({"layers in turn" + with, [=] { placement(device, ring, [](size_t i) { return i / 3 % 2 == 0; }); }});
+        }
+        tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
+        tests.push_back({"two contexts share one ring" + on, [=] { two_contexts(device); }});
     }
     tests.push_back({"calls out of order are refused", wrong_order});
-    tests.push_back({"models come and go beside each other", lifetimes});
-    tests.push_back({"two contexts share one ring", two_contexts});
     return tests;
 }
