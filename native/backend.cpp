@@ -122,10 +122,13 @@ void backend_get_async(ggml_backend_t backend, const ggml_tensor * tensor, void 
 }
 
 bool backend_copy_async(ggml_backend_t source, ggml_backend_t target, const ggml_tensor * from, ggml_tensor * to) {
-    ggml_backend_t inner = inner_of(target);
+    ggml_backend_t inner   = inner_of(target);
+    nbm::courier * courier = target->guid == &s_guid ? wrapped(target).device->courier.get() : nullptr;
     if (ggml_backend_buffer_is_host(from->buffer)) {
-        nbm::courier * courier = target->guid == &s_guid ? wrapped(target).device->courier.get() : nullptr;
         return courier != nullptr && courier->bring(from->data, to, inner);
+    }
+    if (courier != nullptr && courier->pass(from, inner_of(source), to, inner)) {
+        return true;
     }
     return inner->iface.cpy_tensor_async != nullptr && inner->iface.cpy_tensor_async(inner_of(source), inner, from, to);
 }

@@ -1,7 +1,7 @@
 // What CUDA devices have of their own.
 //
-// The courier: a kernel reads activations out of mapped pinned memory over the link, beside the copy engine that brings the layers. The stopwatch: events
-// that keep the time, which ggml's do not.
+// The courier: a kernel reads activations out of mapped pinned memory over the link, beside the copy engine that brings the layers; where another device computed them, a kernel
+// there wrote them into it. The stopwatch: events that keep the time, which ggml's do not.
 //
 // ggml-cuda's runtime and this one, which is linked statically, share the device's primary context, and events are the driver's: an event that
 // ggml made is recorded on a stream of ours and waited for on ggml's.
@@ -13,6 +13,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <mutex>
 
 namespace nbm {
@@ -41,44 +43,101 @@ private:
     int before = 0;
 };
 
-class cuda_courier final : public courier {
+// The CUDA runtime's number of a device; -1 for one of another kind.
+int cuda_number(ggml_backend_dev_t inner) {
+    ggml_backend_reg_t     reg = ggml_backend_dev_backend_reg(inner);
+    ggml_backend_dev_props props;
+    ggml_backend_dev_get_props(inner, &props);
+    int device = -1;
+    if (reg == nullptr || std::strcmp(ggml_backend_reg_name(reg), "CUDA") != 0 || props.device_id == nullptr
+        || cudaDeviceGetByPCIBusId(&device, props.device_id) != cudaSuccess) {
+        cudaGetLastError();
+        return -1;
+    }
+    return device;
+}
+
+// One device's side of a copy: a stream of ours that works behind what the device was given and before what it will be.
+class side {
 public:
-    // `device` is the CUDA runtime's number.
-    cuda_courier(ggml_backend_dev_t inner, int device) : device(device) {
+    explicit side(ggml_backend_dev_t inner) : device(cuda_number(inner)) {
         on_device here(device);
         int lowest = 0, highest = 0;
         cudaDeviceGetStreamPriorityRange(&lowest, &highest);
-        computed = ggml_backend_event_new(inner);
-        brought  = ggml_backend_event_new(inner);
-        ready    = computed != nullptr && brought != nullptr && cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, highest) == cudaSuccess
-                && cudaHostAlloc((void **) &memory, largest * parcels, cudaHostAllocMapped | cudaHostAllocPortable) == cudaSuccess;
-        for (cudaEvent_t & one : taken) {
-            ready = ready && cudaEventCreateWithFlags(&one, cudaEventDisableTiming) == cudaSuccess;
-        }
-        void * seen = nullptr;
-        ready = ready && cudaHostGetDevicePointer(&seen, memory, 0) == cudaSuccess;
-        mapped = (const uint8_t *) seen;
+        before = ggml_backend_event_new(inner);
+        after  = ggml_backend_event_new(inner);
+        ready  = before != nullptr && after != nullptr && cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, highest) == cudaSuccess;
         cudaGetLastError(); // a failure is told by `ready` and must not be found by others
     }
-
-    ~cuda_courier() override {
+    ~side() {
         on_device here(device);
         if (stream != nullptr) {
             cudaStreamSynchronize(stream);
             cudaStreamDestroy(stream);
         }
+        for (ggml_backend_event_t one : {before, after}) {
+            if (one != nullptr) {
+                ggml_backend_event_free(one);
+            }
+        }
+    }
+    side(const side &) = delete;
+    side & operator=(const side &) = delete;
+
+    bool usable() const { return ready; }
+
+    // Ours begins when what `compute` has been given is done.
+    bool follow(ggml_backend_t compute) {
+        ggml_backend_event_record(before, compute);
+        return cudaStreamWaitEvent(stream, (cudaEvent_t) before->context, 0) == cudaSuccess;
+    }
+
+    bool copy(const void * from, void * to, size_t size) {
+        on_device    here(device);
+        const size_t words  = size / sizeof(uint4);
+        const int    blocks = (int) ((words + threads - 1) / threads);
+        copy_words<<<blocks, threads, 0, stream>>>((const uint4 *) from, (uint4 *) to, words);
+        return cudaGetLastError() == cudaSuccess && cudaEventRecord((cudaEvent_t) after->context, stream) == cudaSuccess;
+    }
+
+    // What comes after the last copy here, on another device's side or on a backend.
+    bool precede(side & other) { return cudaStreamWaitEvent(other.stream, (cudaEvent_t) after->context, 0) == cudaSuccess; }
+    void precede(ggml_backend_t compute) { ggml_backend_event_wait(compute, after); }
+
+    bool record(cudaEvent_t event) { return cudaEventRecord(event, stream) == cudaSuccess; }
+
+private:
+    const int            device;
+    bool                 ready  = false;
+    cudaStream_t         stream = nullptr;
+    ggml_backend_event_t before = nullptr;
+    ggml_backend_event_t after  = nullptr;
+};
+
+class cuda_courier final : public courier {
+public:
+    // `device` is the CUDA runtime's number.
+    cuda_courier(ggml_backend_dev_t inner, int device) : device(device), own(inner) {
+        on_device here(device);
+        ready = own.usable() && cudaHostAlloc((void **) &memory, largest * parcels, cudaHostAllocMapped | cudaHostAllocPortable) == cudaSuccess;
+        for (cudaEvent_t & one : taken) {
+            ready = ready && cudaEventCreateWithFlags(&one, cudaEventDisableTiming) == cudaSuccess;
+        }
+        ready = ready && (mapped = seen_by(device)) != nullptr;
+        cudaGetLastError();
+    }
+
+    ~cuda_courier() override {
+        others.clear();
+        on_device here(device);
         for (cudaEvent_t one : taken) {
             if (one != nullptr) {
+                cudaEventSynchronize(one);
                 cudaEventDestroy(one);
             }
         }
         if (memory != nullptr) {
             cudaFreeHost(memory);
-        }
-        for (ggml_backend_event_t one : {computed, brought}) {
-            if (one != nullptr) {
-                ggml_backend_event_free(one);
-            }
         }
     }
 
@@ -86,51 +145,109 @@ public:
 
     bool bring(const void * from, ggml_tensor * to, ggml_backend_t compute) override {
         const size_t size = ggml_nbytes(to);
-        if (size == 0 || size > largest || size % sizeof(uint4) != 0 || (uintptr_t) to->data % sizeof(uint4) != 0 || !ggml_is_contiguous(to)) {
+        if (!fits(to, size)) {
             return false;
         }
         std::lock_guard<std::mutex> lock(mutex); // contexts of one model send at the same time
-        on_device                   here(device);
-        const int                   parcel = next;
-        if (cudaEventSynchronize(taken[parcel]) != cudaSuccess) {
-            cudaGetLastError();
+        const int parcel = next_parcel();
+        if (parcel < 0) {
             return false;
         }
-        next = (next + 1) % parcels;
         std::memcpy(memory + parcel * largest, from, size);
-        // Behind what `compute` has been given, and before what it will be.
-        ggml_backend_event_record(computed, compute);
-        const size_t words  = size / sizeof(uint4);
-        const int    blocks = (int) ((words + threads - 1) / threads);
-        bool sent = cudaStreamWaitEvent(stream, (cudaEvent_t) computed->context, 0) == cudaSuccess;
-        if (sent) {
-            copy_words<<<blocks, threads, 0, stream>>>((const uint4 *) (mapped + parcel * largest), (uint4 *) to->data, words);
-            sent = cudaGetLastError() == cudaSuccess && cudaEventRecord(taken[parcel], stream) == cudaSuccess
-                && cudaEventRecord((cudaEvent_t) brought->context, stream) == cudaSuccess;
+        return deliver(parcel, to, size, compute);
+    }
+
+    bool pass(const ggml_tensor * from, ggml_backend_t source, ggml_tensor * to, ggml_backend_t compute) override {
+        const size_t size = ggml_nbytes(to);
+        if (!fits(from, size) || !fits(to, size)) {
+            return false;
         }
-        if (!sent) {
+        std::lock_guard<std::mutex> lock(mutex);
+        other * sender = sender_of(ggml_backend_get_device(source));
+        if (sender == nullptr) {
+            return false;
+        }
+        const int parcel = next_parcel();
+        if (parcel < 0) {
+            return false;
+        }
+        const bool written = sender->of.follow(source) && sender->of.copy(from->data, sender->mapped + parcel * largest, size) && sender->of.precede(own);
+        if (!written) {
             cudaGetLastError();
             return false;
         }
-        ggml_backend_event_wait(compute, brought);
-        count++;
-        return true;
+        sender->of.precede(source);
+        return deliver(parcel, to, size, compute);
     }
 
     uint64_t carried() const override { return count; }
 
 private:
+    // A device that sends, and the parcels as it sees them.
+    struct other {
+        explicit other(ggml_backend_dev_t inner) : of(inner) {}
+        side      of;
+        uint8_t * mapped = nullptr;
+    };
+
+    static bool fits(const ggml_tensor * tensor, size_t size) {
+        return size > 0 && size <= largest && size % sizeof(uint4) == 0 && (uintptr_t) tensor->data % sizeof(uint4) == 0 && ggml_is_contiguous(tensor) && ggml_nbytes(tensor) == size;
+    }
+
+    uint8_t * seen_by(int device) const {
+        on_device here(device);
+        void    * seen = nullptr;
+        if (cudaHostGetDevicePointer(&seen, memory, 0) != cudaSuccess) {
+            cudaGetLastError();
+            return nullptr;
+        }
+        return (uint8_t *) seen;
+    }
+
+    // The next parcel, once the device has read what was in it; -1 where that cannot be known.
+    int next_parcel() {
+        const int parcel = next;
+        if (cudaEventSynchronize(taken[parcel]) != cudaSuccess) {
+            cudaGetLastError();
+            return -1;
+        }
+        next = (next + 1) % parcels;
+        return parcel;
+    }
+
+    bool deliver(int parcel, ggml_tensor * to, size_t size, ggml_backend_t compute) {
+        if (!own.follow(compute) || !own.copy(mapped + parcel * largest, to->data, size) || !own.record(taken[parcel])) {
+            cudaGetLastError();
+            return false;
+        }
+        own.precede(compute);
+        count++;
+        return true;
+    }
+
+    other * sender_of(ggml_backend_dev_t from) {
+        const int number = cuda_number(from);
+        if (number < 0 || number == device) {
+            return nullptr;
+        }
+        auto & made = others[number];
+        if (!made) {
+            made         = std::make_unique<other>(from);
+            made->mapped = seen_by(number);
+        }
+        return made->of.usable() && made->mapped != nullptr ? made.get() : nullptr;
+    }
+
     const int             device;
     std::mutex            mutex;
     bool                  ready  = false;
-    cudaStream_t          stream = nullptr;
+    side                  own;
     uint8_t             * memory = nullptr;
     const uint8_t       * mapped = nullptr; // the same, as the device sees it
     cudaEvent_t           taken[parcels] = {}; // the device has read a parcel
-    ggml_backend_event_t  computed = nullptr;
-    ggml_backend_event_t  brought  = nullptr;
     int                   next     = 0;
     std::atomic<uint64_t> count{0};
+    std::map<int, std::unique_ptr<other>> others; // by the runtime's number
 };
 
 class cuda_stopwatch final : public stopwatch {
@@ -171,20 +288,6 @@ private:
     const ggml_backend_dev_t inner;
     const int                device;
 };
-
-// The CUDA runtime's number of a device; -1 for one of another kind.
-int cuda_number(ggml_backend_dev_t inner) {
-    ggml_backend_reg_t     reg = ggml_backend_dev_backend_reg(inner);
-    ggml_backend_dev_props props;
-    ggml_backend_dev_get_props(inner, &props);
-    int device = -1;
-    if (reg == nullptr || std::strcmp(ggml_backend_reg_name(reg), "CUDA") != 0 || props.device_id == nullptr
-        || cudaDeviceGetByPCIBusId(&device, props.device_id) != cudaSuccess) {
-        cudaGetLastError();
-        return -1;
-    }
-    return device;
-}
 
 } // namespace
 

@@ -63,7 +63,7 @@ public:
 // Null where the device tells no time.
 std::unique_ptr<stopwatch> make_stopwatch(ggml_backend_dev_t inner);
 
-// Brings the small tensors that layers computed on the CPU leave behind. A copy engine would have them wait behind the layers that stream.
+// Brings the small tensors that layers computed elsewhere, on the CPU or another device, leave behind. A copy engine would have them wait behind the layers that stream.
 class courier {
 public:
     virtual ~courier() = default;
@@ -71,6 +71,9 @@ public:
     // Copies host memory into a tensor on the device, after the work given to `compute` and before what will be given. The memory may be changed as soon as
     // this returns. False, and nothing done, where it cannot.
     virtual bool bring(const void * from, ggml_tensor * to, ggml_backend_t compute) = 0;
+
+    // Copies a tensor of another device, after the work given to `source` and to `compute` and before what will be given to either. False, and nothing done, where it cannot.
+    virtual bool pass(const ggml_tensor * from, ggml_backend_t source, ggml_tensor * to, ggml_backend_t compute) = 0;
 
     // Tensors brought so far.
     virtual uint64_t carried() const = 0;

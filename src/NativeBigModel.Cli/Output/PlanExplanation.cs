@@ -15,7 +15,9 @@ internal static class PlanExplanation
         Table reasons = new Table().Border(TableBorder.None).HideHeaders().AddColumn(new TableColumn("").NoWrap()).AddColumn("");
         foreach (IGrouping<string, LayerPlacement> same in plan.Layers.GroupBy(layer => layer.Reason)) reasons.AddRow(Markup.Escape(PlanTable.Runs(plan, layer => layer.Reason == same.Key)), Markup.Escape(same.Key));
         console.Write(reasons);
-        IEnumerable<string> busy = token.GroupBy(segment => segment.Resource).OrderBy(group => group.Key).Select(group => $"{Name(group.Key)} {Busy(group) / predicted.DecodeSeconds:P0}");
+        bool severalLinks = token.Where(Links).Select(segment => segment.Device).Distinct().Count() > 1;
+        IEnumerable<string> busy = token.GroupBy(segment => (segment.Resource, Device: Links(segment) ? segment.Device : "")).OrderBy(group => group.Key)
+            .Select(group => $"{Name(group.Key.Resource)}{(severalLinks && group.Key.Device.Length > 0 ? $" to {PlanTable.Label(group.Key.Device)}" : "")} {Busy(group) / predicted.DecodeSeconds:P0}");
         console.MarkupLineInterpolated($"while a token is computed, these are at work: {string.Join(", ", busy)}");
         console.MarkupLineInterpolated($"{Advice(plan)}");
         var table = new Table().Border(TableBorder.Rounded);
@@ -35,6 +37,8 @@ internal static class PlanExplanation
         Plan = PlanJson.Of(plan),
         Alternatives = alternatives.Select(alternative => new { alternative.Change, Fits = alternative.Plan is not null, alternative.Plan?.Predicted }),
     };
+
+    private static bool Links(TimelineSegment segment) => segment.Resource == PlanResource.Link;
 
     private static double Busy(IEnumerable<TimelineSegment> segments) => segments.Sum(segment => segment.End - segment.Start);
 

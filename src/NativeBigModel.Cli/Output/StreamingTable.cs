@@ -25,7 +25,7 @@ internal static class StreamingTable
             Row("ring", $"{ByteSize.Format(stats.RingBytes)} for {stats.Groups.Count} groups");
             if (stats.BytesFromHost > 0) Row("from memory", $"{ByteSize.Format(stats.BytesFromHost)}{(stats.Pinned ? ", pinned" : "")}");
             if (stats.BytesFromFile > 0) Row("from disk", ByteSize.Format(stats.BytesFromFile));
-            if (stats.Carried > 0) Row("activations", $"{stats.Carried} brought from the CPU beside the copies");
+            if (stats.Carried > 0) Row("activations", $"{stats.Carried} brought beside the copies");
             if (stats.Speed is { } speed) Row("speed", $"{Rate(speed)} while layers came{(stats.PeakSpeed is { } peak ? $"; the quickest came at {Rate(peak)}" : "")}");
             Row("held up by", stats.Bottleneck switch
             {
@@ -42,12 +42,14 @@ internal static class StreamingTable
     // Neighbours of one size and one place are one row: most models have a few kinds of layers.
     private static Table Groups(StreamingStats stats, int passes)
     {
+        bool several = stats.Groups.Select(group => group.Device).Distinct().Count() > 1;
         var table = new Table().Border(TableBorder.Rounded).AddColumn("group").AddColumn("from");
+        if (several) table.AddColumn("to");
         foreach (string name in (string[])["bytes", "loads", "ms each", "GB/s", "ms waited/token"]) table.AddColumn(new TableColumn(name).RightAligned());
         var alike = new List<StreamedGroup>();
         foreach (StreamedGroup group in stats.Groups)
         {
-            if (alike is [var first, ..] && (first.HostBytes, first.FileBytes, first.Shared) != (group.HostBytes, group.FileBytes, group.Shared)) Flush();
+            if (alike is [var first, ..] && (first.Device, first.HostBytes, first.FileBytes, first.Shared) != (group.Device, group.HostBytes, group.FileBytes, group.Shared)) Flush();
             alike.Add(group);
         }
         Flush();
@@ -58,10 +60,11 @@ internal static class StreamingTable
             if (alike.Count == 0) return;
             (StreamedGroup first, long loads, double timed) = (alike[0], alike.Sum(group => group.Loads), alike.Sum(group => (double)group.TimedBytes));
             double seconds = alike.Sum(group => group.LoadTime.TotalSeconds), waited = alike.Sum(group => group.WaitTime.TotalSeconds) / passes;
-            table.AddRow(
+            table.AddRow([
                 alike.Count == 1 ? first.Name : $"{first.Name} to {alike[^1].Name}",
                 first.Shared ? "memory, shared" : first.FileBytes == 0 ? "memory" : first.HostBytes == 0 ? "disk" : "memory, disk",
-                ByteSize.Format(first.Bytes), $"{loads}", timed > 0 ? $"{seconds * first.Bytes / timed * 1e3:0.00}" : "-", seconds > 0 ? $"{timed / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}");
+                .. several ? [PlanTable.Label(first.Device)] : Array.Empty<string>(),
+                ByteSize.Format(first.Bytes), $"{loads}", timed > 0 ? $"{seconds * first.Bytes / timed * 1e3:0.00}" : "-", seconds > 0 ? $"{timed / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}"]);
             alike.Clear();
         }
     }

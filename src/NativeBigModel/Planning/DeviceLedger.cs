@@ -46,7 +46,13 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
     }
 
     /// <summary>Whether a GPU has room for this much more.</summary>
-    public bool HasRoom(string device, long bytes) => Find(device).Total + bytes <= LimitOf(device);
+    public bool HasRoom(string device, long bytes) => bytes <= RoomOf(device);
+
+    /// <summary>Bytes that a GPU, or host memory, may still take.</summary>
+    public long RoomOf(string device) => LimitOf(device) - Find(device).Total;
+
+    /// <summary>Bytes of a device's ring.</summary>
+    public long RingOf(string device) => Find(device).Ring;
 
     /// <summary>Host memory, if it has this much room besides <paramref name="reserved"/> bytes that must stay free for later.</summary>
     public string? TryHost(long bytes, long reserved) =>

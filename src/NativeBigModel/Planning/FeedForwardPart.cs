@@ -17,6 +17,9 @@ internal static partial class FeedForwardPart
     /// <summary>The layer of such a name, or null where it names something else.</summary>
     public static string? LayerOf(string name) => name.StartsWith("blk.", StringComparison.Ordinal) && name.EndsWith(".ffn", StringComparison.Ordinal) ? name[..^".ffn".Length] : null;
 
+    /// <summary>Whether the CPU computes it where it rests, so that only long prompts stream it.</summary>
+    public static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false } && LayerOf(part.Name) is not null;
+
     public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
 
     [GeneratedRegex("^(enc\\.|dec\\.)?blk\\.[0-9]+\\." + Names)]

@@ -60,7 +60,7 @@ internal sealed class Placement
                 return placement.PlaceStreamed(item);
             });
             // The largest layer may have stayed.
-            placement._devices.AddRing(placement._target, RingSize.Of(ringLayers, placement.Layers, items) - ring);
+            placement._devices.AddRing(placement._target, RingSize.Of(placement._target, ringLayers, placement.Layers, items) - ring);
             return placement;
         }
         Placement first = Try([]);

@@ -26,18 +26,18 @@ internal static class PlanCheck
         LayerPlacement[] layers = [.. plan.Layers.Skip(1).Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
         if (ConsecutiveLayers.FirstGap([.. layers.Select(layer => layer.ComputeDevice)]) is { } gap)
             throw new InvalidOptionException($"plan: {layers[gap].Name} is computed by {layers[gap].ComputeDevice}, and {layers[gap - 1].Name} before it is not, though earlier layers are");
-        string[] targets = split ? [layers[^1].ComputeDevice] : [.. plan.Layers.Where(layer => layer.Streamed).Select(layer => layer.ComputeDevice).Distinct()];
-        if (split && plan.Layers.FirstOrDefault(layer => layer.Streamed && layer.ComputeDevice != targets[0]) is { } stray)
-            throw new InvalidOptionException($"plan: {stray.Name} is streamed to {stray.ComputeDevice}, and the rest to {targets[0]}; one device computes all of them");
-        if (targets.Length > 1) throw new InvalidOptionException($"plan: layers are streamed to {targets[0]} and to {targets[1]}; one device computes all of them");
-        long ring = plan.RingLayers > 0 ? RingSize.Of(plan.RingLayers, plan.Layers, items) : 0;
+        var routes = new RingRoutes(plan.Layers);
+        if (split && plan.Layers.FirstOrDefault(layer => FeedForwardPart.LayerOf(layer.Name) is not null && layer.ComputeDevice != DeviceName.Host && !layers.Any(other => other.ComputeDevice == layer.ComputeDevice)) is { } stray)
+            throw new InvalidOptionException($"plan: {stray.Name} is computed by {stray.ComputeDevice}, which computes no layer's attention");
+        if (routes.Devices.Count > 1 && routes.Devices.Contains(DeviceName.Host))
+            throw new InvalidOptionException($"plan: layers are streamed to {routes.Devices[0]} and to {routes.Devices[1]}; either GPUs compute all of them or the CPU does");
         foreach (string used in plan.Layers.SelectMany(layer => (string[])[layer.Device, layer.ComputeDevice]).Distinct())
             Same(used, "entries among the devices", plan.Devices.Count(device => device.Name == used), 1);
         foreach (DevicePlan device in plan.Devices)
         {
             Same(device.Name, "weight bytes", device.WeightBytes, plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes));
             Same(device.Name, "KV bytes", device.KvBytes, plan.Layers.Where(layer => layer.ComputeDevice == device.Name).Sum(layer => layer.KvBytes));
-            Same(device.Name, "ring bytes", device.RingBytes, targets.Contains(device.Name) ? ring : 0);
+            Same(device.Name, "ring bytes", device.RingBytes, plan.RingLayers > 0 ? RingSize.Of(device.Name, plan.RingLayers, plan.Layers, items) : 0);
             if (device.ComputeBytes < 0) throw new InvalidOptionException($"plan: {device.Name}: compute bytes are {device.ComputeBytes}, and cannot be less than 0");
             if (device.TotalBytes > device.LimitBytes) throw new DoesNotFitException(device.Name, device.TotalBytes, device.LimitBytes.Value, "the plan puts that much there");
         }

@@ -54,7 +54,7 @@ internal static class PlanSearch
             yield return within with { Offload = OffloadMode.Cpu };
             if (limits.Gpus.IsEmpty) continue;
             yield return within with { Offload = OffloadMode.Stream };
-            foreach (double share in Shares(speeds.BalancedCpuShare(limits.Gpus.Keys.Last()))) yield return within with { Offload = OffloadMode.Hybrid, CpuShare = share };
+            foreach (double share in Shares(speeds.BalancedCpuShare([.. limits.Gpus.Keys]))) yield return within with { Offload = OffloadMode.Hybrid, CpuShare = share };
         }
         if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
     }

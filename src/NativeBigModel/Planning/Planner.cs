@@ -6,8 +6,6 @@ namespace NativeBigModel.Planning;
 /// <summary>Decides where every layer lives. Pure: the same shape, machine and options give the same plan.</summary>
 public static class Planner
 {
-    // What the largest alignment of a device's buffers may add to one tensor.
-
     // On a desktop the link and the CPU are about as fast.
     private const double AssumedCpuShare = 0.5;
 
@@ -69,10 +67,11 @@ public static class Planner
         }
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices, items);
-        if (mode == OffloadMode.Hybrid)
+        if (mode == OffloadMode.Hybrid || (mode == OffloadMode.Stream && limits.Gpus.Count > 1))
         {
             List<Item> parts = Parts(model, streamedItems);
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = HybridPlacement.Place(limits, streamedCompute, streamAll, parts, CpuShare(machine, limits, options, speeds), ringLayers);
+            double cpuShare = mode == OffloadMode.Hybrid ? CpuShare(machine, limits, options, speeds) : 0;
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
             return ToPlan(model, machine, options, context, [.. layers], devices, parts);
         }
         Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringLayers, streamedItems);
@@ -82,10 +81,11 @@ public static class Planner
     private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices, List<Item> items)
     {
         double ringLayers = options.RingLayers ?? RingSize.Usual;
-        if (options.RingLayers is null && devices.FirstOrDefault(device => device.RingBytes > 0) is { LimitBytes: { } limit } target)
+        if (options.RingLayers is null && devices.Any(device => device.RingBytes > 0))
         {
-            ringLayers = RingSize.Stretched(ringLayers, limit - target.TotalBytes, layers, items);
-            devices = devices.Replace(target, target with { RingBytes = RingSize.Of(ringLayers, layers, items) });
+            // All rings are as long as the shortest can be.
+            ringLayers = devices.Where(device => device.RingBytes > 0).Min(device => device.LimitBytes is { } limit ? RingSize.Stretched(device.Name, ringLayers, limit - device.TotalBytes, layers, items) : ringLayers);
+            devices = [.. devices.Select(device => device.RingBytes > 0 ? device with { RingBytes = RingSize.Of(device.Name, ringLayers, layers, items) } : device)];
         }
         bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
         return new Plan
@@ -108,7 +108,7 @@ public static class Planner
     }
 
     private static double CpuShare(Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds) =>
-        options.CpuShare ?? (machine.Speeds is { Measured: true } && !limits.Gpus.IsEmpty ? speeds.BalancedCpuShare(limits.Gpus.Keys.Last()) : AssumedCpuShare);
+        options.CpuShare ?? (machine.Speeds is { Measured: true } && !limits.Gpus.IsEmpty ? speeds.BalancedCpuShare([.. limits.Gpus.Keys]) : AssumedCpuShare);
 
     private static int ContextLength(ModelShape model, PlanOptions options)
     {

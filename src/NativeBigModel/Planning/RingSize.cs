@@ -10,16 +10,17 @@ internal static class RingSize
     private const double Step = 0.01;
     private const long Alignment = 256;
 
-    /// <summary>The ring of a placement: room for the largest group that passes through it, and for as much of the next layer as <paramref name="layers"/> says.</summary>
-    /// <param name="layers">Its length in the largest layer, at least 1.</param>
+    /// <summary>The ring of a device in a placement: room for the largest group that passes through it, and for as much of the next layer as <paramref name="layers"/> says.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="layers">Its length in the largest layer that passes through it, at least 1.</param>
     /// <param name="placed">A plan's layers.</param>
     /// <param name="items">The items that they are, in the same order.</param>
-    public static long Of(double layers, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items) => Bytes(layers, Groups(placed, items));
+    public static long Of(string device, double layers, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items) => Bytes(layers, Groups(device, placed, items));
 
-    /// <summary>The length, to a hundredth, that a ring may have within so many more bytes, as far as more is of use.</summary>
-    public static double Stretched(double layers, long spare, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
+    /// <summary>The length, to a hundredth, that a device's ring may have within so many more bytes, as far as more is of use.</summary>
+    public static double Stretched(string device, double layers, long spare, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
     {
-        double layer = Groups(placed, items).Layer;
+        double layer = Groups(device, placed, items).Layer;
         return layer <= 0 ? layers : Math.Clamp(Math.Floor((layers + Math.Max(0, spare - Alignment) / layer) / Step) * Step, layers, Math.Max(layers, Longest));
     }
 
@@ -29,10 +30,10 @@ internal static class RingSize
     /// <summary>Bytes of tensors in the ring, each from an aligned place on.</summary>
     public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes));
 
-    private static (long Largest, long Layer) Groups(IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
+    private static (long Largest, long Layer) Groups(string device, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
     {
-        // What rests where a GPU computes it, and the input, never pass through the ring.
-        List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => pair.First.Streamed || (FeedForwardPart.LayerOf(pair.First.Name) is not null && pair.First.Device == DeviceName.Host))];
+        var routes = new RingRoutes(placed);
+        List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => routes.Of(pair.First) == device)];
         HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
         return Groups(passing.Select(pair => pair.Item), onCpu.Contains);
     }

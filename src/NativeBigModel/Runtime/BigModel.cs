@@ -191,7 +191,7 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     internal GenerationJob NewGeneration(int[] tokens, GenerateOptions options, ModelSession? session, CancellationToken stop) =>
         new(tokens, options, Tokenizer, Plan.ContextLength, Engine.Wake, stop) { Session = session, Streaming = StreamingNow };
 
-    private StreamingStats? StreamingNow() => _model.Streaming is { } device ? StreamingStats.Of(device) : null;
+    private StreamingStats? StreamingNow() => _model.Streams.Count > 0 ? StreamingStats.Of(_model.Streams) : null;
 
     private static BigModel Load(Checkpoint checkpoint, Plan plan, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {

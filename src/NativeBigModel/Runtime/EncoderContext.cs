@@ -105,7 +105,7 @@ internal sealed unsafe class EncoderContext : IDisposable
             LlamaDecodeStatus status = encodes ? LlamaContextApi.LlamaEncode(_handle, batch) : LlamaContextApi.LlamaDecode(_handle, batch);
             if (status == LlamaDecodeStatus.Aborted) throw new OperationCanceledException(cancel);
             if (status != LlamaDecodeStatus.Success)
-                throw EngineContexts.Failure($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status})", _model.Streaming, since);
+                throw EngineContexts.Failure($"llama.cpp could not {(encodes ? "encode" : "decode")} {tokens.Length} tokens (status {(int)status})", _model, since);
         }
         _model.RequireWeights();
     }

@@ -64,7 +64,10 @@ internal sealed record EngineBytes(string Device, long WeightBytes, long Streame
     {
         if (GgmlBackendApi.GgmlBackendBuftIsHost(type)) return DeviceName.Host;
         var device = (nint)GgmlBackendApi.GgmlBackendBuftGetDevice(type);
-        if (device == placement.Streaming?.Device) device = placement.StreamingInner;
+        foreach ((string name, StreamingDevice stream) in placement.Streams)
+        {
+            if (device == stream.Device) return name;
+        }
         int gpu = EngineDevices.Gpus().ToList().IndexOf(device);
         return gpu >= 0 ? DeviceName.Gpu(gpu) : DeviceName.Host;
     }

@@ -75,7 +75,7 @@ internal sealed unsafe class EngineContext : IDisposable
         LlamaContextApi.LlamaSetEmbeddings(_handle, vectors && Batch.Outputs == Batch.Count);
         LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
         if (status == LlamaDecodeStatus.Aborted) return false;
-        if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _model.Streaming, since);
+        if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _model, since);
         LlamaContextApi.LlamaSynchronize(_handle);
         _model.RequireWeights();
         return true;

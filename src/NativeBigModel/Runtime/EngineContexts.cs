@@ -34,6 +34,9 @@ internal static class EngineContexts
     }
 
     /// <summary>What failed, and why. A layer that could not be streamed is the cause; what llama.cpp says of the failed graph is not.</summary>
-    public static EngineException Failure(string what, StreamingDevice? streaming, long since) =>
-        new($"{what}: {(streaming?.TakeError() is { Length: > 0 } reason ? reason : NativeLog.ErrorText(since))}");
+    public static EngineException Failure(string what, EngineModel model, long since)
+    {
+        string[] reasons = [.. model.Streams.Values.Select(device => device.TakeError()).Where(reason => reason.Length > 0)];
+        return new($"{what}: {(reasons.Length > 0 ? string.Join("; ", reasons) : NativeLog.ErrorText(since))}");
+    }
 }

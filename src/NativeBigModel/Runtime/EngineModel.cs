@@ -17,12 +17,12 @@ internal sealed unsafe class EngineModel : IDisposable
 {
     private readonly MappedWeights? _mapped;
 
-    private EngineModel(LlamaModelHandle handle, StreamingDevice? streaming, MappedWeights? mapped = null) => (Handle, Streaming, _mapped) = (handle, streaming, mapped);
+    private EngineModel(LlamaModelHandle handle, IReadOnlyDictionary<string, StreamingDevice> streams, MappedWeights? mapped = null) => (Handle, Streams, _mapped) = (handle, streams, mapped);
 
     public LlamaModelHandle Handle { get; }
 
-    /// <summary>The device that layers are streamed to, if any are.</summary>
-    public StreamingDevice? Streaming { get; }
+    /// <summary>The devices that layers are streamed to, by <see cref="DeviceName"/>.</summary>
+    public IReadOnlyDictionary<string, StreamingDevice> Streams { get; }
 
     /// <summary>Loads the tokenizer alone; no tensor is allocated and none is read.</summary>
     public static EngineModel LoadVocabulary(GgufMetadata metadata)
@@ -30,7 +30,7 @@ internal sealed unsafe class EngineModel : IDisposable
         EngineLibrary.Load();
         LlamaModelParams parameters = LlamaModelApi.LlamaModelDefaultParams();
         parameters.VocabOnly = 1;
-        return new EngineModel(Create(metadata, [], parameters, null), null);
+        return new EngineModel(Create(metadata, [], parameters, null), new Dictionary<string, StreamingDevice>());
     }
 
     /// <summary>The model without memory: llama.cpp lays it out, and allocates nothing. Contexts of it are as empty.</summary>
@@ -40,7 +40,7 @@ internal sealed unsafe class EngineModel : IDisposable
         LlamaModelHandle handle = Create(definition, placement, new Collector(), allocates: false);
         foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
         foreach (StreamingDevice device in placement.Owned) device.Commit();
-        return new EngineModel(handle, placement.Streaming);
+        return new EngineModel(handle, placement.Streams);
     }
 
     /// <summary>Allocates and fills a whole model.</summary>
@@ -65,7 +65,7 @@ internal sealed unsafe class EngineModel : IDisposable
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
             PlacementProof.Require(plan, targets.Select(target => (target.Tensor.Spec, EngineBytes.DeviceOf(((GgmlTensor*)target.Address)->Buffer, placement))));
-            if (placement.Streaming is { } streaming) targets = BindFiles(streaming, targets, plan, definition, cancel);
+            targets = BindFiles(placement.Streams, targets, plan, definition, cancel);
             foreach (StreamingDevice device in placement.Owned)
             {
                 device.Commit();
@@ -79,7 +79,7 @@ internal sealed unsafe class EngineModel : IDisposable
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
-            return new EngineModel(handle, placement.Streaming, mapped);
+            return new EngineModel(handle, placement.Streams, mapped);
         }
         catch
         {
@@ -98,7 +98,7 @@ internal sealed unsafe class EngineModel : IDisposable
     {
         Handle.Dispose();
         _mapped?.Dispose();
-        Streaming?.Handle.Dispose();
+        foreach (StreamingDevice device in Streams.Values) device.Handle.Dispose();
     }
 
     private static LlamaModelHandle Create(ModelDefinition definition, EnginePlacement placement, Collector collector, bool allocates = true)
@@ -123,16 +123,17 @@ internal sealed unsafe class EngineModel : IDisposable
         target.Bytes == 0 && !placement.Whole.Contains(target.Tensor.Spec.Name) && GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)target.Address)->Buffer);
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
-    private static List<Target> BindFiles(StreamingDevice streaming, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
+    private static List<Target> BindFiles(IReadOnlyDictionary<string, StreamingDevice> streams, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
     {
-        HashSet<string> onDisk = [.. plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.Name)];
+        Dictionary<string, StreamingDevice> onDisk = plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).ToDictionary(layer => layer.Name, layer => streams[layer.ComputeDevice]);
+        if (onDisk.Count == 0) return targets;
         bool split = plan.SplitsLayers;
-        List<Target> bound = [.. targets.Where(target => onDisk.Contains(ItemName.Of(target.Tensor.Spec, split)))];
+        List<Target> bound = [.. targets.Where(target => onDisk.ContainsKey(ItemName.Of(target.Tensor.Spec, split)))];
         Dictionary<string, (string File, long Offset)> places = OffloadStore.Locate([.. bound.Select(target => target.Tensor)], definition.Shape.Name, plan.OffloadFolder, cancel);
         foreach (Target target in bound)
         {
             (string file, long offset) = places[target.Tensor.Spec.Name];
-            streaming.BindFile(target.Address, file, offset);
+            onDisk[ItemName.Of(target.Tensor.Spec, split)].BindFile(target.Address, file, offset);
         }
         return [.. targets.Except(bound)];
     }

@@ -7,7 +7,7 @@ namespace NativeBigModel.Runtime;
 /// <summary>
 /// A plan in llama.cpp's terms: a list of devices and how many consecutive layers each takes. Host memory is the last device of the list when
 /// some layers are computed there, so that layers and their KV cache land exactly where the plan has them. A device that layers are streamed to is
-/// wrapped, and a pattern sends their weights to the wrapper's buffer type.
+/// wrapped, and a pattern sends their weights to the wrapper's buffer type. Several are, where several GPUs stream.
 /// </summary>
 internal sealed class EnginePlacement
 {
@@ -22,17 +22,14 @@ internal sealed class EnginePlacement
     /// <summary>n_gpu_layers: all, or none without devices.</summary>
     public int OffloadedLayers { get; }
 
-    /// <summary>The wrapped device, where layers are streamed.</summary>
-    public StreamingDevice? Streaming { get; private init; }
-
-    /// <summary>The device that is wrapped there, as ggml_backend_dev_t; 0 where none is.</summary>
-    public nint StreamingInner { get; private init; }
+    /// <summary>The wrapped devices that layers are streamed to, by <see cref="DeviceName"/>.</summary>
+    public IReadOnlyDictionary<string, StreamingDevice> Streams { get; private init; } = new Dictionary<string, StreamingDevice>();
 
     /// <summary>Host memory as a device, where the CPU computes some layers and GPUs others.</summary>
     public StreamingDevice? HostPlace { get; private init; }
 
     /// <summary>The devices that must live as long as the model.</summary>
-    public IEnumerable<StreamingDevice> Owned => new[] { Streaming, HostPlace }.OfType<StreamingDevice>();
+    public IEnumerable<StreamingDevice> Owned => HostPlace is null ? Streams.Values : Streams.Values.Append(HostPlace);
 
     /// <summary>Regular expressions of the names of tensors that do not go to their device's own memory, and the ggml_backend_buffer_type_t that they go to; the first that matches counts.</summary>
     public IReadOnlyList<(string Pattern, nint BufferType)> Overrides { get; private init; } = [];
@@ -48,35 +45,44 @@ internal sealed class EnginePlacement
         List<LayerPlacement> layers = [.. items.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
-        List<LayerPlacement> streamed = [.. items.Where(layer => layer.Streamed)], shared = [.. items.Except(layers).Where(IsOnHost)];
         IReadOnlyList<(nint BufferType, IReadOnlySet<string> Tensors)> layouts = runs is [(DeviceName.Host, _)] && !plan.SplitsLayers ? CpuLayouts.Choose(plan, tensors) : [];
         IEnumerable<(string, nint)> laidOut = layouts.Select(layout => (Names(layout.Tensors), layout.BufferType));
         HashSet<string> whole = [.. layouts.SelectMany(layout => layout.Tensors)];
-        if (streamed.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0) { Overrides = [.. laidOut], Whole = whole };
+        var routes = new RingRoutes(plan.Layers);
+        if (routes.Devices.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0) { Overrides = [.. laidOut], Whole = whole };
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
-        // What the CPU shares with a device is in hybrid plans, where that is the last one.
-        string? target = streamed.FirstOrDefault()?.ComputeDevice ?? (shared.Count > 0 ? runs[^1].Device : null);
-        StreamingDevice? streaming = target is null ? null : StreamingDevice.Create(Find(target), plan.Devices.First(device => device.Name == target).RingBytes, sharedBatch: PlanOptions.SharedBatchSize);
-        bool hostBeside = target != DeviceName.Host && runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host);
-        StreamingDevice? hostPlace = hostBeside ? StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device)) : null;
-        nint Device(string name) => name == target ? streaming!.Device : name == DeviceName.Host && hostBeside ? hostPlace!.Device : Find(name);
-        nint[] devices = [.. runs.Select(run => Device(run.Device)), 0];
-        var overrides = new List<(string, nint)>();
-        void Send(List<LayerPlacement> placed, GgmlBackendBufferType* type)
+        var streams = new Dictionary<string, StreamingDevice>();
+        StreamingDevice? hostPlace = null;
+        try
         {
-            if (placed.Count > 0) overrides.Add((Pattern(placed, plan.SplitsLayers), (nint)type));
+            foreach (string device in routes.Devices) streams.Add(device, StreamingDevice.Create(Find(device), plan.Devices.First(one => one.Name == device).RingBytes, sharedBatch: PlanOptions.SharedBatchSize));
+            bool hostBeside = runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host) && !streams.ContainsKey(DeviceName.Host);
+            if (hostBeside) hostPlace = StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device));
+            nint[] devices = [.. runs.Select(run => streams.TryGetValue(run.Device, out StreamingDevice? wrapped) ? wrapped.Device : run.Device == DeviceName.Host && hostPlace is not null ? hostPlace.Device : Find(run.Device)), 0];
+            var overrides = new List<(string, nint)>();
+            void Send(Func<LayerPlacement, bool> belongs, GgmlBackendBufferType* type)
+            {
+                List<LayerPlacement> placed = [.. items.Where(belongs)];
+                if (placed.Count > 0) overrides.Add((Pattern(placed, plan.SplitsLayers), (nint)type));
+            }
+            foreach ((string name, StreamingDevice device) in streams)
+            {
+                Send(layer => layer.Streamed && routes.Of(layer) == name, device.BufferType);
+                Send(layer => !layer.Streamed && routes.Of(layer) == name, device.SharedBufferType);
+            }
+            if (hostPlace is not null) Send(layer => layer is { ComputeDevice: DeviceName.Host, Streamed: false } && routes.Of(layer) is null, hostPlace.SharedBufferType);
+            // A feed-forward part that rests on another GPU than its layer's.
+            Dictionary<string, string> owners = layers.ToDictionary(layer => layer.Name, layer => layer.ComputeDevice);
+            bool Stays(LayerPlacement part, string on) => part.Device == on && FeedForwardPart.LayerOf(part.Name) is { } layer && owners[layer] != on;
+            foreach ((string on, _) in runs.Where(run => run.Device != DeviceName.Host)) Send(part => Stays(part, on), GgmlBackendApi.GgmlBackendDevBufferType((GgmlBackendDevice*)Find(on)));
+            return new(devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
         }
-        if (streaming is not null)
+        catch
         {
-            Send(streamed, streaming.BufferType);
-            Send(shared, streaming.SharedBufferType);
+            foreach (StreamingDevice device in streams.Values) device.Handle.Dispose();
+            throw;
         }
-        if (hostPlace is not null) Send([.. items.Except(shared).Where(IsOnHost)], hostPlace.SharedBufferType);
-        return new(devices, split, layers.Count) { Streaming = streaming, StreamingInner = target is null ? 0 : Find(target), HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
     }
-
-    /// <summary>Whether the CPU computes it where it rests.</summary>
-    private static bool IsOnHost(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false };
 
     // In a plan that splits layers, blk.N is what the layer has besides its feed-forward part.
     private static string Pattern(List<LayerPlacement> placed, bool split)

@@ -3,7 +3,7 @@ using NativeBigModel.Native;
 namespace NativeBigModel;
 
 /// <summary>Tensors that pass through the ring together, and what they have cost.</summary>
-/// <param name="Name">The layer, as <c>blk.3</c>, or <c>output</c>. In a hybrid plan a layer may be two groups of one name.</param>
+/// <param name="Name">The layer, as <c>blk.3</c>, or <c>output</c>. In a hybrid plan, and where several GPUs stream, a layer may be several groups of one name.</param>
 /// <param name="HostBytes">Bytes that rest in host memory.</param>
 /// <param name="FileBytes">Bytes that stay on disk.</param>
 /// <param name="Shared">Whether the CPU computes with them where they rest, and only large batches stream them.</param>
@@ -14,12 +14,15 @@ namespace NativeBigModel;
 /// <param name="WaitTime">Time that computing stood still for them.</param>
 public sealed record StreamedGroup(string Name, long HostBytes, long FileBytes, bool Shared, long Loads, long TimedBytes, TimeSpan LoadTime, double? PeakSpeed, TimeSpan WaitTime)
 {
+    /// <summary>The <see cref="Planning.DeviceName"/> of the device whose ring it passes through; empty where nobody said.</summary>
+    public string Device { get; init; } = "";
+
     /// <summary>Bytes of the group.</summary>
     public long Bytes => HostBytes + FileBytes;
 
-    internal static unsafe StreamedGroup Of(NbmGroupStats stats) => new(
+    internal static unsafe StreamedGroup Of(NbmGroupStats stats, string device) => new(
         Utf8.Text(stats.Name), (long)stats.RamBytes, (long)stats.FileBytes, stats.Shared != 0, (long)stats.Loads,
-        (long)stats.TimedBytes, StreamingStats.Time(stats.LoadNs), stats.Peak > 0 ? stats.Peak : null, StreamingStats.Time(stats.WaitNs));
+        (long)stats.TimedBytes, StreamingStats.Time(stats.LoadNs), stats.Peak > 0 ? stats.Peak : null, StreamingStats.Time(stats.WaitNs)) { Device = device };
 
     internal StreamedGroup Since(StreamedGroup earlier) =>
         this with { Loads = Loads - earlier.Loads, TimedBytes = TimedBytes - earlier.TimedBytes, LoadTime = LoadTime - earlier.LoadTime, WaitTime = WaitTime - earlier.WaitTime };

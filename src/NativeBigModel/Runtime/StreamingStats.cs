@@ -16,8 +16,8 @@ public enum StreamingBottleneck
 }
 
 /// <summary>What streaming holds and has done since the model was loaded.</summary>
-/// <param name="Groups">The groups of tensors, mostly layers, that take turns in the ring, in the order in which a token passes them.</param>
-/// <param name="RingBytes">Device memory of the ring.</param>
+/// <param name="Groups">The groups of tensors, mostly layers, that take turns in the rings, device by device, in the order in which a token passes them.</param>
+/// <param name="RingBytes">Device memory of the rings.</param>
 /// <param name="HostBytes">Host memory in which streamed weights rest.</param>
 /// <param name="Pinned">Whether that memory is pinned for the device.</param>
 /// <param name="FileBytes">Bytes of streamed weights that stay on disk.</param>
@@ -28,9 +28,9 @@ public enum StreamingBottleneck
 /// <param name="Timed">
 /// Whether the times are known: by the device's own clock for CUDA, by the host's where the CPU computes. Other devices do not tell, and their times are zero.
 /// </param>
-/// <param name="LoadTime">Time in which groups were brought.</param>
+/// <param name="LoadTime">Time in which groups were brought; where several GPUs stream, the sum over their links, which are at work at once.</param>
 /// <param name="WaitTime">Time that computing stood still for them.</param>
-/// <param name="Carried">Activations that went from the CPU to the device beside its copy engine.</param>
+/// <param name="Carried">Activations that went from the CPU, or from another device, to the device beside its copy engine.</param>
 public sealed record StreamingStats(
     IReadOnlyList<StreamedGroup> Groups, long RingBytes, long HostBytes, bool Pinned, long FileBytes, long StagingBytes, long Loads, long BytesFromHost, long BytesFromFile,
     bool Timed, TimeSpan LoadTime, TimeSpan WaitTime, long Carried)
@@ -40,11 +40,14 @@ public sealed record StreamingStats(
     // Of the time in which groups come: waits that are shorter are the ends of layers.
     private const double Noticeable = 0.05;
 
-    /// <summary>Bytes per second at which groups came while they came; null where unknown.</summary>
-    public double? Speed => LoadTime > TimeSpan.Zero ? Groups.Sum(group => (double)group.TimedBytes) / LoadTime.TotalSeconds : null;
+    /// <summary>Bytes per second at which groups came while they came, over all links together; null where unknown.</summary>
+    public double? Speed => LoadTime > TimeSpan.Zero ? Links.Sum(link => SpeedOf([.. link])) : null;
 
-    /// <summary>Bytes per second of the quickest piece of at least 1 MiB since the model was loaded: what the link or the disk gives when nothing else uses it; null where unknown.</summary>
-    public double? PeakSpeed => Groups.Max(group => group.PeakSpeed);
+    /// <summary>
+    /// Bytes per second of the quickest piece of at least 1 MiB since the model was loaded, the sum over all links: what they, or the disk, give when nothing else uses them; null
+    /// where unknown.
+    /// </summary>
+    public double? PeakSpeed => Links.Sum(link => link.Max(group => group.PeakSpeed)) is { } sum and > 0 ? sum : null;
 
     /// <summary>What a faster one of would make streaming faster.</summary>
     public StreamingBottleneck Bottleneck
@@ -52,7 +55,7 @@ public sealed record StreamingStats(
         get
         {
             if (LoadTime <= TimeSpan.Zero) return StreamingBottleneck.Unknown;
-            if (WaitTime < Noticeable * LoadTime) return StreamingBottleneck.Computing;
+            if (WaitTime < Noticeable * LoadTime / Links.Count()) return StreamingBottleneck.Computing;
             TimeSpan fromDisk = TimeSpan.FromTicks(Groups.Where(group => group.FileBytes > 0).Sum(group => group.WaitTime.Ticks));
             return fromDisk > WaitTime / 2 ? StreamingBottleneck.Disk : StreamingBottleneck.Link;
         }
@@ -74,14 +77,29 @@ public sealed record StreamingStats(
         };
     }
 
-    internal static StreamingStats Of(StreamingDevice device)
+    private IEnumerable<IGrouping<string, StreamedGroup>> Links => Groups.GroupBy(group => group.Device);
+
+    internal static StreamingStats Of(IReadOnlyDictionary<string, StreamingDevice> streams)
     {
-        NbmStats stats = device.Stats;
-        StreamedGroup[] groups = new StreamedGroup[stats.Groups];
-        for (int i = 0; i < groups.Length; i++) groups[i] = StreamedGroup.Of(device.GroupStats((ulong)i));
+        List<StreamedGroup> groups = [];
+        List<NbmStats> all = [];
+        foreach ((string name, StreamingDevice device) in streams)
+        {
+            NbmStats stats = device.Stats;
+            for (ulong i = 0; i < stats.Groups; i++) groups.Add(StreamedGroup.Of(device.GroupStats(i), name));
+            all.Add(stats);
+        }
+        long Sum(Func<NbmStats, ulong> of) => all.Sum(stats => (long)of(stats));
         return new(
-            groups, (long)stats.RingBytes, (long)stats.RamBytes, stats.Pinned != 0, (long)stats.FileBytes, (long)stats.StagingBytes, (long)stats.Loads, (long)stats.BytesFromRam,
-            (long)stats.BytesFromFile, stats.Timed != 0, Time(stats.LoadNs), Time(stats.WaitNs), (long)stats.Carried);
+            groups, Sum(stats => stats.RingBytes), Sum(stats => stats.RamBytes), all.TrueForAll(stats => stats.Pinned != 0 || stats.RamBytes == 0), Sum(stats => stats.FileBytes),
+            Sum(stats => stats.StagingBytes), Sum(stats => stats.Loads), Sum(stats => stats.BytesFromRam), Sum(stats => stats.BytesFromFile), all.TrueForAll(stats => stats.Timed != 0),
+            Time((ulong)Sum(stats => stats.LoadNs)), Time((ulong)Sum(stats => stats.WaitNs)), Sum(stats => stats.Carried));
+    }
+
+    private static double SpeedOf(StreamedGroup[] link)
+    {
+        double seconds = link.Sum(group => group.LoadTime.TotalSeconds);
+        return seconds > 0 ? link.Sum(group => (double)group.TimedBytes) / seconds : 0;
     }
 
     internal static TimeSpan Time(ulong nanoseconds) => TimeSpan.FromTicks((long)nanoseconds / NanosecondsPerTick);

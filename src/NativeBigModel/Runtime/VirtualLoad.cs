@@ -34,7 +34,7 @@ internal static class VirtualLoad
             using EngineModel model = EngineModel.LayOut(definition, placement);
             using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), definition.Shape.VocabularySize);
             // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
-            int counted = placement.StreamingInner == EngineDevices.Host() ? 2 : 1;
+            int counted = placement.Streams.ContainsKey(DeviceName.Host) ? 2 : 1;
             return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
         }
         catch (EngineException) { return null; }

@@ -3,12 +3,13 @@ namespace NativeBigModel.Planning;
 /// <summary>One item of a plan as a pass over the model computes it.</summary>
 /// <param name="Item">The item's name.</param>
 /// <param name="Computes">Who computes it; the link where a CPU's layer is carried to a GPU for a prompt.</param>
+/// <param name="Device">The device that does, through whose ring its weights travel if they do.</param>
 /// <param name="Seconds">How long that takes, once the weights are there.</param>
 /// <param name="Group">What travels together through the ring, or null where nothing travels.</param>
 /// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
-internal sealed record Step(string Item, PlanResource Computes, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
+internal sealed record Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
 internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, MatrixSpeeds cpuWhileStreaming, IReadOnlyDictionary<string, LayerWork> work)
@@ -21,10 +22,16 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // Where there is no GPU the CPU keeps weights in layouts of its own, except those that stream.
     private readonly MatrixSpeeds _cpuAtRest = plan.SplitsLayers || plan.Layers.Any(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not null) ? speeds.Cpu : speeds.CpuOwnLayouts ?? speeds.Cpu;
 
-    private readonly bool _severalLinks = plan.Layers.Where(layer => layer.Streamed && DeviceName.GpuIndex(layer.ComputeDevice) is not null).Select(layer => layer.ComputeDevice).Distinct().Count() > 1;
+    private readonly RingRoutes _routes = new(plan.Layers);
+
+    // Links that bring from the same disk share it.
+    private readonly int _readers = Math.Max(1, plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.ComputeDevice).Distinct().Count());
+
+    /// <summary>Links that bring weights at the same time; 1 where none does.</summary>
+    public int Links => Math.Max(1, _routes.Devices.Count);
 
     /// <summary>Whether the CPU computes parts between those that a GPU computes, while the link brings others.</summary>
-    public bool Shares { get; } = plan.Streams && plan.Layers.Any(IsShared);
+    public bool Shares { get; } = plan.Streams && plan.Layers.Any(FeedForwardPart.IsShared);
 
     /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
     /// <param name="tokens">Tokens that are computed together.</param>
@@ -40,26 +47,24 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double linkBusy, double linkLeft)
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
-        bool shared = IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
-        int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? _target : null);
+        bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
+        int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? DeviceName.GpuIndex(_routes.Of(layer)!) : null);
         if (gpu is not { } index)
         {
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
-                return new(layer.Name, PlanResource.Link, item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
+                return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes);
             if (shared) seconds /= 1 - (1 - seconds / item.Seconds(cpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
-            return new(layer.Name, PlanResource.Cpu, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
+            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
-        if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, Gpu(index), null, 0, default, 0);
+        if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         GpuSpeeds to = speeds.Gpu(index);
-        double link = (_severalLinks ? to.ToDeviceTogether ?? to.ToDevice : to.ToDevice) * linkLeft;
-        return new(layer.Name, PlanResource.Gpu, Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
+        double link = (Links > 1 ? to.ToDeviceTogether ?? to.ToDevice : to.ToDevice) * linkLeft;
+        return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 
-    private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond, link) : link;
-
-    private static bool IsShared(LayerPlacement layer) => FeedForwardPart.LayerOf(layer.Name) is not null && layer is { ComputeDevice: DeviceName.Host, Streamed: false };
+    private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond / _readers, link) : link;
 }

@@ -44,26 +44,30 @@ public sealed class SpeedModel
     }
 
     /// <summary>The share of a hybrid plan's bytes that the CPU computes in the time in which the link brings the rest.</summary>
-    internal double BalancedCpuShare(int gpu)
+    /// <param name="gpus">The GPUs whose links bring it.</param>
+    internal double BalancedCpuShare(IReadOnlyCollection<int> gpus)
     {
         double used = _model.ExpertCount > 0 ? (double)Math.Max(1, _model.ExpertUsedCount) / _model.ExpertCount : 1;
         LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.LayerOf(item.Key) is not null).Select(item => item.Value)];
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;
-        double cpu = parts.Sum(part => part.Seconds(_cpuWhileStreaming, 1, used, used, 0)) / bytes, link = 1 / (_speeds.Gpu(gpu).ToDevice * _speeds.LinkBesideCpu);
+        double cpu = parts.Sum(part => part.Seconds(_cpuWhileStreaming, 1, used, used, 0)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? LinkSpeed(DeviceName.Gpu(gpu)) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
         return link / (link + cpu);
     }
+
+    /// <summary>Bytes per second from host memory to a device while every other link is at work.</summary>
+    internal double LinkSpeed(string device) => DeviceName.GpuIndex(device) is { } gpu ? _speeds.Gpu(gpu).ToDeviceTogether ?? _speeds.Gpu(gpu).ToDevice : _speeds.DiskBytesPerSecond;
 
     private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, _cpuWhileStreaming, plan.SplitsLayers ? _split.Value : _whole.Value);
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
     {
-        double capacity = Math.Max(1, plan.Devices.Sum(device => device.RingBytes) - _unused);
+        Dictionary<string, double> capacity = plan.Devices.ToDictionary(device => device.Name, device => Math.Max(1.0, device.RingBytes - _unused));
         double linkBusy = steps.Shares ? 1 : 0, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
         Pass pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
-            linkBusy = pass.Busy(PlanResource.Link) / pass.Seconds;
+            linkBusy = pass.Busy(PlanResource.Link) / pass.Seconds / steps.Links;
             linkLeft = 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds;
             pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
         }
@@ -71,7 +75,7 @@ public sealed class SpeedModel
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
-    private static Pass PlayOnce(double capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft)
+    private static Pass PlayOnce(Dictionary<string, double> capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft)
     {
         var ring = new RingSimulation(capacity);
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
@@ -87,7 +91,9 @@ public sealed class SpeedModel
 
     private sealed record Pass(double Seconds, IReadOnlyList<TimelineSegment> Segments)
     {
-        public PlanResource Limit => Segments.Count == 0 ? PlanResource.Gpu : Segments.GroupBy(segment => segment.Resource).MaxBy(group => group.Sum(segment => segment.End - segment.Start))!.Key;
+        // GPUs compute in turn, and links are at work at once.
+        public PlanResource Limit => Segments.Count == 0 ? PlanResource.Gpu
+            : Segments.GroupBy(segment => (segment.Resource, segment.Resource == PlanResource.Link ? segment.Device : "")).MaxBy(group => group.Sum(segment => segment.End - segment.Start))!.Key.Resource;
 
         public double Busy(PlanResource resource) => Segments.Where(segment => segment.Resource == resource).Sum(segment => segment.End - segment.Start);
     }

@@ -1,0 +1,29 @@
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// Whose ring each item of a plan passes through: that of the device which computes it, if it is streamed. What the CPU computes between streamed items is streamed for long
+/// prompts, and the devices that compute layers take turns at it, so that all their links are at work.
+/// </summary>
+internal sealed class RingRoutes
+{
+    private readonly Dictionary<string, string> _ringOf = [];
+
+    public RingRoutes(IReadOnlyList<LayerPlacement> layers)
+    {
+        string[] gpus = [.. layers.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null).Select(layer => layer.ComputeDevice).Distinct().Where(device => DeviceName.GpuIndex(device) is not null)];
+        string[] turns = gpus.Length > 0 ? gpus : [DeviceName.Host];
+        int turn = 0;
+        foreach (LayerPlacement layer in layers)
+        {
+            if (layer.Streamed) _ringOf[layer.Name] = layer.ComputeDevice;
+            else if (FeedForwardPart.IsShared(layer)) _ringOf[layer.Name] = turns[turn++ % turns.Length];
+        }
+        Devices = [.. _ringOf.Values.Distinct()];
+    }
+
+    /// <summary>The devices with a ring.</summary>
+    public IReadOnlyList<string> Devices { get; }
+
+    /// <summary>The device whose ring an item passes through, or null where it passes through none.</summary>
+    public string? Of(LayerPlacement layer) => _ringOf.GetValueOrDefault(layer.Name);
+}

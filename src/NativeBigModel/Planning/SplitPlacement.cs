@@ -1,0 +1,163 @@
+using System.Collections.Immutable;
+
+namespace NativeBigModel.Planning;
+
+/// <summary>
+/// Layers and their feed-forward networks apart, for several links, or a link and the CPU, at once. Each GPU takes layers that follow each other, as many as suit its room, and
+/// keeps what it can of them, attention before feed-forward networks. Of what is left the CPU computes a share of the feed-forward networks where they rest, spread evenly, while
+/// everything between them streams: a layer's attention to the GPU that has its keys and values, and its feed-forward network to the one whose link is least behind. So every link
+/// is at work through all of a token, whichever GPU computes.
+/// </summary>
+internal sealed class SplitPlacement
+{
+    private readonly bool _streamAll;
+    private readonly double _cpuShare;
+    private readonly double _ringLayers;
+    private readonly Func<string, double> _linkSpeed;
+    private readonly DeviceLedger _devices;
+    private readonly IReadOnlyList<Item> _items;
+    private readonly string[] _targets; // compute layers
+    private readonly Dictionary<string, string> _ownerOf = []; // the target that an item belongs to
+    private readonly HashSet<string> _kept = []; // items that stay there
+    private readonly Dictionary<string, double> _behind = []; // seconds that a target's link is at work for one token so far
+    private string[] _computing = []; // the targets that have items
+    private List<LayerPlacement> _layers = [];
+    private long _left; // bytes that did not find room on a GPU so far
+    private long _onCpu; // of these, what the CPU computes
+
+    private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
+    {
+        (_streamAll, _items, _cpuShare, _ringLayers, _linkSpeed, _devices) = (streamAll, items, cpuShare, ringLayers, linkSpeed, new DeviceLedger(limits, compute));
+        string[] gpus = [.. limits.Gpus.Keys.Select(DeviceName.Gpu)];
+        long least = RingSize.AtMost(ringLayers, items.Where(Streams)) + items.Max(item => item.KvBytes);
+        _targets = gpus.Length == 0 ? [DeviceName.Host] : [.. gpus.SkipLast(1).Where(gpu => _devices.HasRoom(gpu, least)), gpus[^1]];
+    }
+
+    /// <summary>Places <paramref name="items"/>: input, for each layer the layer without its feed-forward part and that part, output.</summary>
+    /// <param name="limits">What each device may hold.</param>
+    /// <param name="compute">What each needs to compute in.</param>
+    /// <param name="streamAll">Whether nothing is to stay on a GPU.</param>
+    /// <param name="items">The items.</param>
+    /// <param name="cpuShare">The share of what is beyond the GPUs that the CPU computes, 0 to 1.</param>
+    /// <param name="ringLayers">Length of each ring in layers.</param>
+    /// <param name="linkSpeed">Bytes per second of the link to a device.</param>
+    /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
+    public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
+        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
+    {
+        SplitPlacement Try(IReadOnlyDictionary<string, long>? rings)
+        {
+            var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed);
+            placement.Run(rings);
+            return placement;
+        }
+        SplitPlacement first = Try(null);
+        // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
+        SplitPlacement second = Try(first.Rings());
+        SplitPlacement best = second.Rings().All(ring => ring.Value <= first.Rings()[ring.Key]) ? second : first;
+        return (best._layers, best._devices.ToPlan());
+    }
+
+    private IReadOnlyDictionary<string, long> Rings() => _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
+
+    private void Run(IReadOnlyDictionary<string, long>? rings)
+    {
+        _devices.TakeForInput(_items[0].WeightBytes, 0);
+        long longest = RingSize.AtMost(_ringLayers, _items.Where(Streams));
+        Item output = _items[^1];
+        string last = _targets[^1];
+        // An output that is larger than a layer makes the ring so much longer that it may as well stay.
+        long cache = _items.Sum(item => item.KvBytes) / _targets.Length;
+        bool outputStays = Keeps(last) && _devices.HasRoom(last, cache + longest + output.WeightBytes + output.SharedBytes);
+        foreach (string target in _targets)
+        {
+            long ring = target == last && !outputStays ? RingSize.AtMost(_ringLayers, _items.Skip(1)) : longest;
+            _devices.AddRing(target, rings is null ? ring : Math.Min(ring, rings[target]));
+        }
+        // An embedding that is used twice is not streamed.
+        _ownerOf[output.Name] = last;
+        if (Keeps(last) && (output.SharedBytes > 0 || outputStays))
+        {
+            _devices.Take(last, output.WeightBytes + output.SharedBytes, 0);
+            _kept.Add(output.Name);
+        }
+        ShareOut();
+        _computing = [.. _targets.Where(_ownerOf.ContainsValue)];
+        foreach (Item item in _items.Skip(1)) _devices.Take(_ownerOf[item.Name], 0, item.KvBytes);
+        foreach (string target in _targets.Where(Keeps))
+        {
+            List<Item> own = [.. _items.Skip(1).Where(item => _ownerOf[item.Name] == target && !_kept.Contains(item.Name))];
+            KeepEvenly([.. own.Where(item => !IsFeedForward(item))], target);
+            KeepEvenly([.. own.Where(IsFeedForward)], target);
+        }
+        _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
+        foreach ((string target, long ring) in Rings()) _devices.AddRing(target, ring - _devices.RingOf(target));
+    }
+
+    // Layers that follow each other, to each target in the proportion of its room; at least their caches must have some.
+    private void ShareOut()
+    {
+        List<List<Item>> layers = [];
+        foreach (Item item in _items.Skip(1).SkipLast(1))
+        {
+            if (IsFeedForward(item)) layers[^1].Add(item);
+            else layers.Add([item]);
+        }
+        double[] room = [.. _targets.Select(target => (double)Math.Max(0, _devices.RoomOf(target)))];
+        long whole = layers.Sum(Bytes);
+        double all = Math.Max(1, room.Sum()), given = 0;
+        int next = 0;
+        for (int i = 0; i < _targets.Length; i++)
+        {
+            given += room[i];
+            long taken = layers.Take(next).Sum(Bytes), caches = 0;
+            while (next < layers.Count && (i == _targets.Length - 1 || taken + Bytes(layers[next]) / 2 < whole * (given / all)))
+            {
+                caches += layers[next].Sum(item => item.KvBytes);
+                if (i < _targets.Length - 1 && caches > room[i]) break;
+                foreach (Item item in layers[next]) _ownerOf[item.Name] = _targets[i];
+                taken += Bytes(layers[next++]);
+            }
+        }
+
+        static long Bytes(List<Item> layer) => layer.Sum(item => item.WeightBytes + item.KvBytes);
+    }
+
+    // As many as have room from the first on, spread over all; sizes differ, so what room is left is offered again.
+    private void KeepEvenly(List<Item> items, string target)
+    {
+        long taken = 0;
+        int count = items.TakeWhile(item => _devices.HasRoom(target, taken += item.WeightBytes)).Count();
+        foreach (Item item in Spread.Evenly(count, items.Count).Select(i => items[i]).Concat(items))
+        {
+            if (_kept.Contains(item.Name) || !_devices.HasRoom(target, item.WeightBytes)) continue;
+            _devices.Add(target, item.WeightBytes, 0);
+            _kept.Add(item.Name);
+        }
+    }
+
+    private LayerPlacement Settle(Item item)
+    {
+        string owner = _ownerOf[item.Name];
+        if (_kept.Contains(item.Name)) return new(item.Name, owner, owner, false, item.WeightBytes + item.SharedBytes, item.KvBytes);
+        if (item.WeightBytes == 0) return new(item.Name, owner, owner, false, 0, item.KvBytes);
+        _left += item.WeightBytes;
+        string device = _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk;
+        _devices.Add(device, item.WeightBytes, 0);
+        if (device == DeviceName.Host && IsFeedForward(item) && _onCpu + item.WeightBytes / 2 <= _cpuShare * _left)
+        {
+            _onCpu += item.WeightBytes;
+            return new(item.Name, device, DeviceName.Host, false, item.WeightBytes, item.KvBytes);
+        }
+        double After(string target) => _behind.GetValueOrDefault(target) + item.WeightBytes / _linkSpeed(target);
+        string computes = IsFeedForward(item) ? _computing.OrderBy(After).ThenBy(target => target == owner ? 0 : 1).First() : owner;
+        _behind[computes] = After(computes);
+        return new(item.Name, device, computes, true, item.WeightBytes, item.KvBytes);
+    }
+
+    private bool Keeps(string target) => !_streamAll && target != DeviceName.Host;
+
+    private static bool IsFeedForward(Item item) => FeedForwardPart.LayerOf(item.Name) is not null;
+
+    private static bool Streams(Item item) => item.Name is not (Item.Input or Item.Output);
+}
