@@ -159,12 +159,9 @@ public:
 
     bool pass(const ggml_tensor * from, ggml_backend_t source, ggml_tensor * to, ggml_backend_t compute) override {
         const size_t size = ggml_nbytes(to);
-        if (!fits(from, size) || !fits(to, size)) {
-            return false;
-        }
         std::lock_guard<std::mutex> lock(mutex);
         other * sender = sender_of(ggml_backend_get_device(source));
-        if (sender == nullptr) {
+        if (sender == nullptr || !fits(from, size) || !fits(to, size)) {
             return false;
         }
         const int parcel = next_parcel();
@@ -234,8 +231,20 @@ private:
         if (!made) {
             made         = std::make_unique<other>(from);
             made->mapped = seen_by(number);
+            link_with(number);
         }
         return made->of.usable() && made->mapped != nullptr ? made.get() : nullptr;
+    }
+
+    // Large tensors go by the devices' own copies, which pass through host memory unless one may reach into the other. Between slots of a board that is not always safe;
+    // over NVLink, which alone has atomics, it is.
+    void link_with(int number) const {
+        on_device here(device);
+        int atomics = 0;
+        if (cudaDeviceGetP2PAttribute(&atomics, cudaDevP2PAttrNativeAtomicSupported, device, number) == cudaSuccess && atomics != 0) {
+            cudaDeviceEnablePeerAccess(number, 0);
+        }
+        cudaGetLastError(); // it may be so already
     }
 
     const int             device;

@@ -164,6 +164,29 @@ conversations() {
   done
 }
 
+# Everything streamed over one link, then over those of all GPUs.
+gpus() {
+  model_7b
+  local how="--offload stream --context 4096 --tokens 17 --rounds 1" file=$work/7b.gguf round
+  for round in $(seq "${NBM_ROUNDS:-2}"); do
+    CUDA_VISIBLE_DEVICES=0 bench "$file" "7b, one GPU" $how --prompt 512,2048
+    bench "$file" "7b, all GPUs" $how --prompt 512,2048
+  done
+  CUDA_VISIBLE_DEVICES=0 bench "$file" "7b, one GPU" --max-memory 0=4GiB,cpu=30GiB --offload hybrid --context 1024 --rounds 1
+  bench "$file" "7b, two GPUs" --max-memory 0=2GiB,1=2GiB,cpu=30GiB --offload hybrid --context 1024 --rounds 1
+  local ids; ids=$(seq -s, 1 64)
+  CUDA_VISIBLE_DEVICES=0 "$nbm" logits "$file" --ids "$ids" --out "$work/a" --max-memory 0=60GiB
+  "$nbm" logits "$file" --ids "$ids" --out "$work/b" --offload stream
+  "$nbm" logits "$file" --ids "$ids" --out "$work/c" --max-memory 0=4GiB,1=3GiB,cpu=30GiB --offload stream
+  cmp "$work/a" "$work/b" && cmp "$work/a" "$work/c" && echo "7b: logits streamed to all GPUs are the resident ones, bit for bit"
+}
+gpus_70b() {
+  model_70b
+  local how="--offload stream --context 4096 --tokens 9 --rounds 1 --prompt 512" file=$work/70b.gguf
+  CUDA_VISIBLE_DEVICES=0 bench "$file" "70b, one GPU" $how
+  bench "$file" "70b, all GPUs" $how
+}
+
 # No GPU at all.
 cpu_only() {
   model 7b-q4 7b-q4_0

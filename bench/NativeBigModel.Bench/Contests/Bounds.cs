@@ -41,7 +41,7 @@ internal sealed record Bandwidths(double Cpu, double CpuFlops, double Disk, doub
         MatrixSpeed cpu = speeds.Cpu.Of(type);
         if (speeds.Gpus.IsEmpty) return new(cpu.BytesPerSecond, cpu.FlopsPerSecond, speeds.DiskBytesPerSecond);
         MatrixSpeed gpu = speeds.Gpus[0].Matrices.Of(type);
-        return new(cpu.BytesPerSecond, cpu.FlopsPerSecond, speeds.DiskBytesPerSecond, gpu.BytesPerSecond, gpu.FlopsPerSecond, speeds.Gpus[0].ToDevice, speeds.CpuWhileStreaming().Of(type).BytesPerSecond / cpu.BytesPerSecond, speeds.LinkBesideCpu);
+        return new(cpu.BytesPerSecond, cpu.FlopsPerSecond, speeds.DiskBytesPerSecond, gpu.BytesPerSecond, gpu.FlopsPerSecond, speeds.Gpus[0].ToDevice, speeds.CpuWhileStreaming([0]).Of(type).BytesPerSecond / cpu.BytesPerSecond, speeds.LinkBesideCpu);
     }
 
     /// <summary>The better of two measurements of one machine, number by number: what it can do, and not what else it did meanwhile.</summary>

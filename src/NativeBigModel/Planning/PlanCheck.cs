@@ -27,8 +27,12 @@ internal static class PlanCheck
         if (ConsecutiveLayers.FirstGap([.. layers.Select(layer => layer.ComputeDevice)]) is { } gap)
             throw new InvalidOptionException($"plan: {layers[gap].Name} is computed by {layers[gap].ComputeDevice}, and {layers[gap - 1].Name} before it is not, though earlier layers are");
         var routes = new RingRoutes(plan.Layers);
-        if (split && plan.Layers.FirstOrDefault(layer => FeedForwardPart.LayerOf(layer.Name) is not null && layer.ComputeDevice != DeviceName.Host && !layers.Any(other => other.ComputeDevice == layer.ComputeDevice)) is { } stray)
-            throw new InvalidOptionException($"plan: {stray.Name} is computed by {stray.ComputeDevice}, which computes no layer's attention");
+        foreach (LayerPlacement part in plan.Layers.Where(layer => FeedForwardPart.LayerOf(layer.Name) is not null && layer.ComputeDevice != DeviceName.Host))
+        {
+            string owner = layers.First(layer => layer.Name == FeedForwardPart.LayerOf(part.Name)).ComputeDevice;
+            if (!part.Streamed && part.ComputeDevice != owner) throw new InvalidOptionException($"plan: {part.Name} rests on {part.ComputeDevice}, and its layer is computed by {owner}; another GPU may only stream it");
+            if (!layers.Any(layer => layer.ComputeDevice == part.ComputeDevice)) throw new InvalidOptionException($"plan: {part.Name} is computed by {part.ComputeDevice}, which computes no layer's attention");
+        }
         if (routes.Devices.Count > 1 && routes.Devices.Contains(DeviceName.Host))
             throw new InvalidOptionException($"plan: layers are streamed to {routes.Devices[0]} and to {routes.Devices[1]}; either GPUs compute all of them or the CPU does");
         foreach (string used in plan.Layers.SelectMany(layer => (string[])[layer.Device, layer.ComputeDevice]).Distinct())

@@ -2,7 +2,7 @@ namespace NativeBigModel.Planning;
 
 /// <summary>
 /// Whose ring each item of a plan passes through: that of the device which computes it, if it is streamed. What the CPU computes between streamed items is streamed for long
-/// prompts, and the devices that compute layers take turns at it, so that all their links are at work.
+/// prompts, and the devices that stream take turns at it, so that all their links are at work; where nothing else is streamed, the last device does it.
 /// </summary>
 internal sealed class RingRoutes
 {
@@ -10,8 +10,8 @@ internal sealed class RingRoutes
 
     public RingRoutes(IReadOnlyList<LayerPlacement> layers)
     {
-        string[] gpus = [.. layers.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null).Select(layer => layer.ComputeDevice).Distinct().Where(device => DeviceName.GpuIndex(device) is not null)];
-        string[] turns = gpus.Length > 0 ? gpus : [DeviceName.Host];
+        string[] streaming = [.. layers.Where(layer => layer.Streamed).Select(layer => layer.ComputeDevice).Distinct()];
+        string[] turns = streaming.Length > 0 ? streaming : [layers[^1].ComputeDevice];
         int turn = 0;
         foreach (LayerPlacement layer in layers)
         {

@@ -16,7 +16,8 @@ internal sealed class SplitPlacement
     private readonly Func<string, double> _linkSpeed;
     private readonly DeviceLedger _devices;
     private readonly IReadOnlyList<Item> _items;
-    private readonly string[] _targets; // compute layers
+    private readonly string[] _gpus; // compute layers, in their order; host memory where there are none
+    private readonly string[] _targets; // of these, those with a ring
     private readonly Dictionary<string, string> _ownerOf = []; // the target that an item belongs to
     private readonly HashSet<string> _kept = []; // items that stay there
     private readonly Dictionary<string, double> _behind = []; // seconds that a target's link is at work for one token so far
@@ -25,12 +26,12 @@ internal sealed class SplitPlacement
     private long _left; // bytes that did not find room on a GPU so far
     private long _onCpu; // of these, what the CPU computes
 
-    private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
+    private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed, int rings)
     {
         (_streamAll, _items, _cpuShare, _ringLayers, _linkSpeed, _devices) = (streamAll, items, cpuShare, ringLayers, linkSpeed, new DeviceLedger(limits, compute));
-        string[] gpus = [.. limits.Gpus.Keys.Select(DeviceName.Gpu)];
-        long least = RingSize.AtMost(ringLayers, items.Where(Streams)) + items.Max(item => item.KvBytes);
-        _targets = gpus.Length == 0 ? [DeviceName.Host] : [.. gpus.SkipLast(1).Where(gpu => _devices.HasRoom(gpu, least)), gpus[^1]];
+        _gpus = limits.Gpus.IsEmpty ? [DeviceName.Host] : [.. limits.Gpus.Keys.Select(DeviceName.Gpu)];
+        HashSet<string> targets = [_gpus[^1], .. _gpus.SkipLast(1).OrderByDescending(_devices.RoomOf).Take(rings - 1)];
+        _targets = [.. _gpus.Where(targets.Contains)];
     }
 
     /// <summary>Places <paramref name="items"/>: input, for each layer the layer without its feed-forward part and that part, output.</summary>
@@ -45,18 +46,35 @@ internal sealed class SplitPlacement
     public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
         MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
     {
-        SplitPlacement Try(IReadOnlyDictionary<string, long>? rings)
+        SplitPlacement Try(int links, IReadOnlyDictionary<string, long>? rings)
         {
-            var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed);
+            var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed, links);
             placement.Run(rings);
             return placement;
         }
-        SplitPlacement first = Try(null);
-        // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
-        SplitPlacement second = Try(first.Rings());
-        SplitPlacement best = second.Rings().All(ring => ring.Value <= first.Rings()[ring.Key]) ? second : first;
+        SplitPlacement With(int links)
+        {
+            SplitPlacement first = Try(links, null);
+            // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
+            SplitPlacement second = Try(links, first.Rings());
+            return second.Rings().All(ring => ring.Value <= first.Rings()[ring.Key]) ? second : first;
+        }
+        // A ring takes the room of layers, and a second link is worth that only if there is enough for both to bring.
+        SplitPlacement best = With(1);
+        for (int links = 2; links <= limits.Gpus.Count; links++)
+        {
+            try
+            {
+                SplitPlacement other = With(links);
+                if (other.Busiest < best.Busiest) best = other;
+            }
+            catch (DoesNotFitException) { }
+        }
         return (best._layers, best._devices.ToPlan());
     }
+
+    // Seconds that the busiest link takes for one token.
+    private double Busiest => _behind.Values.DefaultIfEmpty().Max();
 
     private IReadOnlyDictionary<string, long> Rings() => _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
 
@@ -84,7 +102,7 @@ internal sealed class SplitPlacement
         ShareOut();
         _computing = [.. _targets.Where(_ownerOf.ContainsValue)];
         foreach (Item item in _items.Skip(1)) _devices.Take(_ownerOf[item.Name], 0, item.KvBytes);
-        foreach (string target in _targets.Where(Keeps))
+        foreach (string target in _gpus.Where(Keeps))
         {
             List<Item> own = [.. _items.Skip(1).Where(item => _ownerOf[item.Name] == target && !_kept.Contains(item.Name))];
             KeepEvenly([.. own.Where(item => !IsFeedForward(item))], target);
@@ -94,7 +112,7 @@ internal sealed class SplitPlacement
         foreach ((string target, long ring) in Rings()) _devices.AddRing(target, ring - _devices.RingOf(target));
     }
 
-    // Layers that follow each other, to each target in the proportion of its room; at least their caches must have some.
+    // Layers that follow each other: to a GPU without a ring those that it has room for, and to each with one in the proportion of its room, at least for their caches.
     private void ShareOut()
     {
         List<List<Item>> layers = [];
@@ -103,20 +121,18 @@ internal sealed class SplitPlacement
             if (IsFeedForward(item)) layers[^1].Add(item);
             else layers.Add([item]);
         }
-        double[] room = [.. _targets.Select(target => (double)Math.Max(0, _devices.RoomOf(target)))];
-        long whole = layers.Sum(Bytes);
-        double all = Math.Max(1, room.Sum()), given = 0;
+        double[] room = [.. _gpus.Select(gpu => (double)Math.Max(0, _devices.RoomOf(gpu)))];
         int next = 0;
-        for (int i = 0; i < _targets.Length; i++)
+        for (int i = 0; i < _gpus.Length; i++)
         {
-            given += room[i];
-            long taken = layers.Take(next).Sum(Bytes), caches = 0;
-            while (next < layers.Count && (i == _targets.Length - 1 || taken + Bytes(layers[next]) / 2 < whole * (given / all)))
+            bool resident = !_targets.Contains(_gpus[i]), last = i == _gpus.Length - 1;
+            double most = resident ? room[i] : layers.Skip(next).Sum(Bytes) * room[i] / Math.Max(1, room.Skip(i).Sum()), taken = 0, caches = 0;
+            for (; next < layers.Count; next++)
             {
-                caches += layers[next].Sum(item => item.KvBytes);
-                if (i < _targets.Length - 1 && caches > room[i]) break;
-                foreach (Item item in layers[next]) _ownerOf[item.Name] = _targets[i];
-                taken += Bytes(layers[next++]);
+                List<Item> layer = layers[next];
+                if (!last && (taken + Bytes(layer) * (resident ? 1 : 0.5) > most || (caches += layer.Sum(item => item.KvBytes)) > room[i])) break;
+                foreach (Item item in layer) _ownerOf[item.Name] = _gpus[i];
+                taken += Bytes(layer);
             }
         }
 

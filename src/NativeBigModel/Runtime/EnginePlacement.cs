@@ -71,10 +71,6 @@ internal sealed class EnginePlacement
                 Send(layer => !layer.Streamed && routes.Of(layer) == name, device.SharedBufferType);
             }
             if (hostPlace is not null) Send(layer => layer is { ComputeDevice: DeviceName.Host, Streamed: false } && routes.Of(layer) is null, hostPlace.SharedBufferType);
-            // A feed-forward part that rests on another GPU than its layer's.
-            Dictionary<string, string> owners = layers.ToDictionary(layer => layer.Name, layer => layer.ComputeDevice);
-            bool Stays(LayerPlacement part, string on) => part.Device == on && FeedForwardPart.LayerOf(part.Name) is { } layer && owners[layer] != on;
-            foreach ((string on, _) in runs.Where(run => run.Device != DeviceName.Host)) Send(part => Stays(part, on), GgmlBackendApi.GgmlBackendDevBufferType((GgmlBackendDevice*)Find(on)));
             return new(devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
         }
         catch

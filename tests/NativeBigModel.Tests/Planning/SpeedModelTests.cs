@@ -106,13 +106,16 @@ public class SpeedModelTests
             Assert.Equal(Token(limits, mode, s_round), Token(limits, mode, speeds));
     }
 
-    [Fact]
-    public void Links_that_are_busy_together_have_what_was_measured_together()
+    [Theory]
+    [InlineData(10e9, 1)]
+    [InlineData(5e9, 2)]
+    public void Two_links_halve_a_token_unless_they_are_slower_together(double together, double share)
     {
-        GpuSpeeds one = s_round.Gpus[0] with { ToDeviceTogether = 5e9 };
-        var speeds = new SpeedModel(s_model, s_round with { Gpus = [one, one] });
-        Plan alone = Plan("0=3GiB,cpu=60GiB", OffloadMode.Stream), both = alone with { Layers = [.. alone.Layers.Select((layer, i) => i < 30 && layer.Streamed ? layer with { ComputeDevice = "1" } : layer)] };
-        Near(2 * speeds.Predict(alone).DecodeSeconds, speeds.Predict(both).DecodeSeconds, 0.02);
+        GpuSpeeds one = s_round.Gpus[0] with { ToDeviceTogether = together };
+        MachineSpeeds two = s_round with { Gpus = [one, one] };
+        Plan Streamed(int gpus) => Planner.Plan(
+            s_model, new Machine([.. Enumerable.Range(0, gpus).Select(i => new GpuDevice($"{i}", "", 80L << 30, 80L << 30))], 64L << 30) { Speeds = two }, new() { ContextLength = 1024, Offload = OffloadMode.Stream });
+        Near(share / 2 * Streamed(1).Predicted!.DecodeSeconds, Streamed(2).Predicted!.DecodeSeconds, 0.05);
     }
 
     [Fact]

@@ -78,7 +78,7 @@ public class PlannedMemoryTests
         EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
         using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
         using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
-        stats = placement.Streaming?.Stats;
+        stats = placement.Streams.Values.SingleOrDefault()?.Stats;
         return EngineBytes.Of(context, placement)!;
     }
 }

@@ -93,16 +93,19 @@ public static class PlanPicture
         y += 10;
         foreach ((PlanResource resource, string name, string colour) in s_lanes)
         {
-            TimelineSegment[] segments = [.. token.Where(segment => segment.Resource == resource).OrderBy(segment => segment.Start)];
-            if (segments.Length == 0) continue;
-            Text(canvas, 12, y + LaneHeight / 2 + 5, string.Create(CultureInfo.InvariantCulture, $"{name} {segments.Sum(segment => segment.End - segment.Start) / end * 100:0} %"));
-            Box(canvas, Left, y, Width - Left - Right, LaneHeight, "#eceff1", "");
-            foreach (TimelineSegment segment in Joined(segments, scale))
+            IGrouping<string, TimelineSegment>[] devices = [.. token.Where(segment => segment.Resource == resource).GroupBy(segment => segment.Device).OrderBy(device => device.Key, StringComparer.Ordinal)];
+            foreach (IGrouping<string, TimelineSegment> device in devices)
             {
-                double width = (segment.End - segment.Start) * scale;
-                Box(canvas, Left + segment.Start * scale, y, width > Narrow ? width - 0.7 : Math.Max(width, 0.6), LaneHeight, colour, string.Create(CultureInfo.InvariantCulture, $"{segment.Item}: {(segment.End - segment.Start) * 1000:0.###} ms"));
+                TimelineSegment[] segments = [.. device.OrderBy(segment => segment.Start)];
+                Text(canvas, 12, y + LaneHeight / 2 + 5, string.Create(CultureInfo.InvariantCulture, $"{name}{(devices.Length > 1 ? $" {device.Key}" : "")} {segments.Sum(segment => segment.End - segment.Start) / end * 100:0} %"));
+                Box(canvas, Left, y, Width - Left - Right, LaneHeight, "#eceff1", "");
+                foreach (TimelineSegment segment in Joined(segments, scale))
+                {
+                    double width = (segment.End - segment.Start) * scale;
+                    Box(canvas, Left + segment.Start * scale, y, width > Narrow ? width - 0.7 : Math.Max(width, 0.6), LaneHeight, colour, string.Create(CultureInfo.InvariantCulture, $"{segment.Item}: {(segment.End - segment.Start) * 1000:0.###} ms"));
+                }
+                y += LaneHeight + Gap;
             }
-            y += LaneHeight + Gap;
         }
         return y;
     }

@@ -5,6 +5,8 @@ namespace NativeBigModel.Planning;
 /// <summary>How fast a machine moves and multiplies weights: what predictions are made from. Speeds are bytes per second and floating-point operations per second.</summary>
 public sealed record MachineSpeeds
 {
+    private const double LeastShare = 0.05; // of its memory that links leave the CPU, however many there are
+
     /// <summary>Whether the numbers were measured on the machine, or are those of an ordinary desktop.</summary>
     public required bool Measured { get; init; }
 
@@ -52,12 +54,25 @@ public sealed record MachineSpeeds
         DiskBytesPerSecond = 2.5e9,
     };
 
-    /// <summary>The CPU while a link brings weights: cores unpack nearly as fast as before, and no type comes faster than the memory still gives them.</summary>
-    public MatrixSpeeds CpuWhileStreaming()
+    /// <summary>
+    /// The CPU while links bring weights: cores unpack nearly as fast as before, and no type comes faster than the memory still gives them. Several links leave it what one and the
+    /// CPU have together, less their own.
+    /// </summary>
+    /// <param name="gpus">The GPUs whose links bring them.</param>
+    public MatrixSpeeds CpuWhileStreaming(IReadOnlyCollection<int> gpus)
     {
-        double memory = CpuBesideLink * Cpu.Types.Max(type => type.BytesPerSecond), unpacking = CpuUnpackingBesideLink ?? CpuBesideLink;
+        ArgumentNullException.ThrowIfNull(gpus);
+        double peak = Cpu.Types.Max(type => type.BytesPerSecond), memory = CpuBesideLink * peak, unpacking = CpuUnpackingBesideLink ?? CpuBesideLink;
+        if (gpus.Count > 1)
+        {
+            double together = memory + gpus.Max(gpu => Gpu(gpu).ToDevice) * LinkBesideCpu;
+            memory = Math.Clamp(together - gpus.Sum(LinkSpeed) * LinkBesideCpu, LeastShare * peak, memory);
+        }
         return Cpu with { Types = [.. Cpu.Types.Select(type => type with { BytesPerSecond = Math.Min(memory, type.BytesPerSecond * unpacking) })] };
     }
+
+    /// <summary>Bytes per second to a GPU while every other link is at work.</summary>
+    internal double LinkSpeed(int gpu) => Gpu(gpu).ToDeviceTogether ?? Gpu(gpu).ToDevice;
 
     /// <summary>The speeds of the GPU with this number.</summary>
     internal GpuSpeeds Gpu(int index) => Gpus.IsEmpty ? Assumed.Gpus[0] : Gpus[Math.Min(index, Gpus.Length - 1)];

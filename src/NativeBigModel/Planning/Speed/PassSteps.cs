@@ -12,7 +12,7 @@ namespace NativeBigModel.Planning;
 internal sealed record Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
-internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, MatrixSpeeds cpuWhileStreaming, IReadOnlyDictionary<string, LayerWork> work)
+internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
 {
     private static readonly LayerWork s_nothing = new([], false);
 
@@ -26,6 +26,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
 
     // Links that bring from the same disk share it.
     private readonly int _readers = Math.Max(1, plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.ComputeDevice).Distinct().Count());
+
+    private MatrixSpeeds CpuWhileStreaming => field ??= speeds.CpuWhileStreaming([.. _routes.Devices.Select(DeviceName.GpuIndex).OfType<int>()]);
 
     /// <summary>Links that bring weights at the same time; 1 where none does.</summary>
     public int Links => Math.Max(1, _routes.Devices.Count);
@@ -55,14 +57,14 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             if (large && !layer.Streamed && _target is { } helper)
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes);
-            if (shared) seconds /= 1 - (1 - seconds / item.Seconds(cpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
+            if (shared) seconds /= 1 - (1 - seconds / item.Seconds(CpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         GpuSpeeds to = speeds.Gpu(index);
-        double link = (Links > 1 ? to.ToDeviceTogether ?? to.ToDevice : to.ToDevice) * linkLeft;
+        double link = (Links > 1 ? speeds.LinkSpeed(index) : to.ToDevice) * linkLeft;
         return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 

@@ -11,7 +11,6 @@ public sealed class SpeedModel
 
     private readonly ModelShape _model;
     private readonly MachineSpeeds _speeds;
-    private readonly MatrixSpeeds _cpuWhileStreaming;
     private readonly Lazy<Dictionary<string, LayerWork>> _whole, _split;
     private readonly long _unused; // of a ring: a tensor lies in one piece, and what is left before the ring's end is half of one
 
@@ -20,7 +19,7 @@ public sealed class SpeedModel
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(speeds);
-        (_model, _speeds, _cpuWhileStreaming) = (model, speeds, speeds.CpuWhileStreaming());
+        (_model, _speeds) = (model, speeds);
         _unused = model.Tensors.Where(tensor => tensor.Layer >= 0).Select(tensor => tensor.Bytes).DefaultIfEmpty().Max() / 2;
         (_whole, _split) = (new(() => LayerWork.Of(model, split: false)), new(() => LayerWork.Of(model, split: true)));
     }
@@ -49,16 +48,17 @@ public sealed class SpeedModel
     {
         double used = _model.ExpertCount > 0 ? (double)Math.Max(1, _model.ExpertUsedCount) / _model.ExpertCount : 1;
         LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.LayerOf(item.Key) is not null).Select(item => item.Value)];
+        MatrixSpeeds beside = _speeds.CpuWhileStreaming(gpus);
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;
-        double cpu = parts.Sum(part => part.Seconds(_cpuWhileStreaming, 1, used, used, 0)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? LinkSpeed(DeviceName.Gpu(gpu)) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
+        double cpu = parts.Sum(part => part.Seconds(beside, 1, used, used, 0)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? _speeds.LinkSpeed(gpu) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
         return link / (link + cpu);
     }
 
     /// <summary>Bytes per second from host memory to a device while every other link is at work.</summary>
-    internal double LinkSpeed(string device) => DeviceName.GpuIndex(device) is { } gpu ? _speeds.Gpu(gpu).ToDeviceTogether ?? _speeds.Gpu(gpu).ToDevice : _speeds.DiskBytesPerSecond;
+    internal double LinkSpeed(string device) => DeviceName.GpuIndex(device) is { } gpu ? _speeds.LinkSpeed(gpu) : _speeds.DiskBytesPerSecond;
 
-    private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, _cpuWhileStreaming, plan.SplitsLayers ? _split.Value : _whole.Value);
+    private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, plan.SplitsLayers ? _split.Value : _whole.Value);
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
     {

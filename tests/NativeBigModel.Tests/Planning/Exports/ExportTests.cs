@@ -61,9 +61,10 @@ public class ExportTests
         try { plan = Planner.Plan(one.Shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = one.Limits, Offload = one.Offload }); }
         catch (DoesNotFitException) { return; }
         LlamaSharpModelParams read = LlamaSharpModelParams.Read(LlamaSharpExport.ToJson(plan, ModelFile));
-        var stock = StockLlamaCpp.Of(plan.Layers.Length - 2, LlamaCppExport.Of(plan, ModelFile).Arguments);
-        var llamaSharp = new StockLlamaCpp(plan.Layers.Length - 2, read.GpuLayerCount, read.TensorSplits, read.TensorBufferOverrides.SingleOrDefault()?.Pattern);
-        foreach ((string tensor, int layer) in Tensors(plan)) Assert.Equal(stock.DeviceOf(layer, tensor), llamaSharp.DeviceOf(layer, tensor));
+        LayerPlacement[] layers = [.. plan.Layers.Skip(1).Where(layer => !IsPart(layer))];
+        var stock = StockLlamaCpp.Of(layers.Length - 1, LlamaCppExport.Of(plan, ModelFile).Arguments);
+        var llamaSharp = new StockLlamaCpp(layers.Length - 1, read.GpuLayerCount, read.TensorSplits, read.TensorBufferOverrides.SingleOrDefault()?.Pattern);
+        foreach ((string tensor, int layer, _) in Tensors(plan, layers)) Assert.Equal(stock.DeviceOf(layer, tensor), llamaSharp.DeviceOf(layer, tensor));
         Assert.Equal((ModelFile, 256u, 1, 0, true), (read.ModelPath, read.ContextSize!.Value, read.SplitMode!.Value, read.MainGpu, read.UseMemorymap));
         Assert.Equal((256u, 256u, (int?)TensorType.F16, (int?)TensorType.F16, (bool?)true), (read.BatchSize, read.UBatchSize, read.TypeK, read.TypeV, read.FlashAttention));
         Assert.All(read.TensorBufferOverrides, found => Assert.Equal("CPU", found.BufferType));
@@ -92,13 +93,14 @@ public class ExportTests
     private static void Holds(Plan plan)
     {
         LlamaCppExport export = LlamaCppExport.Of(plan, ModelFile);
-        var stock = StockLlamaCpp.Of(plan.Layers.Length - 2, export.Arguments);
-        foreach ((string tensor, int layer) in Tensors(plan))
+        // A layer is where its attention is; its feed-forward part may stand apart.
+        LayerPlacement[] layers = [.. plan.Layers.Skip(1).Where(layer => !IsPart(layer))];
+        var stock = StockLlamaCpp.Of(layers.Length - 1, export.Arguments);
+        foreach ((string tensor, int layer, LayerPlacement placed) in Tensors(plan, layers))
         {
-            LayerPlacement placed = plan.Layers[layer + 1];
             Assert.Equal(DeviceName.GpuIndex(placed.Device) is null ? "cpu" : placed.Device, stock.DeviceOf(layer, tensor));
         }
-        foreach ((LayerPlacement placed, int layer) in plan.Layers.Skip(1).Select((placed, i) => (placed, i)))
+        foreach ((LayerPlacement placed, int layer) in layers.Select((placed, i) => (placed, i)))
         {
             if (stock.DeviceOf(layer) == placed.ComputeDevice || placed.KvBytes == 0) continue;
             Assert.Equal(DeviceName.Host, placed.ComputeDevice);
@@ -107,9 +109,11 @@ public class ExportTests
         foreach (LayerPlacement placed in plan.Layers.Where(placed => placed.Streamed)) Assert.Contains(export.Notes, note => Regex.IsMatch(note, "cannot be streamed"));
     }
 
-    private static IEnumerable<(string Tensor, int Layer)> Tensors(Plan plan) => plan.Layers.Skip(1).SelectMany((layer, i) => layer.Name == "output"
-        ? (IEnumerable<(string, int)>)[("output.weight", i), ("output_norm.weight", i), ("token_embd.weight", i)]
-        : [($"{layer.Name}.attn_output.weight", i), ($"{layer.Name}.ffn_up.weight", i)]);
+    private static bool IsPart(LayerPlacement layer) => layer.Name.EndsWith(".ffn", StringComparison.Ordinal);
+
+    private static IEnumerable<(string Tensor, int Layer, LayerPlacement Placed)> Tensors(Plan plan, LayerPlacement[] layers) => layers.SelectMany((layer, i) => layer.Name == "output"
+        ? (IEnumerable<(string, int, LayerPlacement)>)[("output.weight", i, layer), ("output_norm.weight", i, layer), ("token_embd.weight", i, layer)]
+        : [($"{layer.Name}.attn_output.weight", i, layer), ($"{layer.Name}.ffn_up.weight", i, plan.Layers.FirstOrDefault(part => part.Name == $"{layer.Name}.ffn") ?? layer)]);
 
     // Layers of 100 bytes with 10 of keys and values; the last device is the output's.
     private static Plan Hand(params string[] devices)
