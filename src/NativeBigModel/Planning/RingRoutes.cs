@@ -11,7 +11,7 @@ internal sealed class RingRoutes
     public RingRoutes(IReadOnlyList<LayerPlacement> layers)
     {
         string[] streaming = [.. layers.Where(layer => layer.Streamed).Select(layer => layer.ComputeDevice).Distinct()];
-        string[] turns = streaming.Length > 0 ? streaming : [layers[^1].ComputeDevice];
+        string[] turns = streaming.Length > 0 ? streaming : [(layers.LastOrDefault(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not null) ?? layers[^1]).ComputeDevice];
         int turn = 0;
         foreach (LayerPlacement layer in layers)
         {

@@ -38,10 +38,10 @@ public class SeveralGpusTests
                 ("0 cpu", Shares(0.6, 0)),
                 ("0 1 cpu", Shares(0.3, 0.3)),
                 ("0*", Shares(0.5, 0, OffloadMode.Stream)),
-                ("0 1*", Shares(0.3, 0.5, OffloadMode.Stream)),
-                ("0 1* cpu", Shares(0.3, 0.5, OffloadMode.Hybrid)),
+                ("0* 1*", Shares(0.3, 0.5, OffloadMode.Stream)),
+                ("0* 1* cpu", Shares(0.3, 0.5, OffloadMode.Hybrid)),
                 ("0 1*", Shares(0.3, 0.5, OffloadMode.Disk)),
-                ("1*", Exact() with { MaxMemory = null, Offload = OffloadMode.Stream }),
+                ("0* 1*", Exact() with { MaxMemory = null, Offload = OffloadMode.Stream }),
             ])
             {
                 await using BigModel placed = await BigModel.LoadAsync(folder.Path, options);
