@@ -16,7 +16,7 @@ internal static class MetadataOverride
         (string type, string plain) = value.Split(':', 2) is ["int" or "float" or "bool" or "str", _] typed ? (typed[0], typed[1]) : ("", value);
         object? old = metadata.Find(key);
         metadata[key] = (old is null ? New(type, plain) : type == "" || type == Kind(old) ? Like(old, plain) : null)
-            ?? throw new InvalidOptionException($"{key}: '{value}' is not {(old is null ? "a value of that type" : $"of the key's type, {old.GetType().Name}")}");
+            ?? throw new InvalidOptionException($"{key}: '{value}' is not {(old is null ? "a value of that type" : $"of the key's type, {GgufTypes.Clr(old).Name}")}");
     }
 
     private static string Kind(object value) => value switch { bool => "bool", string => "str", float or double => "float", _ => "int" };
@@ -25,7 +25,7 @@ internal static class MetadataOverride
     {
         if (old is string) return text;
         if (old is bool) return bool.TryParse(text, out bool flag) ? flag : null;
-        if (old is Array) return null;
+        if (old is Array or GgufTexts) return null;
         try
         {
             object value = Convert.ChangeType(text, old.GetType(), CultureInfo.InvariantCulture);

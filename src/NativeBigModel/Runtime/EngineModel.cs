@@ -15,6 +15,9 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal sealed unsafe class EngineModel : IDisposable
 {
+    // Headers of this size have a vocabulary in them that llama.cpp takes much longer to read than the rest.
+    private const int VocabularyBytes = 1 << 20;
+
     private readonly MappedWeights? _mapped;
 
     private EngineModel(LlamaModelHandle handle, IReadOnlyDictionary<string, StreamingDevice> streams, MappedWeights? mapped = null) => (Handle, Streams, _mapped) = (handle, streams, mapped);
@@ -140,22 +143,24 @@ internal sealed unsafe class EngineModel : IDisposable
 
     private static LlamaModelHandle Create(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors, LlamaModelParams parameters, Collector? collector)
     {
-        (byte[] header, _) = GgufWriter.Write(metadata, tensors);
+        long most = GgufWriter.MostBytes(metadata, tensors);
+        if (most > int.MaxValue) throw new UnsupportedModelException($"the model's metadata takes up to {most} bytes, and at most {int.MaxValue} are handed to llama.cpp");
+        using var header = new HugeBuffer((int)most);
+        using var stream = new UnmanagedMemoryStream(header.Bytes, 0, most, FileAccess.Write);
+        GgufWriter.Write(stream, metadata, tensors);
+        if (stream.Length >= VocabularyBytes) NativeHeap.MakeRoom();
         long since = NativeLog.Count;
-        fixed (byte* bytes = header)
+        using GgufHandle gguf = GgufApi.GgufInitFromBuffer(header.Bytes, (nuint)stream.Length, new GgufInitParams { NoAlloc = 1 });
+        if (gguf.IsInvalid) throw new EngineException($"llama.cpp refused the model's metadata: {NativeLog.ErrorText(since)}");
+        var self = GCHandle.Alloc(collector);
+        try
         {
-            using GgufHandle gguf = GgufApi.GgufInitFromBuffer(bytes, (nuint)header.Length, new GgufInitParams { NoAlloc = 1 });
-            if (gguf.IsInvalid) throw new EngineException($"llama.cpp refused the model's metadata: {NativeLog.ErrorText(since)}");
-            var self = GCHandle.Alloc(collector);
-            try
-            {
-                LlamaModelHandle handle = LlamaModelApi.LlamaModelInitFromUser(gguf, &Collect, (void*)GCHandle.ToIntPtr(self), parameters);
-                if (!handle.IsInvalid) return handle;
-                handle.Dispose();
-                throw new EngineException($"llama.cpp refused the model: {NativeLog.ErrorText(since)}");
-            }
-            finally { self.Free(); }
+            LlamaModelHandle handle = LlamaModelApi.LlamaModelInitFromUser(gguf, &Collect, (void*)GCHandle.ToIntPtr(self), parameters);
+            if (!handle.IsInvalid) return handle;
+            handle.Dispose();
+            throw new EngineException($"llama.cpp refused the model: {NativeLog.ErrorText(since)}");
         }
+        finally { self.Free(); }
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

@@ -29,7 +29,7 @@ internal sealed class TextPreparation
     private readonly string[] _tokens;
     private readonly WordSplitter? _words;
     private readonly bool _addsBos;
-    private readonly Dictionary<string, int>? _wholeWords;
+    private readonly Task<Dictionary<string, int>>? _wholeWords;
     private readonly bool _lineEndIsToken;
 
     /// <param name="file">Whose vocabulary it is, for errors.</param>
@@ -43,12 +43,16 @@ internal sealed class TextPreparation
         if (words is not null)
         {
             (_words, _addsBos) = (new(words.Rules), words.AddsBos);
-            _lineEndIsToken = tokens.Any(token => token is "\n" or "<0x0A>");
-            if (words.IgnoreMerges) _wholeWords = tokens.Index().Where(token => kinds[token.Index] is TokenKind.Normal).DistinctBy(token => token.Item).ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
+            _lineEndIsToken = Array.Exists(tokens, static token => token is "\n" or "<0x0A>");
+            if (words.IgnoreMerges) _wholeWords = Task.Run(() => WholeWords(tokens, kinds)); // beside the rest of a load
         }
         _normalizer = TextNormalizer.Parse(file, rules.Normalizer);
         HashSet<int> normalized = _normalizer.DoesNothing ? [] : [.. rules.Normalized];
-        List<(string Text, int Id)> added = [.. tokens.Select((text, id) => (text, id)).Where(token => token.text.Length > 0 && kinds[token.id] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown)];
+        List<(string Text, int Id)> added = [];
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if (tokens[i].Length > 0 && kinds[i] is TokenKind.UserDefined or TokenKind.Control or TokenKind.Unknown) added.Add((tokens[i], i));
+        }
         _raw = new(added.Where(token => !normalized.Contains(token.Id)), rules);
         _normalized = new(added.Where(token => normalized.Contains(token.Id)).Select(token => (_normalizer.Apply(token.Text), token.Id)).Where(token => token.Item1.Length > 0), rules);
         _unnormalized = new(added.Where(token => normalized.Contains(token.Id)), rules);
@@ -128,6 +132,16 @@ internal sealed class TextPreparation
         metadata["tokenizer.ggml.token_type"] = _kinds.Select((kind, id) => (int)(IsHidden(kind, id) ? TokenKind.Control : kind)).ToArray();
     }
 
+    private static Dictionary<string, int> WholeWords(string[] tokens, TokenKind[] kinds)
+    {
+        var words = new Dictionary<string, int>(tokens.Length, StringComparer.Ordinal);
+        for (int id = 0; id < tokens.Length; id++)
+        {
+            if (kinds[id] is TokenKind.Normal) words.TryAdd(tokens[id], id);
+        }
+        return words;
+    }
+
     // llama.cpp cuts user-defined tokens out of every text, and control tokens only where it is asked to. In a Unigram vocabulary it also looks for rows that no token has.
     private bool IsHidden(TokenKind kind, int id) => kind is TokenKind.Unused || (kind is TokenKind.UserDefined && (_words is not null || _late.Contains(id)));
 
@@ -148,10 +162,11 @@ internal sealed class TextPreparation
     private IEnumerable<TextPiece> Spelt(IEnumerable<string> words)
     {
         StringBuilder lines = new();
+        Dictionary<string, int>? wholeWords = _wholeWords?.GetAwaiter().GetResult();
         foreach (string word in words)
         {
             string spelt = ByteAlphabet.Spell(word);
-            int? whole = _wholeWords is not null && _wholeWords.TryGetValue(spelt, out int id) ? id : null;
+            int? whole = wholeWords is not null && wholeWords.TryGetValue(spelt, out int id) ? id : null;
             if (lines.Length > 0 && (whole is not null || _lineEndIsToken))
             {
                 yield return new(lines.ToString());

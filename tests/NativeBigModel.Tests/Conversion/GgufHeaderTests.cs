@@ -52,6 +52,31 @@ public unsafe class GgufHeaderTests
         }
     }
 
+    [Theory]
+    [InlineData(40_000, 0, 20)]
+    [InlineData(3, 300_000, 300_000)]
+    [InlineData(2_000, 0, 3_000)]
+    public void Arrays_of_strings_that_are_longer_than_what_is_read_at_once_are_whole(int count, int shortest, int longest)
+    {
+        using var folder = new TempFolder();
+        var random = new Random(count);
+        string[] texts = [.. Enumerable.Range(0, count).Select(i => string.Concat($"{i}", new string("aé你"[i % 3], random.Next(shortest, longest + 1))))];
+        float[] scores = [.. texts.Select((_, i) => i / 7f)];
+        (byte[] bytes, _) = GgufWriter.Write(new GgufMetadata { ["tokens"] = texts, ["scores"] = scores, ["after"] = 7u }, []);
+        File.WriteAllBytes(folder["texts.gguf"], bytes);
+
+        GgufMetadata read = GgufReader.Read(folder["texts.gguf"]).Metadata;
+        Assert.Equal(texts, new GgufKeys("texts.gguf", read).Strings("tokens"));
+        Assert.Equal(scores, read.Find("scores"));
+        Assert.Equal(7u, read.Find("after"));
+        Assert.Equal(bytes, GgufWriter.Write(read, []).Header);
+        Assert.InRange(GgufWriter.MostBytes(read, []), bytes.Length, 2L * bytes.Length);
+
+        int cut = bytes.Length - scores.Length * sizeof(float) - longest - 200;
+        File.WriteAllBytes(folder["texts.gguf"], bytes[..cut]);
+        Assert.Contains("tokens", Assert.Throws<CheckpointException>(() => GgufReader.Read(folder["texts.gguf"])).Message, StringComparison.Ordinal);
+    }
+
     private static void RequireOurs(byte[] file, GgufMetadata metadata, TensorSpec[] tensors, long[] offsets)
     {
         using var folder = new TempFolder();
@@ -63,7 +88,7 @@ public unsafe class GgufHeaderTests
         Assert.Equal(metadata.Select(pair => pair.Key), header.Metadata.Select(pair => pair.Key));
         foreach ((string key, object value) in metadata)
         {
-            object read = header.Metadata.Find(key)!;
+            object read = header.Metadata.Find(key) is GgufTexts texts ? texts.Read() : header.Metadata.Find(key)!;
             Assert.Equal(value.GetType(), read.GetType());
             Assert.Equal(value, read);
         }

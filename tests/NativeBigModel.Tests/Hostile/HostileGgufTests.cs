@@ -159,6 +159,7 @@ public class HostileGgufTests
         ["array of 2^64-1"] = (gguf => gguf[Tokens] = RawGguf.Array(4, ulong.MaxValue), [Tokens, "18446744073709551615"]),
         ["array of 2^62 words"] = (gguf => gguf[Tokens] = RawGguf.Array(4, 1UL << 62), [Tokens, "4611686018427387904"]),
         ["array of bad bools"] = (gguf => gguf["x"] = RawGguf.Array(7, 3, 0, 1, 2), ["x", "2"]),
+        ["array with a string of invalid UTF-8"] = (gguf => gguf[Tokens] = RawGguf.Array(8, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0xC3, 0x28), [Tokens, "UTF-8"]),
         ["array of strings that are not there"] = (gguf => gguf[Tokens] = RawGguf.Array(8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F), [Tokens]),
         ["tensor name empty"] = (gguf => gguf.Edit(Q, tensor => tensor with { Name = "" }), ["tensor ", "0 bytes", "63"]),
         ["tensor name of 64 bytes"] = (gguf => gguf.Edit(Q, tensor => tensor with { Name = new string('x', 64) }), ["64", "63"]),

@@ -40,7 +40,7 @@ internal sealed class RawGguf
         GgufHeader header = GgufReader.Read(folder.In("model.gguf"));
         long start = header.Tensors[0].Offset;
         var raw = new RawGguf { Data = file[(int)start..] };
-        raw.Keys.AddRange(header.Metadata.Select(pair => ((object)pair.Key, pair.Value)));
+        raw.Keys.AddRange(header.Metadata.Select(pair => ((object)pair.Key, pair.Value is GgufTexts texts ? texts.Read() : pair.Value)));
         raw.Tensors.AddRange(header.Tensors.Select(tensor =>
             new RawTensor(tensor.Spec.Name, [.. tensor.Spec.Dimensions.Select(extent => (ulong)extent)], (uint)tensor.Spec.Type, (ulong)(tensor.Offset - start))));
         return raw;

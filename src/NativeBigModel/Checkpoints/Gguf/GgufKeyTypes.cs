@@ -45,8 +45,8 @@ internal static class GgufKeyTypes
         foreach ((string key, object value) in metadata)
         {
             bool own = key.StartsWith(prefix, StringComparison.Ordinal);
-            if (Expected(key, own ? key[prefix.Length..] : null) is { } types && !types.Contains(value.GetType()))
-                throw keys.Error(key, $"is {Name(value.GetType())}, and llama.cpp reads {string.Join(" or ", types.Select(Name))}");
+            if (Expected(key, own ? key[prefix.Length..] : null) is { } types && !types.Contains(GgufTypes.Clr(value)))
+                throw keys.Error(key, $"is {Name(GgufTypes.Clr(value))}, and llama.cpp reads {string.Join(" or ", types.Select(Name))}");
             if (own && value is float number) CheckFinite(keys, key, key[prefix.Length..], number);
         }
     }

@@ -11,7 +11,7 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
     {
         null => null,
         string text => text,
-        object value => throw Error(key, $"is {value.GetType().Name}, and must be a string"),
+        object value => throw Error(key, $"is {GgufTypes.Clr(value).Name}, and must be a string"),
     };
 
     /// <summary>The file's name.</summary>
@@ -33,13 +33,19 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
         _ => null,
     };
 
-    public string[]? Strings(string key) => metadata.Find(key) as string[];
+    public string[]? Strings(string key) => metadata.Find(key) switch
+    {
+        string[] texts => texts,
+        GgufTexts texts => texts.Read(),
+        _ => null,
+    };
 
     public int? ArrayLength(string key) => metadata.Find(key) switch
     {
         null => null,
         Array { Length: > 0 } array => array.Length,
-        object value => throw Error(key, $"is {value.GetType().Name}, and must be an array with entries"),
+        GgufTexts { Count: > 0 } texts => texts.Count,
+        object value => throw Error(key, $"is {GgufTypes.Clr(value).Name}, and must be an array with entries"),
     };
 
     public long? Long(string key) => metadata.Find(key) is { } value ? Number(key, value) : null;
@@ -76,6 +82,6 @@ internal sealed class GgufKeys(string file, GgufMetadata metadata)
         int v => v,
         ulong v when v <= long.MaxValue => (long)v,
         long v => v,
-        _ => throw Error(key, $"is {value.GetType().Name} {value}, and must be a whole number"),
+        _ => throw Error(key, $"is {GgufTypes.Clr(value).Name} {value}, and must be a whole number"),
     };
 }

@@ -4,7 +4,7 @@ namespace NativeBigModel.Checkpoints.Gguf;
 
 /// <summary>
 /// The key/value part of a GGUF header, in file order. Values are CLR values whose type decides the GGUF type:
-/// byte, sbyte, ushort, short, uint, int, ulong, long, float, double, bool, string, and one-dimensional arrays of these.
+/// byte, sbyte, ushort, short, uint, int, ulong, long, float, double, bool, string, and one-dimensional arrays of these; arrays of strings that come from a file are <see cref="GgufTexts"/>.
 /// Format: ggml/docs/gguf.md.
 /// </summary>
 internal sealed class GgufMetadata : IEnumerable<KeyValuePair<string, object>>
@@ -17,7 +17,7 @@ internal sealed class GgufMetadata : IEnumerable<KeyValuePair<string, object>>
     {
         set
         {
-            if (!GgufTypes.TryGet(value.GetType(), out _)) throw new ArgumentException($"{value.GetType()} is not a GGUF value type", nameof(value));
+            if (!GgufTypes.TryGet(GgufTypes.Clr(value), out _)) throw new ArgumentException($"{value.GetType()} is not a GGUF value type", nameof(value));
             _values[key] = value;
         }
     }

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Unicode;
 
 namespace NativeBigModel.Checkpoints.Gguf;
 
@@ -10,11 +12,18 @@ namespace NativeBigModel.Checkpoints.Gguf;
 /// </summary>
 internal sealed class GgufReader
 {
+    private const int WindowBytes = 1 << 18;
+    private const int MaxTextBytes = 1 << 28;
+
     private static readonly UTF8Encoding s_strictUtf8 = new(false, throwOnInvalidBytes: true);
 
     private readonly string _file;
     private readonly FileStream _stream;
     private readonly long _length;
+
+    // What was read of the stream and not yet asked for: a vocabulary is hundreds of thousands of small values.
+    private byte[] _window = new byte[WindowBytes];
+    private int _at, _end;
 
     private GgufReader(string path, FileStream stream) => (_file, _stream, _length) = (Path.GetFileName(path), stream, stream.Length);
 
@@ -23,7 +32,7 @@ internal sealed class GgufReader
     {
         try
         {
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
             return new GgufReader(path, stream).ReadHeader(stream.Name);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -73,7 +82,7 @@ internal sealed class GgufReader
         GgufValueType.Int64 => BinaryPrimitives.ReadInt64LittleEndian(Bytes(key, 8)),
         GgufValueType.Float32 => BinaryPrimitives.ReadSingleLittleEndian(Bytes(key, 4)),
         GgufValueType.Float64 => BinaryPrimitives.ReadDoubleLittleEndian(Bytes(key, 8)),
-        GgufValueType.Bool => Bool(key),
+        GgufValueType.Bool => Bool(key, Bytes(key, 1)[0]),
         GgufValueType.String => String(key),
         _ => throw Error(key, $"has type {(uint)type}, and there are 0 to 12"),
     };
@@ -85,26 +94,55 @@ internal sealed class GgufReader
         if (count > Array.MaxLength) throw Error(key, $"has {count} elements, and at most {Array.MaxLength} are read");
         return type switch
         {
-            GgufValueType.UInt8 => Fill<byte>(key, type, count),
-            GgufValueType.Int8 => Fill<sbyte>(key, type, count),
-            GgufValueType.UInt16 => Fill<ushort>(key, type, count),
-            GgufValueType.Int16 => Fill<short>(key, type, count),
-            GgufValueType.UInt32 => Fill<uint>(key, type, count),
-            GgufValueType.Int32 => Fill<int>(key, type, count),
-            GgufValueType.UInt64 => Fill<ulong>(key, type, count),
-            GgufValueType.Int64 => Fill<long>(key, type, count),
-            GgufValueType.Float32 => Fill<float>(key, type, count),
-            GgufValueType.Float64 => Fill<double>(key, type, count),
-            GgufValueType.Bool => Fill<bool>(key, type, count),
-            _ => Fill<string>(key, type, count),
+            GgufValueType.UInt8 => Numbers<byte>(key, count),
+            GgufValueType.Int8 => Numbers<sbyte>(key, count),
+            GgufValueType.UInt16 => Numbers<ushort>(key, count),
+            GgufValueType.Int16 => Numbers<short>(key, count),
+            GgufValueType.UInt32 => Numbers<uint>(key, count),
+            GgufValueType.Int32 => Numbers<int>(key, count),
+            GgufValueType.UInt64 => Numbers<ulong>(key, count),
+            GgufValueType.Int64 => Numbers<long>(key, count),
+            GgufValueType.Float32 => Numbers<float>(key, count),
+            GgufValueType.Float64 => Numbers<double>(key, count),
+            GgufValueType.Bool => Array.ConvertAll(Numbers<byte>(key, count), value => Bool(key, value)),
+            _ => Texts(key, (int)count),
         };
     }
 
-    private T[] Fill<T>(string key, GgufValueType type, long count)
+    private T[] Numbers<T>(string key, long count) where T : unmanaged
     {
         var array = new T[count];
-        for (long i = 0; i < count; i++) array[i] = (T)ReadScalar(key, type);
+        Span<byte> bytes = MemoryMarshal.AsBytes(array.AsSpan());
+        RequireLeft(key, bytes.Length);
+        int known = Math.Min(bytes.Length, _end - _at);
+        Bytes(key, known).CopyTo(bytes);
+        _stream.ReadExactly(bytes[known..]);
         return array;
+    }
+
+    // Those that stand whole in the window are kept together.
+    private GgufTexts Texts(string key, int count)
+    {
+        List<ReadOnlyMemory<byte>> parts = [];
+        for (int read = 0; read < count;)
+        {
+            int end = _at;
+            int next = sizeof(ulong);
+            while (read < count && _end - end >= next)
+            {
+                ulong length = BinaryPrimitives.ReadUInt64LittleEndian(_window.AsSpan(end));
+                next = sizeof(ulong) + TextLength(key, length, Left + _at - end - sizeof(ulong));
+                if (_end - end < next) break;
+                if (!Utf8.IsValid(_window.AsSpan(end + sizeof(ulong), next - sizeof(ulong)))) throw Error(key, "is not valid UTF-8");
+                end += next;
+                next = sizeof(ulong);
+                read++;
+            }
+            if (end > _at) parts.Add(_window.AsSpan(_at, end - _at).ToArray());
+            _at = end;
+            if (read < count) Refill(key, next);
+        }
+        return new(count, parts);
     }
 
     private int ElementBytes(string key, GgufValueType type) => type switch
@@ -149,7 +187,7 @@ internal sealed class GgufReader
     private ImmutableArray<(TensorSpec Spec, long Offset)> Place(List<(TensorSpec Spec, long Offset)> tensors, int alignment)
     {
         long Align(long offset) => checked((offset + alignment - 1) / alignment * alignment);
-        long start = tensors.Count == 0 ? _stream.Position : Align(_stream.Position);
+        long start = tensors.Count == 0 ? Position : Align(Position);
         long end = 0;
         var names = new HashSet<string>(StringComparer.Ordinal);
         foreach ((TensorSpec spec, long offset) in tensors)
@@ -162,39 +200,57 @@ internal sealed class GgufReader
         return [.. tensors.Select(tensor => (tensor.Spec, start + tensor.Offset))];
     }
 
-    private bool Bool(string field)
-    {
-        byte value = Bytes(field, 1)[0];
-        return value < 2 ? value == 1 : throw Error(field, $"is {value}, and a bool is 0 or 1");
-    }
+    private bool Bool(string field, byte value) => value < 2 ? value == 1 : throw Error(field, $"is {value}, and a bool is 0 or 1");
 
     private long Count(string field, int minimumBytes)
     {
         ulong count = UInt64(field);
-        long left = _length - _stream.Position;
-        if (count > (ulong)(left / minimumBytes)) throw Error(field, $"counts {count} entries of at least {minimumBytes} bytes, and {left} bytes are left");
+        if (count > (ulong)(Left / minimumBytes)) throw Error(field, $"counts {count} entries of at least {minimumBytes} bytes, and {Left} bytes are left");
         return (long)count;
     }
 
     private string String(string field)
     {
-        long length = Count(field, 1);
-        if (length > 1 << 28) throw Error(field, $"is a string of {length} bytes, and at most {1 << 28} are read");
-        try { return s_strictUtf8.GetString(Bytes(field, (int)length)); }
+        int length = TextLength(field, UInt64(field), Left);
+        try { return s_strictUtf8.GetString(Bytes(field, length)); }
         catch (ArgumentException error) { throw new CheckpointException(_file, field, "is not valid UTF-8", error); }
+    }
+
+    private int TextLength(string field, ulong length, long left)
+    {
+        if (length > (ulong)left) throw Error(field, $"is a string of {length} bytes, and {left} bytes are left");
+        return length <= MaxTextBytes ? (int)length : throw Error(field, $"is a string of {length} bytes, and at most {MaxTextBytes} are read");
     }
 
     private uint UInt32(string field) => BinaryPrimitives.ReadUInt32LittleEndian(Bytes(field, 4));
 
     private ulong UInt64(string field) => BinaryPrimitives.ReadUInt64LittleEndian(Bytes(field, 8));
 
-    private byte[] Bytes(string field, int count)
+    private long Position => _stream.Position - (_end - _at);
+
+    private long Left => _length - Position;
+
+    /// <summary>The next bytes; valid until more are asked for.</summary>
+    private ReadOnlySpan<byte> Bytes(string field, int count)
     {
-        long left = _length - _stream.Position;
-        if (count > left) throw Error(field, $"needs {count} bytes at offset {_stream.Position}, and {left} are left");
-        byte[] bytes = new byte[count];
-        _stream.ReadExactly(bytes);
-        return bytes;
+        if (count > _end - _at) Refill(field, count);
+        _at += count;
+        return _window.AsSpan(_at - count, count);
+    }
+
+    private void Refill(string field, int count)
+    {
+        RequireLeft(field, count);
+        int kept = _end - _at;
+        byte[] window = count <= _window.Length ? _window : new byte[count];
+        _window.AsSpan(_at, kept).CopyTo(window);
+        (_window, _at, _end) = (window, 0, kept);
+        _end += _stream.ReadAtLeast(_window.AsSpan(kept), count - kept);
+    }
+
+    private void RequireLeft(string field, long count)
+    {
+        if (count > Left) throw Error(field, $"needs {count} bytes at offset {Position}, and {Left} are left");
     }
 
     private CheckpointException Error(string field, string problem) => new(_file, field, problem);

@@ -32,6 +32,9 @@ internal static class GgufTypes
         return s_scalars.ContainsKey(clr.GetElementType()!);
     }
 
+    /// <summary>The CLR type of a value; that of <see cref="GgufTexts"/> is an array of strings.</summary>
+    public static Type Clr(object value) => value is GgufTexts ? typeof(string[]) : value.GetType();
+
     /// <summary>The GGUF type of an array's elements.</summary>
     public static GgufValueType ElementType(Array array) => s_scalars[array.GetType().GetElementType()!];
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace NativeBigModel.Checkpoints.Gguf;
@@ -9,7 +10,14 @@ internal static class GgufWriter
     public static (byte[] Header, long[] Offsets) Write(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors)
     {
         using var stream = new MemoryStream();
-        using var writer = new BinaryWriter(stream, Encoding.UTF8);
+        long[] offsets = Write(stream, metadata, tensors);
+        return (stream.ToArray(), offsets);
+    }
+
+    /// <summary>Writes the header to a stream that stands at its start. Returns the offset of each tensor.</summary>
+    public static long[] Write(Stream stream, GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors)
+    {
+        using var writer = new BinaryWriter(stream, Encoding.UTF8, leaveOpen: true);
         writer.Write(GgufTypes.Magic);
         writer.Write(GgufTypes.WriterVersion);
         writer.Write((ulong)tensors.Count);
@@ -30,7 +38,22 @@ internal static class GgufWriter
         long start = Align(stream.Length);
         writer.Write(new byte[start - stream.Length]);
         for (int i = 0; i < offsets.Length; i++) offsets[i] += start;
-        return (stream.ToArray(), offsets);
+        return offsets;
+    }
+
+    /// <summary>As many bytes as the header may have at most.</summary>
+    public static long MostBytes(GgufMetadata metadata, IReadOnlyList<TensorSpec> tensors)
+    {
+        const int fields = 64; // lengths, types, extents, and the padding
+        static long Text(string text) => sizeof(ulong) + Encoding.UTF8.GetMaxByteCount(text.Length);
+        return fields + tensors.Sum(tensor => fields + Text(tensor.Name)) + metadata.Sum(pair => fields + Text(pair.Key) + pair.Value switch
+        {
+            string text => Text(text),
+            string[] texts => texts.Sum(Text),
+            GgufTexts texts => texts.Parts.Sum(part => (long)part.Length),
+            Array array => Buffer.ByteLength(array),
+            _ => 0,
+        });
     }
 
     /// <summary>Where the next tensor may begin.</summary>
@@ -48,15 +71,30 @@ internal static class GgufWriter
 
     private static void WriteTyped(BinaryWriter writer, object value)
     {
-        GgufTypes.TryGet(value.GetType(), out GgufValueType type);
+        GgufTypes.TryGet(GgufTypes.Clr(value), out GgufValueType type);
         writer.Write((uint)type);
-        if (value is Array array)
+        if (value is GgufTexts texts)
+        {
+            writer.Write((uint)GgufValueType.String);
+            writer.Write((ulong)texts.Count);
+            foreach (ReadOnlyMemory<byte> part in texts.Parts) writer.Write(part.Span);
+        }
+        else if (value is Array array)
         {
             writer.Write((uint)GgufTypes.ElementType(array));
             writer.Write((ulong)array.Length);
-            foreach (object item in array) WriteValue(writer, item);
+            WriteItems(writer, array);
         }
         else WriteValue(writer, value);
+    }
+
+    private static void WriteItems(BinaryWriter writer, Array array)
+    {
+        if (array is string[] texts)
+        {
+            foreach (string text in texts) WriteString(writer, text);
+        }
+        else writer.Write(MemoryMarshal.CreateReadOnlySpan(ref MemoryMarshal.GetArrayDataReference(array), Buffer.ByteLength(array)));
     }
 
     private static void WriteValue(BinaryWriter writer, object value)
@@ -81,8 +119,10 @@ internal static class GgufWriter
 
     private static void WriteString(BinaryWriter writer, string text)
     {
-        byte[] utf8 = Encoding.UTF8.GetBytes(text);
-        writer.Write((ulong)utf8.Length);
-        writer.Write(utf8);
+        const int most = 512;
+        Span<byte> utf8 = text.Length <= most / 3 ? stackalloc byte[most] : new byte[Encoding.UTF8.GetMaxByteCount(text.Length)];
+        int count = Encoding.UTF8.GetBytes(text, utf8);
+        writer.Write((ulong)count);
+        writer.Write(utf8[..count]);
     }
 }
