@@ -30,8 +30,9 @@ internal sealed class LoadOptions
     {
         if (parsed.GetValue(_plan) is not null && _placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
         PlanOptions options = _placement.Read(parsed);
-        Machine machine = Machine.Probe();
+        Task<Machine> probing = Task.Run(Machine.Probe, CancellationToken.None); // the engine's libraries are loaded beside
         Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path), parsed.GetValue(_lora) ?? []);
+        Machine machine = await probing.ConfigureAwait(false);
         Plan? kept = parsed.GetValue(_plan) is { } file ? ReadPlan(file, checkpoint) : null;
         // Both are planned before either takes memory: one has what the other leaves.
         (Checkpoint Checkpoint, Plan Plan)? guessing = _drafts.Plan(parsed, kept is null ? machine : machine.Beside(kept), options);

@@ -40,6 +40,7 @@ internal static class TensorPump
     /// <summary>Runs to the end, or throws the first failure after all workers have stopped. The progress callback is told of bytes delivered, from any thread.</summary>
     public static void Run(IReadOnlyList<ModelTensor> tensors, CheckpointFiles files, ITensorSink sink, Action<long>? progress, CancellationToken cancel)
     {
+        if (tensors.Count == 0) return;
         RequireEncodable(tensors);
         ILookup<bool, int> whole = Enumerable.Range(0, tensors.Count).ToLookup(sink.TakesWhole);
         // The largest first: at the end no worker has long to go on alone.

@@ -70,9 +70,10 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
     {
         return await Task.Run(() =>
         {
+            Task<Machine> machine = Task.Run(Machine.Probe, CancellationToken.None); // the engine's libraries are loaded beside
             Checkpoint checkpoint = Checkpoint.Open(path);
             options ??= new PlanOptions();
-            Plan plan = checkpoint.Plan(Machine.Probe(), options);
+            Plan plan = checkpoint.Plan(machine.GetAwaiter().GetResult(), options);
             return Load(checkpoint, plan, progress, cancel);
         }, cancel).ConfigureAwait(false);
     }

@@ -64,7 +64,7 @@ internal sealed unsafe class EngineModel : IDisposable
         LlamaModelHandle? handle = null;
         try
         {
-            handle = Create(definition, placement, collected);
+            using (mapped.Begin(Resting(definition, placement, plan))) handle = Create(definition, placement, collected);
             foreach (StreamingDevice device in placement.Owned) handle.Hold(device.Handle);
             List<Target> targets = collected.Match(definition);
             PlacementProof.Require(plan, targets.Select(target => (target.Tensor.Spec, EngineBytes.DeviceOf(((GgmlTensor*)target.Address)->Buffer, placement))));
@@ -120,6 +120,15 @@ internal sealed unsafe class EngineModel : IDisposable
             parameters.NoHost = 1; // pinned memory that llama.cpp allocates is slow to come by, and what it would hold is small
             return Create(definition.Metadata, definition.Shape.Tensors, parameters, collector);
         }
+    }
+
+    // What the CPU will likely compute with where it stands in the file: with devices of our own the memory is theirs.
+    private static IEnumerable<ModelTensor> Resting(ModelDefinition definition, EnginePlacement placement, Plan plan)
+    {
+        if (placement.Owned.Any()) return [];
+        HashSet<string> resting = [.. plan.Layers.Where(layer => layer is { Device: DeviceName.Host, Streamed: false }).Select(layer => layer.Name)];
+        bool split = plan.SplitsLayers;
+        return definition.Tensors.Where(tensor => !placement.Whole.Contains(tensor.Spec.Name) && resting.Contains(ItemName.Of(tensor.Spec, split)));
     }
 
     private static bool IsOrdinary(Target target, EnginePlacement placement) =>

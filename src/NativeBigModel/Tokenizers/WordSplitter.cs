@@ -20,15 +20,16 @@ internal sealed class WordSplitter(string rules)
         (@"|[.,!?…。，、।۔،])]+", @"|.,!?…。，、।۔،)]+"),
     ];
 
-    private readonly Regex[] _rules =
-        [.. rules.Split('\n').Select(rule => new Regex(s_spellings.Aggregate(rule, static (current, spelling) => current.Replace(spelling.There, spelling.Here, StringComparison.Ordinal)), RegexOptions.CultureInvariant))];
+    // Made beside the rest of a load: the first text needs them.
+    private readonly Task<Regex[]> _rules = Task.Run(() => Array.ConvertAll(rules.Split('\n'), static rule =>
+        new Regex(s_spellings.Aggregate(rule, static (current, spelling) => current.Replace(spelling.There, spelling.Here, StringComparison.Ordinal)), RegexOptions.CultureInvariant)));
 
     /// <summary>The words in order; together they are the text.</summary>
     public IEnumerable<string> Split(string text)
     {
         (string shadow, int[]? starts) = Shadow(text);
         IEnumerable<(int Start, int End)> parts = [(0, shadow.Length)];
-        foreach (Regex rule in _rules) parts = [.. parts.SelectMany(part => Cut(rule, shadow, part.Start, part.End))];
+        foreach (Regex rule in _rules.GetAwaiter().GetResult()) parts = [.. parts.SelectMany(part => Cut(rule, shadow, part.Start, part.End))];
         return parts.Select(part => starts is null ? text[part.Start..part.End] : text[starts[part.Start]..starts[part.End]]);
     }
 

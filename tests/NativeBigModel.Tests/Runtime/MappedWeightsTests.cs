@@ -1,3 +1,5 @@
+using NativeBigModel.Planning;
+
 namespace NativeBigModel.Tests.Runtime;
 
 /// <summary>Weights that the CPU reads where they stand in a file, and what other programs may do to the file meanwhile.</summary>
@@ -10,6 +12,31 @@ public class MappedWeightsTests(Capitals capitals)
         if (!OperatingSystem.IsLinux()) return;
         using TempFolder folder = await ConvertedAsync();
         await using (await Capitals.Load(folder["model.gguf"])) Assert.True(IsMapped(folder["model.gguf"]));
+        Assert.False(IsMapped(folder["model.gguf"]));
+    }
+
+    [Fact]
+    public async Task Every_byte_that_is_mapped_is_told_of_once()
+    {
+        using TempFolder folder = await ConvertedAsync();
+        Checkpoint checkpoint = Checkpoint.Open(folder["model.gguf"]);
+        List<LoadProgress> told = [];
+        await using BigModel model = await BigModel.LoadAsync(checkpoint, checkpoint.Plan(Machine.Probe(), Capitals.Small()), new Now(one => { if (one.Phase == LoadPhase.Weights) told.Add(one); }));
+        Assert.Equal(checkpoint.Describe().WeightBytes, told[^1].BytesTotal);
+        Assert.Equal(told[^1].BytesTotal, told[^1].BytesDone);
+        Assert.Equal(told.Select(one => one.BytesDone).Distinct().Order(), told.Select(one => one.BytesDone));
+    }
+
+    [Fact]
+    public async Task A_file_that_is_cut_before_the_load_is_named_and_let_go()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using TempFolder folder = await ConvertedAsync();
+        Checkpoint checkpoint = Checkpoint.Open(folder["model.gguf"]);
+        Plan plan = checkpoint.Plan(Machine.Probe(), Capitals.Small());
+        using (FileStream stream = File.OpenWrite(folder["model.gguf"])) stream.SetLength(stream.Length / 2);
+        var error = await Assert.ThrowsAsync<CheckpointException>(() => BigModel.LoadAsync(checkpoint, plan));
+        Assert.Contains("model.gguf", error.Message, StringComparison.Ordinal);
         Assert.False(IsMapped(folder["model.gguf"]));
     }
 
