@@ -12,12 +12,20 @@ internal static class EngineContexts
         LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
         parameters.TypeK = plan.KvType;
         parameters.TypeV = plan.KvType;
-        parameters.FlashAttnType = plan.FlashAttention ? LlamaFlashAttnType.Auto : LlamaFlashAttnType.Disabled;
+        parameters.FlashAttnType = !plan.FlashAttention ? LlamaFlashAttnType.Disabled : SharesAttention(plan) ? LlamaFlashAttnType.Enabled : LlamaFlashAttnType.Auto;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
         parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
         parameters.NThreadsBatch = parameters.NThreads;
         return parameters;
+    }
+
+    // Left to itself llama.cpp takes the kernel where every layer's own device computes it. Layers that the CPU computes beside a GPU are on a device that computes nothing
+    // (EnginePlacement), for which it would do without on the GPUs too.
+    private static bool SharesAttention(Plan plan)
+    {
+        string[] devices = [.. plan.Layers.Where(layer => layer.Name is not (Item.Input or Item.Output) && FeedForwardPart.LayerOf(layer.Name) is null).Select(layer => layer.ComputeDevice).Distinct()];
+        return devices.Length > 1 && devices.Contains(DeviceName.Host);
     }
 
     /// <summary>Makes a context, and the flag that ends its passes; dispose of that after the context.</summary>
