@@ -33,15 +33,25 @@ internal static class VirtualLoad
             using NativeLog.Silence silence = NativeLog.Silenced();
             using EngineModel model = EngineModel.LayOut(definition, placement);
             using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), definition.Shape.VocabularySize);
-            // A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of them while nothing is allocated.
-            int counted = placement.Streams.ContainsKey(DeviceName.Host) ? 2 : 1;
-            return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = device.ComputeBytes / counted }).ToList();
+            return EngineBytes.Of(context, placement)?.Select(device => device with { ComputeBytes = Needed(device, placement, definition.Shape, plan) }).ToList();
         }
         catch (EngineException) { return null; }
         finally
         {
             foreach (StreamingDevice device in placement?.Owned ?? []) device.Handle.Dispose();
         }
+    }
+
+    // A context that allocates nothing says what the same context takes, but for two things. A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of
+    // them. And where several devices compute, llama.cpp forgets which of them it told to compute a layer's first norm: two more of a batch's vectors may lie on a GPU than it
+    // says. Not where it has GPUs compute at once, which it does without overrides: what passes between those is there four times already.
+    private static long Needed(EngineBytes device, EnginePlacement placement, ModelShape model, Plan plan)
+    {
+        bool streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
+        if (device.Device == DeviceName.Host) return streamsToHost ? device.ComputeBytes / 2 : device.ComputeBytes;
+        int computing = plan.Layers.Where(layer => layer.Name != Item.Input && (streamsToHost || layer.ComputeDevice != DeviceName.Host)).Select(layer => layer.ComputeDevice).Distinct().Count();
+        bool forgets = device.ComputeBytes > 0 && computing > 1 && placement.Overrides.Count > 0;
+        return device.ComputeBytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
     }
 
     // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
