@@ -248,16 +248,32 @@ struct kept_graph {
     }
 };
 
+// What a GPU would read or write out of bounds, this one refuses. Views compute nothing, and stand between the nodes of any device.
+bool is_reachable(const gpu & from, const ggml_tensor * tensor) {
+    ggml_backend_buffer_t buffer = buffer_of(tensor);
+    if (buffer != nullptr && buffer->buft == &from.buft) {
+        return true;
+    }
+    GGML_LOG_ERROR("%s: cannot compute with %s in %s\n", from.name.c_str(), tensor->name, buffer == nullptr ? "no memory" : ggml_backend_buffer_name(buffer));
+    return false;
+}
+
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
-    computing & of   = computing_of(backend);
-    auto        kept = std::make_shared<kept_graph>(*graph);
-    for (const ggml_tensor & tensor : kept->tensors) {
-        ggml_backend_buffer_t buffer = buffer_of(&tensor);
-        if (buffer == nullptr || buffer->buft != &of.device.buft) {
-            GGML_LOG_ERROR("%s: cannot compute with %s in %s\n", of.device.name.c_str(), tensor.name, buffer == nullptr ? "no memory" : ggml_backend_buffer_name(buffer));
+    computing & of = computing_of(backend);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const ggml_tensor * node = graph->nodes[i];
+        if (ggml_op_is_empty(node->op)) {
+            continue;
+        }
+        bool reachable = is_reachable(of.device, node);
+        for (const ggml_tensor * source : node->src) {
+            reachable = reachable && (source == nullptr || is_reachable(of.device, source));
+        }
+        if (!reachable) {
             return GGML_STATUS_FAILED;
         }
     }
+    auto kept = std::make_shared<kept_graph>(*graph);
     of.given.give([&of, kept] {
         const ggml_status status = ggml_backend_graph_compute(of.inner, kept->graph);
         if (status != GGML_STATUS_SUCCESS) {

@@ -1,5 +1,9 @@
 using System.Collections.Immutable;
+using System.Text.Json;
+using NativeBigModel.Native;
 using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
+using NativeBigModel.Tensors;
 
 namespace NativeBigModel.Tests.Runtime;
 
@@ -7,11 +11,26 @@ namespace NativeBigModel.Tests.Runtime;
 [Collection(EngineGroup.Name)]
 public class SeveralGpusTests
 {
+    private const int Hidden = 128;
+
     private static readonly int[] s_ids = [1, 5, 9, 2, 33, 7, 60, 4, 12, 21, 3, 40, 17, 8, 2, 1];
 
     private static readonly string[] s_models = ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"];
 
-    private static readonly string[] s_gpus = ["64000000", "64000000"];
+    private static readonly TensorType[] s_caches = [TensorType.F16, TensorType.F32, TensorType.Q8_0];
+
+    private static readonly WeightType[] s_types = [WeightType.AsStored, WeightType.F16, WeightType.Q8_0];
+
+    private static readonly string[] s_gpus = ["64000000", "64000000"], s_small = ["16000000", "16000000"];
+
+    // The bundled model, and where its layers are computed then.
+    private static readonly (string Devices, PlanOptions Options)[] s_spreads =
+    [
+        ("0 1", Spread(7_000_000, 7_000_000)),
+        ("0 1 cpu", Spread(4_500_000, 4_500_000)),
+        ("0* 1*", Spread(4_500_000, 6_500_000, OffloadMode.Stream)),
+        ("0* 1* cpu", Spread(4_500_000, 4_500_000, OffloadMode.Hybrid)),
+    ];
 
     [TestGpusFact]
     public Task The_engine_sees_them_with_their_memory() => TestGpus.Run(["64000000", "128000000"], static () =>
@@ -51,6 +70,204 @@ public class SeveralGpusTests
         }
     });
 
+    [TestGpusFact]
+    public Task Placements_agree_bit_for_bit_for_every_type_of_cache_and_weights() => TestGpus.Run(s_gpus, static async () =>
+    {
+        using TempFolder folder = Write("LlamaForCausalLM", layers: 5, wide: 4);
+        foreach ((TensorType cache, bool flash, WeightType weights) in ((TensorType, bool, WeightType)[])
+            [(TensorType.F16, true, WeightType.AsStored), (TensorType.F16, false, WeightType.F16), (TensorType.BF16, true, WeightType.BF16), (TensorType.Q8_0, true, WeightType.Q8_0), (TensorType.Q4_0, true, WeightType.Q8_0)])
+        {
+            PlanOptions alone = Exact() with { KvType = cache, FlashAttention = flash, WeightType = weights, BatchSize = 32 };
+            await using BigModel one = await BigModel.LoadAsync(folder.Path, alone);
+            DevicePlan whole = one.Plan.Devices[0];
+            foreach ((string devices, double first, double second, OffloadMode offload) in ((string, double, double, OffloadMode)[])
+                [("0 1", 0.75, 0.75, OffloadMode.Cpu), ("0 1 cpu", 0.4, 0.4, OffloadMode.Cpu), ("0 1*", 0.3, 0.5, OffloadMode.Disk), ("0 1* cpu", 0.3, 0.5, OffloadMode.Hybrid)])
+            {
+                PlanOptions options = alone with { MaxMemory = Limits(Room(whole, first), Room(whole, second)), Offload = offload, OffloadFolder = folder["offload"] };
+                await using BigModel placed = await BigModel.LoadAsync(folder.Path, options);
+                Assert.Equal(devices, Devices(placed.Plan));
+                Assert.Equal(await Capitals.Logits(one, s_ids), await Capitals.Logits(placed, s_ids));
+            }
+        }
+    });
+
+    [TestGpusFact]
+    public Task The_bundled_model_answers_as_transformers_does_however_it_is_spread() => TestGpus.Run(s_gpus, static async () =>
+    {
+        foreach ((string devices, PlanOptions options) in s_spreads)
+        {
+            await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, options);
+            Assert.Equal(devices, Devices(model.Plan));
+            await Task.WhenAll(Capitals.References.Select(async reference => Assert.Equal(reference.Greedy, (await Capitals.Run(model, reference.Ids, Capitals.Greedy)).Ids)));
+        }
+    });
+
+    [TestGpusFact]
+    public Task Every_GPU_holds_the_bytes_that_the_plan_says_and_needs_no_more_in_40_configurations() => TestGpus.Run(s_small, static () =>
+    {
+        var random = new Random(6);
+        int loaded = 0, onTwo = 0;
+        while (loaded < 40)
+        {
+            using TempFolder folder = Write(s_models[random.Next(s_models.Length)], layers: random.Next(1, 12));
+            Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+            PlanOptions options = Random(random) with { OffloadFolder = folder["offload"] };
+            Plan plan;
+            try { plan = checkpoint.Plan(Machine.Probe() with { HostFreeBytes = 1 << 30 }, options); }
+            catch (DoesNotFitException) { continue; }
+            loaded++;
+            string what = $"{options} {string.Join(',', options.MaxMemory?.Gpus.Values ?? [])} {Devices(plan)}";
+            Assert.True(plan.ComputeMeasured, what);
+            long[] planned = OnGpus(plan, device => device.TotalBytes);
+            onTwo += planned.Count(bytes => bytes > 0) > 1 ? 1 : 0;
+            using var filling = new Filling(planned);
+            EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
+            using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
+            using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
+            Compute(context);
+            long[] taken = filling.Taken();
+            Dictionary<string, EngineBytes> held = EngineBytes.Of(context, placement)!.ToDictionary(device => device.Device);
+            foreach (DevicePlan device in plan.Devices.Where(device => device.TotalBytes > 0 && device.Name != DeviceName.Disk))
+            {
+                long compute = held.GetValueOrDefault(device.Name)?.ComputeBytes ?? 0, kv = held.GetValueOrDefault(device.Name)?.KvBytes ?? 0;
+                Assert.True(kv == device.KvBytes, $"{what}: {device.Name} holds {kv} bytes of keys and values, planned {device.KvBytes}");
+                // To the byte, but where several devices compute: what passes between them may be planned for more often than it is there.
+                long passing = planned.Count(bytes => bytes > 0) > 1 || Devices(plan).Contains("cpu*", StringComparison.Ordinal) ? 5L * Math.Min(plan.BatchSize, plan.Sessions * plan.ContextLength) * Hidden * sizeof(float) : 0;
+                if (device.Name != DeviceName.Host) Assert.True(compute <= device.ComputeBytes && compute >= device.ComputeBytes - passing, $"{what}: {device.Name} computes in {compute} bytes, planned {device.ComputeBytes}, {passing} of them may be too many");
+                if (DeviceName.GpuIndex(device.Name) is { } gpu)
+                    Assert.True(taken[gpu] == device.TotalBytes - device.ComputeBytes + compute, $"{what}: GPU {gpu} gave {taken[gpu]} bytes, planned {device.TotalBytes}");
+            }
+        }
+        Assert.InRange(onTwo, 8, 40);
+        return Task.CompletedTask;
+    });
+
+    [TestGpusFact]
+    public Task A_GPU_that_gives_less_than_planned_ends_the_load_and_gets_back_all_it_gave() => TestGpus.Run(s_small, static () =>
+    {
+        foreach ((string devices, PlanOptions options) in s_spreads)
+        {
+            Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
+            Plan plan = checkpoint.Plan(Machine.Probe(), options);
+            Assert.Equal(devices, Devices(plan));
+            ModelDefinition definition = checkpoint.Define(plan.WeightType);
+            for (int gpu = 0; gpu < s_gpus.Length; gpu++)
+                for (int step = 0; step < 6; step++)
+                {
+                    // From nothing to a quarter of what is computed in; with more llama.cpp may do, where it planned for GPUs that compute at once.
+                    long little = OnGpus(plan, device => device.TotalBytes - device.ComputeBytes * 3 / 4)[gpu] * step / 5;
+                    using var filling = new Filling([.. OnGpus(plan, device => device.TotalBytes).Select((bytes, i) => i == gpu ? little : bytes)]);
+                    var refused = Assert.Throws<EngineException>(() =>
+                    {
+                        using EngineModel model = EngineModel.Load(definition, plan, null, default);
+                        using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(definition.Shape, plan.Sessions), 1);
+                    });
+                    Assert.Contains($"TWIN{gpu}", refused.Message, StringComparison.Ordinal);
+                    Assert.Equal([0, 0], filling.Taken());
+                }
+        }
+        return Task.CompletedTask;
+    });
+
+    [TestGpusFact]
+    public async Task Nbm_lists_them_plans_for_what_is_free_on_them_and_answers()
+    {
+        Dictionary<string, string> gpus = TestGpus.Environment("6000000", "7000000");
+        Task<Tool.Result> Nbm(params string[] arguments) => Tool.Run("nbm.dll", arguments, environment: gpus);
+        Tool.Result doctor = await Nbm("doctor");
+        Assert.Matches("GPU 0 +a GPU that is not there .TWIN0., 5.72 MiB free of 5.72 MiB", doctor.Output);
+        Assert.Matches("GPU 1 +a GPU that is not there .TWIN1., 6.68 MiB free of 6.68 MiB", doctor.Output);
+        string[] model = [TestFolders.Capitals, "--context", "256", "--json"];
+        Tool.Result planned = await Nbm(["plan", .. model]);
+        JsonElement[] devices = [.. JsonDocument.Parse(planned.Output).RootElement.GetProperty("devices").EnumerateArray()];
+        Assert.Equal([("0", 6_000_000L), ("1", 7_000_000)], devices[..2].Select(device => (device.GetProperty("name").GetString(), device.GetProperty("limit").GetInt64())));
+        Assert.All(devices[..2], device => Assert.InRange(device.GetProperty("total").GetInt64(), 1_000_000, device.GetProperty("limit").GetInt64()));
+        Tool.Result run = await Nbm(["run", .. model, "--prompt", Capitals.UnitedStates, "--temperature", "0"]);
+        Assert.Contains("Washington, D.C.", run.Output, StringComparison.Ordinal);
+    }
+
+    [TestGpusFact]
+    public async Task Nbm_says_in_one_line_what_a_GPU_lacks()
+    {
+        string[] run = ["run", TestFolders.Capitals, "--context", "256", "--prompt", "x"];
+        async Task<(int Code, string Error)> Nbm(string[] gpus, params string[] arguments)
+        {
+            Tool.Result result = await Tool.Run("nbm.dll", [.. run, .. arguments], environment: TestGpus.Environment(gpus));
+            return (result.ExitCode, result.ErrorLines.Single());
+        }
+        (int code, string error) = await Nbm(["5000000", "64000000"], "--max-memory", "0=1GB,cpu=1GB");
+        Assert.Equal(4, code);
+        Assert.Matches("[1-9][0-9]{7} bytes are needed and 5000000 are allowed", error);
+        (code, error) = await Nbm(["64000000", "64000000"], "--max-memory", "2=1GB,cpu=1GB");
+        Assert.Equal((5, "error: the plan uses GPU 2, and the engine sees 2"), (code, error));
+        (code, error) = await Nbm(["64000000/8000000"]);
+        Assert.Equal(5, code);
+        Assert.Matches("TWIN0: refused [0-9]+ bytes: [0-9]+ of 8000000 are taken", error);
+        (code, error) = await Nbm(["64000000/1000000"], "--offload", "stream");
+        Assert.Equal(5, code);
+        Assert.Matches("TWIN0: refused [0-9]+ bytes for the ring", error);
+    }
+
+    // A prompt as long as there is room for, and a token after it.
+    private static void Compute(EngineContext context)
+    {
+        int prompt = Math.Max(1, context.Batch.Capacity - 1);
+        for (int position = 0; position < Math.Min(prompt + 1, context.Length); position++)
+        {
+            context.Batch.Add(1, position, 0, output: position >= prompt - 1);
+            if (position < prompt - 1) continue;
+            Assert.True(context.Compute());
+            Assert.True(float.IsFinite(context.Logits(context.Batch.Count - 1)[0]));
+            context.Batch.Clear();
+        }
+    }
+
+    private static PlanOptions Random(Random random)
+    {
+        long? Limit(int never) => random.Next(never) == 0 ? null : (long)(3e5 + random.NextDouble() * 2.5e6);
+        bool flash = random.Next(3) > 0;
+        return new()
+        {
+            ContextLength = random.Next(1, 200),
+            BatchSize = random.Next(4) == 0 ? null : random.Next(1, 600),
+            Sessions = random.Next(3) == 0 ? random.Next(1, 5) : 1,
+            KvType = s_caches[random.Next(flash ? s_caches.Length : 2)],
+            WeightType = s_types[random.Next(s_types.Length)],
+            RingLayers = random.Next(3) == 0 ? null : 1 + random.NextDouble() * 4,
+            Offload = (OffloadMode)random.Next(4),
+            CpuShare = random.NextDouble(),
+            FlashAttention = flash,
+            MaxMemory = random.Next(8) == 0 ? null : Limits(Limit(10) ?? 0, Limit(10) ?? 0) with { Host = random.Next(4) == 0 ? Limit(9) : 1 << 28 },
+        };
+    }
+
+    private static long[] OnGpus(Plan plan, Func<DevicePlan, long> bytes) => [.. s_gpus.Select((_, gpu) => plan.Devices.Where(device => device.Name == DeviceName.Gpu(gpu)).Sum(bytes))];
+
+    /// <summary>Takes what a GPU has but for so many bytes.</summary>
+    private sealed unsafe class Filling : IDisposable
+    {
+        private readonly List<nint> _buffers = [];
+        private readonly long[] _free;
+
+        public Filling(IReadOnlyList<long> left)
+        {
+            Assert.All(EngineDevices.Gpus().Select(EngineDevices.Describe), gpu => Assert.Equal(gpu.TotalBytes, gpu.FreeBytes));
+            foreach ((nint device, long bytes) in EngineDevices.Gpus().Zip(left))
+            {
+                GgmlBackendBufferType* type = GgmlBackendApi.GgmlBackendDevBufferType((GgmlBackendDevice*)device);
+                _buffers.Add((nint)GgmlGraphApi.GgmlBackendBuftAllocBuffer(type, (nuint)(EngineDevices.Describe(device).FreeBytes - bytes)));
+            }
+            _free = Free();
+        }
+
+        /// <summary>Bytes that each has given since.</summary>
+        public long[] Taken() => [.. _free.Zip(Free(), (before, now) => before - now)];
+
+        private static long[] Free() => [.. EngineDevices.Gpus().Select(gpu => EngineDevices.Describe(gpu).FreeBytes)];
+
+        public void Dispose() => _buffers.ForEach(buffer => GgmlGraphApi.GgmlBackendBufferFree((GgmlBackendBuffer*)buffer));
+    }
+
     /// <summary>The devices that compute, with a star where layers stream to them.</summary>
     private static string Devices(Plan plan) => string.Join(' ', plan.Layers.Where(layer => layer.Name != Item.Input)
         .GroupBy(layer => layer.ComputeDevice).OrderBy(device => device.Key, StringComparer.Ordinal).Select(device => device.Key + (device.Any(layer => layer.Streamed) ? "*" : "")));
@@ -59,12 +276,15 @@ public class SeveralGpusTests
 
     private static MemoryLimits Limits(params long[] gpus) => new() { Gpus = gpus.Select((bytes, gpu) => KeyValuePair.Create(gpu, bytes)).Where(gpu => gpu.Value > 0).ToImmutableSortedDictionary(), Host = 1 << 30 };
 
+    private static PlanOptions Spread(long first, long second, OffloadMode offload = OffloadMode.Cpu) =>
+        Capitals.Small() with { MaxMemory = Limits(first, second), BatchSize = 64, Sessions = 2, Offload = offload, Threads = 1 };
+
     private static PlanOptions Exact() => Capitals.Exact(64) with { WeightType = WeightType.AsStored, MaxMemory = Limits(64_000_000), Threads = 1 };
 
-    private static TempFolder Write(string model, int layers)
+    private static TempFolder Write(string model, int layers, int wide = 1)
     {
         var folder = new TempFolder();
-        new TinyModel(model) { Layers = layers, Hidden = 128, FeedForward = 192, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+        new TinyModel(model) { Layers = layers, Hidden = wide * Hidden, FeedForward = wide * 192, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
         return folder;
     }
 }
