@@ -64,7 +64,8 @@ internal static class PluginVerb
         Keep(folder, "nbm", Platform.Rid, "strip");
     }
 
-    private static void BuildTestGpus() => Keep(Build(Platform.Rid, Folder(Platform.Rid) + "-tests", "nbm_test_gpus", ["-DNBM_CUDA=OFF"]).Folder, "nbm_test_gpus", Platform.Rid, "strip");
+    // In a folder of its own: packages take the libraries beside the plug-in.
+    private static void BuildTestGpus() => Console.WriteLine(Build(Platform.Rid, Folder(Platform.Rid) + "-tests", "nbm_test_gpus", ["-DNBM_CUDA=OFF"]).Folder);
 
     private static TestCounts BuildFor(string rid)
     {
