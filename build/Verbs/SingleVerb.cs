@@ -21,8 +21,8 @@ internal static class SingleVerb
         int exit = Dotnet.Run(
         [
             "publish", Path.Combine(Repository.Root, "src", "NativeBigModel.Cli"), "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--runtime", rid, "--self-contained",
-            "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"), "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:PublishSingleFile=true", "-p:PublishReadyToRun=true", "-p:IncludeAllContentForSelfExtract=true",
-            "-p:EnableCompressionInSingleFile=true", "-p:DebugType=none", "-p:GenerateDocumentationFile=false", $"-p:NbmCarries={carries}/",
+            "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"), "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:PublishSingleFile=true", "-p:PublishReadyToRun=true", "-p:PublishReadyToRunComposite=false", "-p:IncludeAllContentForSelfExtract=true",
+            "-p:EnableCompressionInSingleFile=true", "-p:DebugType=none", "-p:EmbedAllSources=false", "-p:GenerateDocumentationFile=false", $"-p:NbmCarries={carries}/",
         ]);
         if (exit == 0) Console.WriteLine(string.Join('\n', Directory.GetFiles(into)));
         return exit;
