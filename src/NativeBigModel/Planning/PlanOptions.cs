@@ -5,12 +5,12 @@ public enum OffloadMode
 {
     /// <summary>They rest in host memory and the CPU computes them; what host memory cannot hold is streamed from disk.</summary>
     Cpu,
-    /// <summary>They rest in host memory and are streamed to the last GPU, or to the CPU where there is no GPU; what host memory cannot hold is streamed from disk.</summary>
+    /// <summary>They rest in host memory and are streamed to the GPUs, each over its own link, or to the CPU where there is no GPU; what host memory cannot hold is streamed from disk.</summary>
     Stream,
     /// <summary>They stay on disk and are streamed from there.</summary>
     Disk,
     /// <summary>
-    /// They rest in host memory; the CPU computes <see cref="PlanOptions.CpuShare"/> of them, feed-forward networks, while the rest is streamed to the last GPU.
+    /// They rest in host memory; the CPU computes <see cref="PlanOptions.CpuShare"/> of them, feed-forward networks, while the rest is streamed to the GPUs.
     /// Prompts stream all of them. What host memory cannot hold is streamed from disk.
     /// </summary>
     Hybrid,
