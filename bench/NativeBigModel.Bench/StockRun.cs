@@ -76,8 +76,13 @@ internal static class StockRun
         Decode(context, prompt);
         double prefill = Stopwatch.GetElapsedTime(started).TotalSeconds;
         started = Stopwatch.GetTimestamp();
-        for (int i = 1; i < tokens; i++) Decode(context, [i]);
-        return new { prompt = length, prefill_s = prefill, decode_s_per_token = Stopwatch.GetElapsedTime(started).TotalSeconds / (tokens - 1), streamed_bytes_per_token = 0 };
+        double first = 0;
+        for (int i = 1; i < tokens; i++)
+        {
+            Decode(context, [i]);
+            if (i == 1) first = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        }
+        return new { prompt = length, prefill_s = prefill, decode_s_per_token = Stopwatch.GetElapsedTime(started).TotalSeconds / (tokens - 1), first_s = first, streamed_bytes_per_token = 0 };
     }
 
     private static unsafe int Vocabulary(LlamaModelHandle model) => LlamaVocabApi.LlamaVocabNTokens(LlamaModelApi.LlamaModelGetVocab(model));

@@ -10,8 +10,9 @@ parts = [f"load {result['load_s']:.2f}"]
 for length in sorted({r['prompt'] for r in result['rounds']}):
     rounds = [r for r in result['rounds'] if r['prompt'] == length]
     decode = statistics.median(r['decode_s_per_token'] for r in rounds)
+    first = [r['first_s'] for r in rounds if 'first_s' in r]
     streamed = statistics.median(r['streamed_bytes_per_token'] for r in rounds)
-    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token" + (f", {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s" if streamed else ''))
+    parts.append(f"prompt {length}: {statistics.median(r['prefill_s'] for r in rounds):.4f} s, {decode:.4f} s/token" + (f" (the first {statistics.median(first):.4f})" if first else '') + (f", {streamed / 1e9:.3f} GB a token, {streamed / decode / 1e9:.1f} GB/s" if streamed else ''))
 predicted = result.get('plan', {}).get('predicted')
 if predicted:
     same = [r for r in result['rounds'] if r['prompt'] == predicted['prompt_tokens']]

@@ -7,7 +7,7 @@ namespace NativeBigModel.Cli.Commands;
 /// <summary>Loads once and times prompts and tokens, again and again, as they go with the placement at hand.</summary>
 internal static class BenchCommand
 {
-    private sealed record Round(int Prompt, double PrefillS, double DecodeSPerToken, double StreamedBytesPerToken);
+    private sealed record Round(int Prompt, double PrefillS, double DecodeSPerToken, double FirstS, double StreamedBytesPerToken); // FirstS: the first token after the prompt's own
 
     public static Command Create()
     {
@@ -61,12 +61,14 @@ internal static class BenchCommand
         GenerateOptions options = Options(count);
         GenerationStep? last = null;
         long before = 0;
+        double first = 0;
         await foreach (GenerationStep step in model.GenerateAsync(prompt, options, cancel).ConfigureAwait(false))
         {
             if (last is null) before = Streamed(step);
+            else if (first == 0) first = step.Elapsed.TotalSeconds;
             last = step;
         }
-        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), (double)(Streamed(last) - before) / (count - 1));
+        return new Round(length, last!.Prefill.TotalSeconds, last.Elapsed.TotalSeconds / (count - 1), first, (double)(Streamed(last) - before) / (count - 1));
     }
 
     /// <summary>A prompt of so many tokens; others with another seed.</summary>
