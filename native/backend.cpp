@@ -95,9 +95,11 @@ bool buft_is_host(ggml_backend_buffer_type_t buft) { return buft == &device_of(b
 // --- stream
 
 struct wrapped_backend {
-    nbm_device   * device;
-    ggml_backend_t inner;
+    nbm_device      * device;
+    ggml_backend_t    inner;
     nbm::stop_request stop;
+    ggml_threadpool * threads = nullptr; // of a wrapped CPU, between two graphs
+    int               count   = 0;       // of them
 };
 
 ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x69, 0x6e, 0x67, 0x2d, 0x30, 0x31};
@@ -107,7 +109,10 @@ ggml_backend_t    inner_of(ggml_backend_t backend) { return backend->guid == &s_
 
 const char * backend_name(ggml_backend_t backend) { return wrapped(backend).device->name.c_str(); }
 
+void keep_threads(ggml_backend_t backend, int count);
+
 void backend_free(ggml_backend_t backend) {
+    keep_threads(backend, 0);
     ggml_backend_free(wrapped(backend).inner);
     delete &wrapped(backend);
     delete backend;
@@ -189,7 +194,7 @@ ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
     table.event_record     = has.event_record != nullptr ? backend_event_record : nullptr;
     table.event_wait       = has.event_wait != nullptr ? backend_event_wait : nullptr;
     table.graph_optimize   = has.graph_optimize != nullptr ? backend_optimize : nullptr;
-    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&device_of(device), inner, {}}};
+    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&device_of(device), inner, {}, nullptr, 0}};
 }
 
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_backend_dev_buffer_type(device_of(device).inner); }
@@ -218,7 +223,33 @@ function inner_proc(ggml_backend_t backend, const char * name) {
     return reg == nullptr ? nullptr : (function) ggml_backend_reg_get_proc_address(reg, name);
 }
 
+// A CPU without threads of its own starts and ends them with every piece of a graph. llama.cpp gives some to the CPU that it knows, not to a wrapped one.
+void keep_threads(ggml_backend_t backend, int count) {
+    wrapped_backend & of     = wrapped(backend);
+    auto              create = inner_proc<ggml_threadpool * (*) (ggml_threadpool_params *)>(backend, "ggml_threadpool_new");
+    auto              free   = inner_proc<void (*)(ggml_threadpool *)>(backend, "ggml_threadpool_free");
+    auto              give   = inner_proc<void (*)(ggml_backend_t, ggml_threadpool *)>(backend, "ggml_backend_cpu_set_threadpool");
+    if (count == of.count || create == nullptr || free == nullptr || give == nullptr) {
+        return;
+    }
+    ggml_threadpool * before = of.threads;
+    of.threads = nullptr;
+    of.count   = count;
+    if (count > 1) {
+        ggml_threadpool_params params = ggml_threadpool_params_default(count);
+        params.poll = 1; // a few milliseconds: groups come no further apart
+        of.threads  = create(&params);
+    }
+    give(of.inner, of.threads);
+    if (before != nullptr) {
+        free(before);
+    }
+}
+
 void set_n_threads(ggml_backend_t backend, int threads) {
+    if (backend->guid == &s_guid) {
+        keep_threads(backend, threads);
+    }
     if (auto set = inner_proc<ggml_backend_set_n_threads_t>(backend, "ggml_backend_set_n_threads")) {
         set(inner_of(backend), threads);
     }

@@ -29,6 +29,7 @@ internal sealed class LlamaModelHandle() : SafeHandleZeroOrMinusOneIsInvalid(own
 internal sealed class LlamaContextHandle() : SafeHandleZeroOrMinusOneIsInvalid(ownsHandle: true)
 {
     private LlamaModelHandle? _model;
+    private nint _threads;
 
     public static LlamaContextHandle Create(LlamaModelHandle model, LlamaContextParams parameters)
     {
@@ -38,7 +39,10 @@ internal sealed class LlamaContextHandle() : SafeHandleZeroOrMinusOneIsInvalid(o
         try
         {
             context = LlamaContextApi.LlamaInitFromModel(model, parameters);
-            if (!context.IsInvalid) context._model = model;
+            if (context.IsInvalid) return context;
+            context._model = model;
+            context._threads = CpuThreads.Create(Math.Max(parameters.NThreads, parameters.NThreadsBatch));
+            if (context._threads != 0) LlamaContextApi.LlamaAttachThreadpool(context, context._threads, context._threads);
             return context;
         }
         finally
@@ -50,6 +54,7 @@ internal sealed class LlamaContextHandle() : SafeHandleZeroOrMinusOneIsInvalid(o
     protected override bool ReleaseHandle()
     {
         LlamaContextApi.LlamaFree(handle);
+        CpuThreads.Free(_threads);
         _model?.DangerousRelease();
         return true;
     }

@@ -61,6 +61,10 @@ internal static unsafe partial class LlamaContextApi
     [LibraryImport(Llama, EntryPoint = "llama_decode")]
     internal static partial LlamaDecodeStatus LlamaDecode(LlamaContextHandle context, LlamaBatch batch);
 
+    /// <summary>The threads must outlive the context.</summary>
+    [LibraryImport(Llama, EntryPoint = "llama_attach_threadpool")]
+    internal static partial void LlamaAttachThreadpool(LlamaContextHandle context, nint decoding, nint batches);
+
     [LibraryImport(Llama, EntryPoint = "llama_set_n_threads")]
     internal static partial void LlamaSetNThreads(LlamaContextHandle context, int nThreads, int nThreadsBatch);
 
