@@ -158,11 +158,13 @@ static const ggml_tensor * owner_of(const ggml_tensor * tensor) { return tensor-
 
 static int64_t batch_of(const ggml_tensor * op) { return op->op == GGML_OP_MUL_MAT_ID ? op->ne[2] : op->op == GGML_OP_MUL_MAT ? op->ne[1] : ggml_nrows(op); }
 
+bool nbm_device::is_large(const ggml_tensor * op) const { return options.shared_batch > 0 && batch_of(op) >= (int64_t) options.shared_batch; }
+
 bool nbm_device::takes(const ggml_tensor * op) const {
     for (const ggml_tensor * source : op->src) {
         const ggml_tensor * owner = source == nullptr ? nullptr : owner_of(source);
         if (owner != nullptr && owner->buffer != nullptr && owner->buffer->buft == &shared_buft) {
-            return options.shared_batch > 0 && batch_of(op) >= (int64_t) options.shared_batch;
+            return is_large(op);
         }
     }
     return true;
@@ -249,6 +251,11 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     if (group == left) {
         usages[group].known = 0; // it is needed again after all
     }
+    // What was foreseen for a pass of another kind: loads that come to nothing, or lack what this one needs.
+    if (with_shared != foresees_shared) {
+        forget();
+        foresees_shared = with_shared;
+    }
     for (bool again = false; held != group; again = true) {
         if (std::find(coming.begin(), coming.end(), group) == coming.end()) {
             forget(); // nobody foresaw it
@@ -291,7 +298,9 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
     bool             with_shared = false;
     for (int node = 0; node < graph->n_nodes; node++) {
         needed[node] = group_of(graph->nodes[node]);
-        with_shared  = with_shared || (needed[node] >= 0 && groups[needed[node]].shared);
+        // A product tells how many tokens there are; other nodes count their heads as well.
+        const ggml_tensor * op = graph->nodes[node];
+        with_shared = with_shared || (needed[node] >= 0 && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) && is_large(op));
     }
     int  from = 0;
     bool used = false; // the held group, in this graph

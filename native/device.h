@@ -74,6 +74,7 @@ private:
     };
 
     int         group_of(const ggml_tensor * node) const;
+    bool        is_large(const ggml_tensor * op) const; // of so many tokens that the device computes with shared weights too
     void        place_tensors();
     void        allocate_ring();
     bool        travels(const nbm::group & one) const { return !one.shared || options.shared_batch > 0; }
@@ -92,6 +93,7 @@ private:
     std::mutex                                                   computing; // contexts of one model take turns
     bool                                                         primed = false;
     std::deque<int>                                              coming; // groups that were asked for, in the order in which they will be needed
+    bool                                                         foresees_shared = false; // whether shared groups are among them
     std::vector<usage>                                           usages;
     int                                                          held   = -1;      // the group that computing has awaited and not left
     int                                                          left   = -1;      // the last one that it left

@@ -103,12 +103,13 @@ inline ggml_backend_t start(ggml_backend_dev_t device) {
     return backend;
 }
 
-inline std::vector<float> compute(const chain & model, ggml_backend_t backend, ggml_status expected = GGML_STATUS_SUCCESS) {
+// `batch` tokens, through every `step`th layer.
+inline std::vector<float> compute(const chain & model, ggml_backend_t backend, ggml_status expected = GGML_STATUS_SUCCESS, int batch = rows, int step = 1) {
     ggml_context * context = ggml_init({ggml_tensor_overhead() * 256 + ggml_graph_overhead(), nullptr, true});
-    ggml_tensor  * input   = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, rows);
+    ggml_tensor  * input   = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, batch);
     ggml_set_input(input);
     ggml_tensor * now = input;
-    for (int layer = 0; layer < layers; layer++) {
+    for (int layer = 0; layer < layers; layer += step) {
         now = ggml_mul_mat(context, model.tensors[layer * 3], now);
         now = ggml_mul_mat(context, model.tensors[layer * 3 + 1], ggml_relu(context, now));
         now = ggml_add(context, now, model.tensors[layer * 3 + 2]);
@@ -118,7 +119,7 @@ inline std::vector<float> compute(const chain & model, ggml_backend_t backend, g
     ggml_cgraph * graph = ggml_new_graph(context);
     ggml_build_forward_expand(graph, now);
     ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
-    std::vector<float>    in = values(0, width * rows), out(width * rows);
+    std::vector<float>    in = values(0, width * batch), out(width * batch);
     ggml_backend_tensor_set(input, in.data(), 0, in.size() * sizeof(float));
     ggml_status status = ggml_backend_graph_compute(backend, graph);
     if (status == GGML_STATUS_SUCCESS) {

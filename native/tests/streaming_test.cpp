@@ -52,6 +52,19 @@ void placement(ggml_backend_dev_t inner, double ring, const std::function<bool(s
     }
 }
 
+uint64_t shared_loads(const streamed & stream) {
+    nbm_stats all;
+    nbm_device_get_stats(stream.device, &all);
+    uint64_t loads = 0;
+    for (uint64_t i = 0; i < all.groups; i++) {
+        nbm_group_stats one;
+        char            error[256];
+        require(nbm_device_get_group_stats(stream.device, i, &one, error, sizeof error) == NBM_OK, error);
+        loads += one.shared != 0 ? one.loads : 0;
+    }
+    return loads;
+}
+
 // Weights that the CPU reads where they rest, and the device streams for a batch that is large enough.
 void shared_weights(ggml_backend_dev_t inner, double ring) {
     const auto expected = resident();
@@ -80,6 +93,12 @@ void shared_weights(ggml_backend_dev_t inner, double ring) {
     for (int pass = 0; pass < 3; pass++) {
         require(compute(model, backend) == expected, "pass " + std::to_string(pass) + " differs from the resident chain");
     }
+    // A small batch has no use for them: none come but those that were under way.
+    const uint64_t before = shared_loads(stream);
+    for (int pass = 0; pass < 4; pass++) {
+        compute(model, backend, GGML_STATUS_SUCCESS, 1, 2);
+    }
+    require(shared_loads(stream) <= before + (uint64_t) ring + 2, "shared weights came for small batches: " + std::to_string(shared_loads(stream) - before));
     ggml_backend_free(backend);
 }
 

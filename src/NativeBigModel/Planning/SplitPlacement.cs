@@ -126,7 +126,7 @@ internal sealed class SplitPlacement
         for (int i = 0; i < _gpus.Length; i++)
         {
             bool resident = !_targets.Contains(_gpus[i]), last = i == _gpus.Length - 1;
-            double most = resident ? room[i] : layers.Skip(next).Sum(Bytes) * room[i] / Math.Max(1, room.Skip(i).Sum()), taken = 0, caches = 0;
+            double most = resident ? (_streamAll ? 0 : room[i]) : layers.Skip(next).Sum(Bytes) * room[i] / Math.Max(1, room.Skip(i).Sum()), taken = 0, caches = 0;
             for (; next < layers.Count; next++)
             {
                 List<Item> layer = layers[next];
