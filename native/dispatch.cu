@@ -13,9 +13,9 @@
 
 #include <atomic>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace nbm {
 namespace {
@@ -182,7 +182,8 @@ public:
 private:
     // A device that sends, and the parcels as it sees them.
     struct other {
-        explicit other(ggml_backend_dev_t inner) : of(inner) {}
+        other(ggml_backend_dev_t inner, int number) : number(number), of(inner) {}
+        const int number; // the runtime's
         side      of;
         uint8_t * mapped = nullptr;
     };
@@ -227,13 +228,17 @@ private:
         if (number < 0 || number == device) {
             return nullptr;
         }
-        auto & made = others[number];
-        if (!made) {
-            made         = std::make_unique<other>(from);
+        other * made = nullptr;
+        for (const std::unique_ptr<other> & one : others) {
+            made = one->number == number ? one.get() : made;
+        }
+        if (made == nullptr) {
+            others.push_back(std::make_unique<other>(from, number));
+            made         = others.back().get();
             made->mapped = seen_by(number);
             link_with(number);
         }
-        return made->of.usable() && made->mapped != nullptr ? made.get() : nullptr;
+        return made->of.usable() && made->mapped != nullptr ? made : nullptr;
     }
 
     // Large tensors go by the devices' own copies, which pass through host memory unless one may reach into the other. Between slots of a board that is not always safe;
@@ -256,7 +261,7 @@ private:
     cudaEvent_t           taken[parcels] = {}; // the device has read a parcel
     int                   next     = 0;
     std::atomic<uint64_t> count{0};
-    std::map<int, std::unique_ptr<other>> others; // by the runtime's number
+    std::vector<std::unique_ptr<other>> others;
 };
 
 class cuda_stopwatch final : public stopwatch {
