@@ -99,7 +99,7 @@ struct wrapped_backend {
     ggml_backend_t    inner;
     nbm::stop_request stop;
     ggml_threadpool * threads = nullptr; // of a wrapped CPU, between two graphs
-    int               count   = 0;       // of them
+    int               count   = 0;       // that llama.cpp asked for last
 };
 
 ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x69, 0x6e, 0x67, 0x2d, 0x30, 0x31};
@@ -225,16 +225,19 @@ function inner_proc(ggml_backend_t backend, const char * name) {
 
 // A CPU without threads of its own starts and ends them with every piece of a graph. llama.cpp gives some to the CPU that it knows, not to a wrapped one.
 void keep_threads(ggml_backend_t backend, int count) {
-    wrapped_backend & of     = wrapped(backend);
-    auto              create = inner_proc<ggml_threadpool * (*) (ggml_threadpool_params *)>(backend, "ggml_threadpool_new");
-    auto              free   = inner_proc<void (*)(ggml_threadpool *)>(backend, "ggml_threadpool_free");
-    auto              give   = inner_proc<void (*)(ggml_backend_t, ggml_threadpool *)>(backend, "ggml_backend_cpu_set_threadpool");
-    if (count == of.count || create == nullptr || free == nullptr || give == nullptr) {
+    wrapped_backend & of = wrapped(backend);
+    if (count == of.count) {
+        return;
+    }
+    of.count    = count;
+    auto create = inner_proc<ggml_threadpool * (*) (ggml_threadpool_params *)>(backend, "ggml_threadpool_new");
+    auto free   = inner_proc<void (*)(ggml_threadpool *)>(backend, "ggml_threadpool_free");
+    auto give   = inner_proc<void (*)(ggml_backend_t, ggml_threadpool *)>(backend, "ggml_backend_cpu_set_threadpool");
+    if (create == nullptr || free == nullptr || give == nullptr) {
         return;
     }
     ggml_threadpool * before = of.threads;
     of.threads = nullptr;
-    of.count   = count;
     if (count > 1) {
         ggml_threadpool_params params = ggml_threadpool_params_default(count);
         params.poll = 1; // a few milliseconds: groups come no further apart

@@ -67,7 +67,7 @@ internal sealed class Stage(EngineLock pins, string root)
     {
         string built = Path.Combine(Repository.Artifacts, "plugin", rid);
         if (!Directory.Exists(built)) yield break;
-        foreach (string file in Directory.EnumerateFiles(built).Where(static file => Backend.IsLibrary(file) && !IsTest(file)).Order(StringComparer.Ordinal))
+        foreach (string file in Directory.EnumerateFiles(built).Where(Backend.IsLibrary).Order(StringComparer.Ordinal))
         {
             License license = Licenses.Of(Path.GetFileName(file), rid);
             yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"), HoldsCuda(file) ? license.WithCudaRuntime() : license);
@@ -77,9 +77,6 @@ internal sealed class Stage(EngineLock pins, string root)
     private static string Streaming(SpdxFile[] plugins) => plugins.FirstOrDefault(static file => Path.GetFileNameWithoutExtension(file.Path) is "libnbm" or "nbm") is { } plugin
         ? HoldsCuda(plugin.File) ? Streams : StreamsPlainly
         : DoesNotStream;
-
-    // What the tests load lies beside what is packed.
-    private static bool IsTest(string file) => Path.GetFileName(file).Contains("nbm_test", StringComparison.Ordinal);
 
     // The CUDA runtime that is linked into the plug-in looks for the driver under this name.
     private static bool HoldsCuda(string file) => File.ReadAllBytes(file).AsSpan().IndexOf("libcuda.so.1"u8) >= 0;

@@ -18,11 +18,12 @@ internal sealed class SplitPlacement
     private readonly IReadOnlyList<Item> _items;
     private readonly string[] _gpus; // compute layers, in their order; host memory where there are none
     private readonly string[] _targets; // of these, those with a ring
-    private readonly Dictionary<string, string> _ownerOf = []; // the target that an item belongs to
+    private readonly Dictionary<string, string> _ownerOf = []; // the GPU that an item belongs to
     private readonly HashSet<string> _kept = []; // items that stay there
     private readonly Dictionary<string, double> _behind = []; // seconds that a target's link is at work for one token so far
     private string[] _computing = []; // the targets that have items
     private List<LayerPlacement> _layers = [];
+    private Dictionary<string, long> _rings = []; // bytes of each target's
     private long _left; // bytes that did not find room on a GPU so far
     private long _onCpu; // of these, what the CPU computes
 
@@ -46,18 +47,18 @@ internal sealed class SplitPlacement
     public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
         MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
     {
-        SplitPlacement Try(int links, IReadOnlyDictionary<string, long>? rings)
+        SplitPlacement Try(int links, Dictionary<string, long>? mostRings)
         {
             var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed, links);
-            placement.Run(rings);
+            placement.Run(mostRings);
             return placement;
         }
         SplitPlacement With(int links)
         {
             SplitPlacement first = Try(links, null);
             // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
-            SplitPlacement second = Try(links, first.Rings());
-            return second.Rings().All(ring => ring.Value <= first.Rings()[ring.Key]) ? second : first;
+            SplitPlacement second = Try(links, first._rings);
+            return second._rings.All(ring => ring.Value <= first._rings[ring.Key]) ? second : first;
         }
         // A ring takes the room of layers, and a second link is worth that only if there is enough for both to bring.
         SplitPlacement best = With(1);
@@ -76,9 +77,7 @@ internal sealed class SplitPlacement
     // Seconds that the busiest link takes for one token.
     private double Busiest => _behind.Values.DefaultIfEmpty().Max();
 
-    private IReadOnlyDictionary<string, long> Rings() => _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
-
-    private void Run(IReadOnlyDictionary<string, long>? rings)
+    private void Run(Dictionary<string, long>? mostRings)
     {
         _devices.TakeForInput(_items[0].WeightBytes, 0);
         long longest = RingSize.AtMost(_ringLayers, _items.Where(Streams));
@@ -90,7 +89,7 @@ internal sealed class SplitPlacement
         foreach (string target in _targets)
         {
             long ring = target == last && !outputStays ? RingSize.AtMost(_ringLayers, _items.Skip(1)) : longest;
-            _devices.AddRing(target, rings is null ? ring : Math.Min(ring, rings[target]));
+            _devices.AddRing(target, mostRings is null ? ring : Math.Min(ring, mostRings[target]));
         }
         // An embedding that is used twice is not streamed.
         _ownerOf[output.Name] = last;
@@ -109,7 +108,8 @@ internal sealed class SplitPlacement
             KeepEvenly([.. own.Where(IsFeedForward)], target);
         }
         _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
-        foreach ((string target, long ring) in Rings()) _devices.AddRing(target, ring - _devices.RingOf(target));
+        _rings = _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
+        foreach ((string target, long ring) in _rings) _devices.AddRing(target, ring - _devices.RingOf(target));
     }
 
     // Layers that follow each other: to a GPU without a ring those that it has room for, and to each with one in the proportion of its room, at least for their caches.
