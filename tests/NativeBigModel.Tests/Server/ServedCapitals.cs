@@ -24,7 +24,8 @@ public sealed class ServedCapitals : IAsyncLifetime
     {
         Model = await Capitals.Load(options: Capitals.Small() with { Sessions = Sessions });
         Server = await ModelServer.StartAsync(Model, new() { MaxQueued = Queue, MaxBodyBytes = 1 << 20, ModelIds = ["capitals", "other-name"] }, port: 0);
-        Http = new() { BaseAddress = Server.Address };
+        // A client that leaves would read on, up to two seconds long, to keep its connection.
+        Http = new(new SocketsHttpHandler { MaxResponseDrainSize = 0 }) { BaseAddress = Server.Address };
     }
 
     public async Task DisposeAsync()
