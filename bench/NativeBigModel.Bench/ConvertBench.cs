@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using NativeBigModel.Bench.Contests;
 using NativeBigModel.Bench.Results;
+using NativeBigModel.Checkpoints;
+using NativeBigModel.Conversion;
 using NativeBigModel.Planning;
 
 namespace NativeBigModel.Bench;
@@ -93,23 +95,23 @@ internal static class ConvertBench
             throw new InvalidDataException($"{odd.Name}: {odd.DataType} of {odd.Bytes} bytes, and llama.cpp made {types.GetValueOrDefault(odd.Name)}");
     }
 
+    // Around the page cache, as fast as four readers and a writer get through the disk.
     private static double MoveBytes(string folder, string output, long bytes)
     {
-        byte[] pieces = new byte[8 << 20], read = new byte[8 << 20];
-        new Random(1).NextBytes(pieces);
+        const int piece = 4 << 20;
+        byte[] noise = new byte[piece];
+        new Random(1).NextBytes(noise);
         long started = Stopwatch.GetTimestamp();
+        using var files = new CheckpointFiles(once: true);
+        using var written = new BlockWriter(output, bytes);
         var writer = new Thread(() =>
         {
-            using Microsoft.Win32.SafeHandles.SafeFileHandle file = File.OpenHandle(output, FileMode.Create, FileAccess.Write, preallocationSize: bytes);
-            for (long at = 0; at < bytes; at += pieces.Length) RandomAccess.Write(file, pieces.AsSpan(0, (int)Math.Min(pieces.Length, bytes - at)), at);
-            RandomAccess.FlushToDisk(file);
+            for (long at = 0; at < bytes; at += piece) written.Write(at, noise.AsSpan(0, (int)Math.Min(piece, bytes - at)));
+            written.Complete();
         });
         writer.Start();
-        foreach (string path in Directory.EnumerateFiles(folder))
-        {
-            using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-            while (file.Read(read) > 0) { }
-        }
+        foreach (FileInfo file in new DirectoryInfo(folder).EnumerateFiles("*.safetensors"))
+            Parallel.For(0, file.Length / piece, new ParallelOptions { MaxDegreeOfParallelism = 4 }, () => new byte[piece], (i, _, read) => { files.Read(file.FullName, i * piece, read); return read; }, _ => { });
         writer.Join();
         return Stopwatch.GetElapsedTime(started).TotalSeconds;
     }

@@ -5,8 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=artifacts/gpu
 rm -rf "$out" && mkdir -p "$out/engine"
-dotnet publish src/NativeBigModel.Cli -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
-dotnet publish bench/NativeBigModel.Bench -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -o "$out/nbm" >/dev/null
+# Of the framework only what the programs use: with a GPU's library all of it is carried in one piece.
+publish() { dotnet publish "$1" -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -p:PublishTrimmed=true -p:TrimMode=partial -p:JsonSerializerIsReflectionEnabledByDefault=true -o "$out/nbm" >/dev/null; }
+publish src/NativeBigModel.Cli
+publish bench/NativeBigModel.Bench # refers to nbm, and so brings what both use
+rm -rf "$out/nbm/samples" # the repository has it
 dotnet run --project build -- engine --kind cuda --rid linux-x64 >/dev/null
 cp artifacts/engine/linux-x64/cuda-*/*.so "$out/engine/" 2>/dev/null || true
 cp -rL artifacts/engine/any/unpacked-*/ggml "$out/ggml"

@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using NativeBigModel.Checkpoints;
 using NativeBigModel.Native;
 using NativeBigModel.Tensors;
@@ -23,8 +22,8 @@ internal static class ModelFiles
         string mark = $".{Guid.NewGuid():N}.partial";
         try
         {
-            using (var files = new CheckpointFiles())
-            using (var sink = new FileSink(parts, mark))
+            using (var files = new CheckpointFiles(once: true))
+            using (var sink = new FileSink(parts, tensors, mark))
             {
                 var tracker = new ProgressTracker(progress, tensors.Sum(tensor => tensor.Spec.Bytes));
                 TensorPump.Run(tensors, files, sink, tracker.Add, cancel);
@@ -41,22 +40,24 @@ internal static class ModelFiles
 
     private sealed class FileSink : ITensorSink, IDisposable
     {
-        // So much is on its way to the disk at a time, beside the work, and the rest of it when all is written.
-        private const long WriteBackBytes = 32L << 20;
+        // What stands in a file between a tensor and the next is written with the tensor's end.
+        private readonly record struct Place(BlockWriter Output, long Offset, long Bytes, int Padding);
 
-        private long _written;
-        private readonly IReadOnlyList<FilePart> _parts;
-        private readonly List<SafeFileHandle> _outputs = [];
-        private readonly List<(int Part, long Offset)> _places;
+        private readonly List<BlockWriter> _outputs = [];
+        private readonly List<Place> _places = [];
 
-        public FileSink(IReadOnlyList<FilePart> parts, string mark)
+        public FileSink(IReadOnlyList<FilePart> parts, IReadOnlyList<ModelTensor> tensors, string mark)
         {
-            _parts = parts;
-            _places = [.. parts.SelectMany((part, number) => part.Offsets.Select(offset => (number, offset)))];
             foreach (FilePart part in parts)
             {
-                _outputs.Add(File.OpenHandle(part.Path + mark, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.None, part.Bytes));
-                RandomAccess.Write(_outputs[^1], part.Header, 0);
+                var output = new BlockWriter(part.Path + mark, part.Bytes);
+                _outputs.Add(output);
+                output.Write(0, part.Header);
+                for (int i = 0; i < part.Offsets.Length; i++)
+                {
+                    long bytes = tensors[part.First + i].Spec.Bytes, end = part.Offsets[i] + bytes, next = i + 1 < part.Offsets.Length ? part.Offsets[i + 1] : part.Bytes;
+                    _places.Add(new(output, part.Offsets[i], bytes, checked((int)(next - end))));
+                }
             }
         }
 
@@ -64,20 +65,12 @@ internal static class ModelFiles
 
         public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
         {
-            SafeFileHandle output = _outputs[_places[tensor].Part];
-            RandomAccess.Write(output, piece, _places[tensor].Offset + offset);
-            long written = Interlocked.Add(ref _written, piece.Length);
-            if (written / WriteBackBytes != (written - piece.Length) / WriteBackBytes) WriteBack.Begin(output);
+            Place place = _places[tensor];
+            place.Output.Write(place.Offset + offset, piece);
+            if (offset + piece.Length == place.Bytes) place.Output.Write(place.Offset + place.Bytes, new byte[place.Padding]);
         }
 
-        public void Complete()
-        {
-            for (int i = 0; i < _outputs.Count; i++)
-            {
-                RandomAccess.SetLength(_outputs[i], _parts[i].Bytes);
-                RandomAccess.FlushToDisk(_outputs[i]);
-            }
-        }
+        public void Complete() => _outputs.ForEach(output => output.Complete());
 
         public void Dispose() => _outputs.ForEach(output => output.Dispose());
     }

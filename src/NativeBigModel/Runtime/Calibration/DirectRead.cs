@@ -1,16 +1,16 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using NativeBigModel.Native;
 
 namespace NativeBigModel.Runtime.Calibration;
 
 /// <summary>How fast a folder's disk is read around the page cache, by as many readers as the streaming store has.</summary>
-internal static unsafe partial class DirectRead
+internal static unsafe class DirectRead
 {
     private const int Readers = 4;
     private const int Block = 8 << 20;
     private const long FileBytes = 256L << 20;
-    private const int PageBytes = 4096;
 
     /// <summary>Bytes per second, or null where a file cannot be written there or read directly.</summary>
     public static double? Speed(string folder, TimeSpan budget, CancellationToken cancel)
@@ -21,8 +21,8 @@ internal static unsafe partial class DirectRead
             Directory.CreateDirectory(folder);
             if (new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace < 4 * FileBytes) return null;
             Write(path, cancel);
-            using SafeFileHandle file = Open(path);
-            return file.IsInvalid ? null : Read(file, budget, cancel);
+            using SafeFileHandle? file = DirectFile.TryOpenRead(path);
+            return file is null ? null : Read(file, budget, cancel);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException) { return null; }
         finally { File.Delete(path); }
@@ -46,7 +46,7 @@ internal static unsafe partial class DirectRead
         long read = 0, started = Stopwatch.GetTimestamp();
         Parallel.For(0, Readers, new ParallelOptions { MaxDegreeOfParallelism = Readers }, reader =>
         {
-            var memory = (byte*)NativeMemory.AlignedAlloc(Block, PageBytes);
+            var memory = (byte*)NativeMemory.AlignedAlloc(Block, DirectFile.Alignment);
             try
             {
                 for (long offset = reader * (long)Block; !cancel.IsCancellationRequested && Stopwatch.GetElapsedTime(started) < budget; offset = (offset + Readers * Block) % FileBytes)
@@ -57,17 +57,4 @@ internal static unsafe partial class DirectRead
         cancel.ThrowIfCancellationRequested();
         return read / Stopwatch.GetElapsedTime(started).TotalSeconds;
     }
-
-    private static SafeFileHandle Open(string path)
-    {
-        const FileOptions noBuffering = (FileOptions)0x20000000;
-        if (!OperatingSystem.IsLinux()) return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, noBuffering);
-        // O_DIRECT and O_CLOEXEC, as Linux numbers them on each processor.
-        int direct = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x10000 : 0x4000;
-        const int closeOnExec = 0x80000;
-        return new SafeFileHandle(OpenFile(path, direct | closeOnExec), ownsHandle: true);
-    }
-
-    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
-    private static partial int OpenFile(string path, int flags);
 }
