@@ -52,7 +52,7 @@ internal static class Contenders
     private sealed record NbmInRam(string Name, bool fromDisk) : Contender(Name)
     {
         // What the program itself takes of the budget: its code, its tables, files read while it starts.
-        private const long Overhead = 256L << 20;
+        private const long Overhead = 192L << 20;
 
         public override string? Absent => Programs.Nbm is null ? "nbm is not beside this program" : null;
 
@@ -60,7 +60,7 @@ internal static class Contenders
 
         public override IReadOnlyList<string> Command(Case one, string path) =>
         [
-            .. Programs.Nbm!, "bench", path, "--json", "--max-memory", $"cpu={one.BudgetBytes - Overhead}B", "--context", $"{one.Context}", "--ring", "2",
+            .. Programs.Nbm!, "bench", path, "--json", "--max-memory", $"cpu={one.BudgetBytes - Overhead}B", "--context", $"{one.Context}",
             .. fromDisk ? (string[])["--offload", "disk"] : [], .. Prompt(one),
         ];
     }

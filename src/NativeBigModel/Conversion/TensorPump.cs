@@ -30,7 +30,7 @@ internal static class TensorPump
     private const int MaxWorkers = 16;
 
     // Some wait for a disk while others compute.
-    private const int WorkersPerCore = 2;
+    private const int WorkersPerCore = 3;
 
     /// <summary>Bytes of whole tensors at once, or of one if that has more.</summary>
     private const long MostWhole = 1L << 30;
