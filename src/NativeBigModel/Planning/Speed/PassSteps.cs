@@ -58,7 +58,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes);
             if (shared) seconds /= 1 - (1 - seconds / item.Seconds(CpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
-            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, layer.WeightBytes / Source(layer.Device, speeds.Cpu.Of(TensorType.F16).BytesPerSecond));
+            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, CopySeconds(layer));
         }
         double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
@@ -67,6 +67,10 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         double link = (Links > 1 ? speeds.LinkSpeed(index) : to.ToDevice) * linkLeft;
         return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
+
+    // What comes to the CPU is copied into the ring by the CPU, which reads it, and reads and writes its place.
+    private double CopySeconds(LayerPlacement layer) =>
+        (layer.Device == DeviceName.Disk ? layer.WeightBytes / (speeds.DiskBytesPerSecond / _readers) : 0) + 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
 
     private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond / _readers, link) : link;
 }
