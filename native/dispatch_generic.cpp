@@ -148,7 +148,7 @@ public:
     }
 
 private:
-    // Several large reads in flight keep a disk at its full speed while what they brought is copied on.
+    // Several large reads in flight keep a disk at its full speed while what they brought is copied on. Plans count this memory (Planning/StagingSize.cs).
     static constexpr size_t chunk   = 8u << 20;
     static constexpr int    readers = 4;
 

@@ -18,7 +18,7 @@ internal static class PlanJson
         plan.Threads,
         plan.WeightBytes,
         plan.KvBytes,
-        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Compute = device.ComputeBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
+        Devices = plan.Devices.Select(device => new { device.Name, Weights = device.WeightBytes, Kv = device.KvBytes, Ring = device.RingBytes, Staging = device.StagingBytes, Compute = device.ComputeBytes, Total = device.TotalBytes, Limit = device.LimitBytes }),
         Layers = plan.Layers.Select(layer => new { layer.Name, Bytes = layer.WeightBytes, Kv = layer.KvBytes, layer.Device, Compute = layer.ComputeDevice, layer.Streamed, layer.Reason }),
         plan.ComputeMeasured,
         plan.Predicted,

@@ -16,22 +16,26 @@ internal static class PlanTable
         console.MarkupLineInterpolated($"weights {ByteSize.Format(plan.WeightBytes)} ({TypeName(plan)}), KV cache {ByteSize.Format(plan.KvBytes)} ({(plan.Sessions > 1 ? $"{plan.Sessions} x " : "")}{plan.ContextLength} tokens, {plan.KvType}){(plan.Threads is { } threads ? $", {threads} {(threads == 1 ? "thread" : "threads")}" : "")}");
         var table = new Table().Border(TableBorder.Rounded);
         table.AddColumn(new TableColumn("device").NoWrap());
-        foreach (string amount in (string[])["weights", "KV cache", "ring", "compute", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
+        bool staging = plan.Devices.Any(device => device.StagingBytes > 0);
+        foreach (string amount in (string[])["weights", "KV cache", "ring", .. staging ? (string[])["staging"] : [], "compute", "total", "limit"]) table.AddColumn(new TableColumn(amount).RightAligned().NoWrap());
         table.AddColumn(new TableColumn("used").NoWrap());
         table.AddColumn(new TableColumn("layers"));
         bool bars = console.Profile.Width >= WidthForBars;
         foreach (DevicePlan device in plan.Devices)
         {
             table.AddRow(
+            [
                 Label(device.Name),
                 ByteSize.Format(device.WeightBytes),
                 ByteSize.Format(device.KvBytes),
                 device.RingBytes > 0 ? ByteSize.Format(device.RingBytes) : "-",
+                .. staging ? (string[])[device.StagingBytes > 0 ? ByteSize.Format(device.StagingBytes) : "-"] : [],
                 ByteSize.Format(device.ComputeBytes),
                 ByteSize.Format(device.TotalBytes),
                 device.LimitBytes is { } limit ? ByteSize.Format(limit) : "-",
                 Share(device, bars),
-                Runs(plan, layer => layer.Device == device.Name));
+                Runs(plan, layer => layer.Device == device.Name),
+            ]);
         }
         console.Write(table);
         if (!plan.ComputeMeasured) console.MarkupLine("compute buffers are estimated: the engine, or a GPU of the plan, is not here to say");

@@ -85,7 +85,7 @@ internal sealed class Metrics
         {
             Family("nbm_device_bytes", "gauge", "Bytes that the plan puts on a device");
             foreach (DevicePlan device in plan.Devices)
-                foreach ((string kind, long bytes) in ((string, long)[])[("weights", device.WeightBytes), ("kv", device.KvBytes), ("ring", device.RingBytes), ("compute", device.ComputeBytes)])
+                foreach ((string kind, long bytes) in ((string, long)[])[("weights", device.WeightBytes), ("kv", device.KvBytes), ("ring", device.RingBytes), ("staging", device.StagingBytes), ("compute", device.ComputeBytes)])
                     Line($"nbm_device_bytes{{device=\"{device.Name}\",kind=\"{kind}\"}}", bytes);
             Family("nbm_device_limit_bytes", "gauge", "Bytes that a device may hold");
             foreach (DevicePlan device in plan.Devices.Where(static device => device.LimitBytes is not null)) Line($"nbm_device_limit_bytes{{device=\"{device.Name}\"}}", device.LimitBytes!.Value);

@@ -11,7 +11,7 @@ internal sealed record PlanBody(
     string Model, string Type, int ContextLength, int Sessions, string KvType, double RingLayers, long WeightBytes, long KvBytes, IReadOnlyList<DeviceBody> Devices, IReadOnlyList<LayerBody> Layers,
     PredictedBody? Predicted, IReadOnlyList<string> Notes, bool Chat);
 
-internal sealed record DeviceBody(string Name, long Weights, long Kv, long Ring, long Compute, long Total, long? Limit);
+internal sealed record DeviceBody(string Name, long Weights, long Kv, long Ring, long Staging, long Compute, long Total, long? Limit);
 
 internal sealed record LayerBody(string Name, long Bytes, long Kv, string Device, string Compute, bool Streamed);
 
@@ -61,7 +61,7 @@ internal sealed class ModelPages(ServedModel served)
 
     private static PlanBody Describe(Plan plan) => new(
         plan.Model, plan.WeightType == WeightType.AsStored ? "as stored" : plan.WeightType.ToString(), plan.ContextLength, plan.Sessions, plan.KvType.ToString(), plan.RingLayers, plan.WeightBytes, plan.KvBytes,
-        [.. plan.Devices.Select(static device => new DeviceBody(device.Name, device.WeightBytes, device.KvBytes, device.RingBytes, device.ComputeBytes, device.TotalBytes, device.LimitBytes))],
+        [.. plan.Devices.Select(static device => new DeviceBody(device.Name, device.WeightBytes, device.KvBytes, device.RingBytes, device.StagingBytes, device.ComputeBytes, device.TotalBytes, device.LimitBytes))],
         [.. plan.Layers.Select(static layer => new LayerBody(layer.Name, layer.WeightBytes, layer.KvBytes, layer.Device, layer.ComputeDevice, layer.Streamed))],
         plan.Predicted is { } predicted ? new(predicted.Measured, predicted.DecodeSeconds, predicted.PrefillSeconds, predicted.PromptTokens) : null, plan.Notes, Chat: true);
 

@@ -10,8 +10,9 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
         public long Weights;
         public long Kv;
         public long Ring;
+        public long Staging;
         public long Compute;
-        public long Total => Weights + Kv + Ring + Compute;
+        public long Total => Weights + Kv + Ring + Staging + Compute;
     }
 
     private readonly Dictionary<string, Account> _accounts = [];
@@ -101,6 +102,17 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
         HasRing = true;
     }
 
+    /// <summary>Keeps host memory free for a disk's bytes to pass through.</summary>
+    /// <exception cref="DoesNotFitException">Host memory was named, and has not the room.</exception>
+    public void ReserveStaging(long bytes)
+    {
+        if (bytes > 0 && limits.Host is not null && TryHost(bytes, 0) is null) throw Refuse(DeviceName.Host, bytes, "what is read from disk passes through that much: allow more");
+        Find(DeviceName.Host).Staging = bytes;
+    }
+
+    /// <summary>What a disk's bytes pass through now that it is known what is on it.</summary>
+    public void SettleStaging(long bytes) => Find(DeviceName.Host).Staging = bytes;
+
     public ImmutableArray<DevicePlan> ToPlan()
     {
         var plans = ImmutableArray.CreateBuilder<DevicePlan>();
@@ -117,7 +129,7 @@ internal sealed class DeviceLedger(MemoryLimits limits, ComputeBuffers compute)
     {
         Account account = Find(name);
         bool idle = name != DeviceName.Host && account.Total == account.Compute;
-        return new(name, account.Weights, account.Kv, account.Ring, idle ? 0 : account.Compute, limit);
+        return new(name, account.Weights, account.Kv, account.Ring, account.Staging, idle ? 0 : account.Compute, limit);
     }
 
     private Account Find(string name)

@@ -7,8 +7,9 @@ namespace NativeBigModel.Planning;
 /// <param name="WeightBytes">Bytes of its tensors.</param>
 /// <param name="KvBytes">Bytes of its keys and values.</param>
 /// <param name="RingBytes">Bytes of the ring that it takes while it passes through.</param>
+/// <param name="LargestTensorBytes">Bytes of the largest of its tensors.</param>
 /// <param name="SharedBytes">Bytes that it shares with the input while both are in host memory, and needs for itself on a GPU.</param>
-internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long SharedBytes)
+internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long LargestTensorBytes, long SharedBytes)
 {
     public const string Input = "input";
     public const string Output = "output";
@@ -49,10 +50,18 @@ internal sealed class Placement
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, double ringLayers, IReadOnlyList<Item> items)
     {
+        // What a disk's bytes pass through takes room in host memory that layers could have, so it is there only if some layer must stay on disk.
+        Placement inMemory = Streaming(limits, compute, mode, streamAll, ringLayers, items, readsDisk: false);
+        return inMemory.Layers.Exists(layer => layer.Device == DeviceName.Disk) ? Streaming(limits, compute, mode, streamAll, ringLayers, items, readsDisk: true) : inMemory;
+    }
+
+    private static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, double ringLayers, IReadOnlyList<Item> items, bool readsDisk)
+    {
         Placement Try(HashSet<string> travelling)
         {
             var placement = new Placement(limits, compute, mode, streamAll);
             long ring = placement.AddRing(ringLayers, items);
+            if (readsDisk) placement._devices.ReserveStaging(StagingSize.AtMost(1, items.Skip(1).Where(item => !placement.StaysOnGpu(item))));
             placement.Run(items, item =>
             {
                 if (!travelling.Contains(item.Name)) return placement.PlaceResident(item) ?? placement.PlaceStreamed(item);
@@ -61,6 +70,7 @@ internal sealed class Placement
             });
             // The largest layer may have stayed.
             placement._devices.AddRing(placement._target, RingSize.Of(placement._target, ringLayers, placement.Layers, items) - ring);
+            placement._devices.SettleStaging(StagingSize.Of(placement.Layers, items));
             return placement;
         }
         Placement first = Try([]);

@@ -119,12 +119,13 @@ public sealed record LayerPlacement(string Name, string Device, string ComputeDe
 /// <param name="WeightBytes">Bytes of weights.</param>
 /// <param name="KvBytes">Bytes of KV cache.</param>
 /// <param name="RingBytes">Bytes of the ring that streamed layers pass through.</param>
+/// <param name="StagingBytes">Bytes of host memory through which what is read from disk passes on its way into rings; 0 for other devices.</param>
 /// <param name="ComputeBytes">Bytes of the buffers that it computes in.</param>
 /// <param name="LimitBytes">Bytes that it may hold; null for the disk, and for host memory that was not named.</param>
-public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long ComputeBytes, long? LimitBytes)
+public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long StagingBytes, long ComputeBytes, long? LimitBytes)
 {
     /// <summary>Bytes of everything.</summary>
-    public long TotalBytes => WeightBytes + KvBytes + RingBytes + ComputeBytes;
+    public long TotalBytes => WeightBytes + KvBytes + RingBytes + StagingBytes + ComputeBytes;
 }
 
 /// <summary>Names of devices in plans, the same that <see cref="MemoryLimits"/> reads.</summary>

@@ -42,6 +42,7 @@ internal static class PlanCheck
             Same(device.Name, "weight bytes", device.WeightBytes, plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes));
             Same(device.Name, "KV bytes", device.KvBytes, plan.Layers.Where(layer => layer.ComputeDevice == device.Name).Sum(layer => layer.KvBytes));
             Same(device.Name, "ring bytes", device.RingBytes, plan.RingLayers > 0 ? RingSize.Of(device.Name, plan.RingLayers, plan.Layers, items) : 0);
+            Same(device.Name, "staging bytes", device.StagingBytes, device.Name == DeviceName.Host ? StagingSize.Of(plan.Layers, items) : 0);
             if (device.ComputeBytes < 0) throw new InvalidOptionException($"plan: {device.Name}: compute bytes are {device.ComputeBytes}, and cannot be less than 0");
             if (device.TotalBytes > device.LimitBytes) throw new DoesNotFitException(device.Name, device.TotalBytes, device.LimitBytes.Value, "the plan puts that much there");
         }

@@ -7,7 +7,7 @@ namespace NativeBigModel.Planning;
 internal sealed record PlanDocument(string Format, int Version, Plan Plan)
 {
     private const string Name = "nbm-plan";
-    private const int Current = 3;
+    private const int Current = 4;
 
     public static string Write(Plan plan) => JsonSerializer.Serialize(new PlanDocument(Name, Current, plan), PlanDocumentJson.Default.PlanDocument);
 

@@ -143,10 +143,10 @@ public static class Planner
         // With tied weights the output projection is the embedding: shared where both are on one device, copied where they are not.
         bool tied = model.Kind != ModelKind.Encoder && !output.Any(tensor => tensor.Name == "output.weight");
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
-        yield return new Item(Item.Input, Sum(input), 0, 0, 0);
+        yield return new Item(Item.Input, Sum(input), 0, 0, 0, 0);
         for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), RingBytes(byLayer[i]), 0);
-        yield return new Item(Item.Output, Sum(output), 0, RingBytes(output), shared);
+            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), RingBytes(byLayer[i]), Largest(byLayer[i]), 0);
+        yield return new Item(Item.Output, Sum(output), 0, RingBytes(output), Largest(output), shared);
     }
 
     /// <summary>The same items with each layer as two: the layer without its feed-forward part, and that part.</summary>
@@ -157,14 +157,16 @@ public static class Planner
         ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
         for (int i = 0; i < model.Layers.Length; i++)
         {
-            List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)];
+            List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)], rest = [.. byLayer[i].Except(part)];
             Item layer = items[i + 1];
-            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), RingBytes = RingBytes(byLayer[i].Except(part)) };
-            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, RingBytes(part), 0);
+            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), RingBytes = RingBytes(rest), LargestTensorBytes = Largest(rest) };
+            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, RingBytes(part), Largest(part), 0);
         }
     }
 
     private static long Sum(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => tensor.Bytes);
+
+    private static long Largest(IEnumerable<TensorSpec> tensors) => tensors.Select(tensor => tensor.Bytes).DefaultIfEmpty().Max();
 
     // Encoder and decoder layers of one number are two groups.
     private static long RingBytes(IEnumerable<TensorSpec> tensors) => tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(RingSize.Of).DefaultIfEmpty().Max();

@@ -47,18 +47,24 @@ internal sealed class SplitPlacement
     public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
         MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
     {
-        SplitPlacement Try(int links, Dictionary<string, long>? mostRings)
+        SplitPlacement Try(int links, bool readsDisk, Dictionary<string, long>? mostRings)
         {
             var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed, links);
-            placement.Run(mostRings);
+            placement.Run(readsDisk, mostRings);
             return placement;
         }
+        SplitPlacement Fit(int links, bool readsDisk)
+        {
+            SplitPlacement first = Try(links, readsDisk, null);
+            // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
+            SplitPlacement second = Try(links, readsDisk, first._rings);
+            return second._rings.All(ring => ring.Value <= first._rings[ring.Key]) ? second : first;
+        }
+        // What a disk's bytes pass through takes room in host memory that layers could have, so it is there only if something must stay on disk.
         SplitPlacement With(int links)
         {
-            SplitPlacement first = Try(links, null);
-            // The largest group may have stayed on a GPU or been split, and then its ring is smaller than what was kept free for it, and more can stay.
-            SplitPlacement second = Try(links, first._rings);
-            return second._rings.All(ring => ring.Value <= first._rings[ring.Key]) ? second : first;
+            SplitPlacement inMemory = Fit(links, readsDisk: false);
+            return inMemory._layers.Exists(layer => layer.Device == DeviceName.Disk) ? Fit(links, readsDisk: true) : inMemory;
         }
         // A ring takes the room of layers, and a second link is worth that only if there is enough for both to bring.
         SplitPlacement best = With(1);
@@ -77,7 +83,7 @@ internal sealed class SplitPlacement
     // Seconds that the busiest link takes for one token.
     private double Busiest => _behind.Values.DefaultIfEmpty().Max();
 
-    private void Run(Dictionary<string, long>? mostRings)
+    private void Run(bool readsDisk, Dictionary<string, long>? mostRings)
     {
         _devices.TakeForInput(_items[0].WeightBytes, 0);
         long longest = RingSize.AtMost(_ringLayers, _items.Where(Streams));
@@ -98,6 +104,7 @@ internal sealed class SplitPlacement
             _devices.Take(last, output.WeightBytes + output.SharedBytes, 0);
             _kept.Add(output.Name);
         }
+        if (readsDisk) _devices.ReserveStaging(StagingSize.AtMost(_targets.Length, _items.Skip(1).Where(item => !_kept.Contains(item.Name))));
         ShareOut();
         _computing = [.. _targets.Where(_ownerOf.ContainsValue)];
         foreach (Item item in _items.Skip(1)) _devices.Take(_ownerOf[item.Name], 0, item.KvBytes);
@@ -110,6 +117,7 @@ internal sealed class SplitPlacement
         _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
         _rings = _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
         foreach ((string target, long ring) in _rings) _devices.AddRing(target, ring - _devices.RingOf(target));
+        _devices.SettleStaging(StagingSize.Of(_layers, _items));
     }
 
     // Layers that follow each other: to a GPU without a ring those that it has room for, and to each with one in the proportion of its room, at least for their caches.

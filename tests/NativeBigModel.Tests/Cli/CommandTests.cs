@@ -50,7 +50,7 @@ public class CommandTests
         Assert.Equal(["0", "cpu"], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("name").GetString()));
         Assert.Equal([4 << 20, 1_000_000_000], plan.GetProperty("devices").EnumerateArray().Select(device => device.GetProperty("limit").GetInt32()));
         Assert.All(plan.GetProperty("devices").EnumerateArray(), device =>
-            Assert.Equal(device.GetProperty("total").GetInt64(), device.GetProperty("weights").GetInt64() + device.GetProperty("kv").GetInt64() + device.GetProperty("ring").GetInt64() + device.GetProperty("compute").GetInt64()));
+            Assert.Equal(device.GetProperty("total").GetInt64(), device.GetProperty("weights").GetInt64() + device.GetProperty("kv").GetInt64() + device.GetProperty("ring").GetInt64() + device.GetProperty("staging").GetInt64() + device.GetProperty("compute").GetInt64()));
         Assert.Equal(8, plan.GetProperty("layers").GetArrayLength());
         Assert.Equal(256L * 6 * 2 * 4 * 32 * 2, plan.GetProperty("kv_bytes").GetInt64());
     }

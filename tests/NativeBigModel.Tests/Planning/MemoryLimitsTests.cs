@@ -34,6 +34,17 @@ public class MemoryLimitsTests
         Assert.InRange(error.NeededBytes, s_layer * 3 / 2, s_layer * 3 / 2 + 2 * 256 * 20);
     }
 
+    // Layers stay on the disk: besides the embedding there is only what they are read into.
+    [Fact]
+    public void Host_memory_that_cannot_hold_what_a_disk_is_read_into_is_refused_with_both_numbers()
+    {
+        DevicePlan host = Plan("0=3MiB,cpu=1GiB", OffloadMode.Disk).Devices.Single(device => device.Name == DeviceName.Host);
+        Assert.Equal((s_embedding + host.StagingBytes, true), (host.TotalBytes, host.StagingBytes > 0));
+        Assert.Equal(host.TotalBytes, Plan($"0=3MiB,cpu={host.TotalBytes}", OffloadMode.Disk).Devices.Single(device => device.Name == DeviceName.Host).TotalBytes);
+        DoesNotFitException error = Refused($"0=3MiB,cpu={host.TotalBytes - 1}", OffloadMode.Disk);
+        Assert.Equal(("cpu", host.TotalBytes, host.TotalBytes - 1), (error.Device, error.NeededBytes, error.LimitBytes));
+    }
+
     [Theory]
     [InlineData("0=0,cpu=1GiB")]
     [InlineData("0=1,cpu=1gb")]

@@ -29,7 +29,7 @@ public class PlanFileTests
         JsonObject document = JsonNode.Parse(one.Plan.ToJson())!.AsObject(), plan = document["plan"]!.AsObject();
         foreach (JsonObject entry in (JsonObject[])[plan, .. plan["layers"]!.AsArray().Select(layer => layer!.AsObject()), .. plan["devices"]!.AsArray().Select(device => device!.AsObject())])
         {
-            foreach (string name in entry.Select(field => field.Key).Where(name => name is "weight_bytes" or "kv_bytes" or "ring_bytes").ToArray())
+            foreach (string name in entry.Select(field => field.Key).Where(name => name is "weight_bytes" or "kv_bytes" or "ring_bytes" or "staging_bytes").ToArray())
             {
                 long was = (long)entry[name]!;
                 entry[name] = was + 1;

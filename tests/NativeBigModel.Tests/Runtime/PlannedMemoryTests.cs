@@ -33,9 +33,30 @@ public class PlannedMemoryTests
             // The engine pads each tensor to the device's alignment.
             long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingLayers > 0 && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))).Sum(layer => layer.WeightBytes);
             Assert.InRange(held.WeightBytes, resident, resident + 64 * checkpoint.Describe().Tensors.Length);
+            Assert.Equal(host.StagingBytes, (long)(stats?.StagingBytes ?? 0));
             if (stats is { } streamed) Assert.InRange((long)streamed.RingBytes, 0, host.RingBytes);
             else Assert.Equal(0, host.RingBytes);
         }
+    }
+
+    // A megabyte, and more than is read at once; a matrix and, in a hybrid plan, what a layer has besides its largest ones.
+    [Theory]
+    [InlineData(2_000, OffloadMode.Stream)]
+    [InlineData(30_000, OffloadMode.Stream)]
+    [InlineData(30_000, OffloadMode.Hybrid)]
+    public void Memory_that_files_are_read_into_is_planned_to_the_byte(int feedForward, OffloadMode offload)
+    {
+        using var folder = new TempFolder();
+        new TinyModel("LlamaForCausalLM") { Layers = 4, Hidden = 128, FeedForward = feedForward, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        Plan Within(long host) => checkpoint.Plan(new Machine([], 0), new() { WeightType = WeightType.AsStored, ContextLength = 64, BatchSize = 64, MaxMemory = new() { Host = host }, Offload = offload, OffloadFolder = folder["offload"] });
+        DevicePlan all = Within(1L << 40).Devices.Single();
+        Assert.Equal(0, all.StagingBytes);
+        Plan less = Within(all.TotalBytes - 1);
+        DevicePlan host = less.Devices.Single(device => device.Name == DeviceName.Host);
+        Allocate(checkpoint, less, out NativeBigModel.Native.NbmStats? stats);
+        Assert.Equal(((long)stats!.Value.StagingBytes, true), (host.StagingBytes, host.StagingBytes > 0));
+        Assert.Contains(less.Layers, layer => layer.Device == DeviceName.Disk);
     }
 
     [Fact]

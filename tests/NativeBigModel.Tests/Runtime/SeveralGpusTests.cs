@@ -126,6 +126,7 @@ public class SeveralGpusTests
             using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
             Compute(context);
             long[] taken = filling.Taken();
+            Assert.Equal(plan.Devices.Sum(device => device.StagingBytes), placement.Streams.Values.Sum(device => (long)device.Stats.StagingBytes));
             Dictionary<string, EngineBytes> held = EngineBytes.Of(context, placement)!.ToDictionary(device => device.Device);
             foreach (DevicePlan device in plan.Devices.Where(device => device.TotalBytes > 0 && device.Name != DeviceName.Disk))
             {

@@ -49,12 +49,18 @@ internal static class DeviceMapPlanner
         if (weightsOnly.Overfull is not { } device) return weightsOnly;
         IReadOnlyList<Item> items = weightsOnly.Target is null ? question.Items : question.StreamedItems;
         ComputeBuffers compute = weightsOnly.Target is null ? question.Compute : question.StreamedCompute;
-        MemoryLimits besideInput = Less(limits, DeviceName.Host, items[0].WeightBytes + compute.On(DeviceName.Host, !limits.Gpus.IsEmpty));
-        foreach (int gpu in limits.Gpus.Keys) besideInput = Less(besideInput, DeviceName.Gpu(gpu), compute.On(DeviceName.Gpu(gpu), gpus: true));
+        MemoryLimits left = Less(limits, DeviceName.Host, items[0].WeightBytes + compute.On(DeviceName.Host, !limits.Gpus.IsEmpty));
+        foreach (int gpu in limits.Gpus.Keys) left = Less(left, DeviceName.Gpu(gpu), compute.On(DeviceName.Gpu(gpu), gpus: true));
         ModelModules withCache = ModelModules.WithCache(question.Model, items);
-        MappedPlacement placed = Infer(strategy, besideInput, withCache, question);
-        if (placed.Overfull is not null && placed.Target is { } target) placed = Infer(strategy, Less(besideInput, target, RingSize.AtMost(question.RingLayers, question.StreamedItems)), withCache, question);
-        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring and the compute buffers as well";
+        MappedPlacement placed = Infer(strategy, left, withCache, question);
+        if (placed.Overfull is not null && placed.Target is { } target)
+        {
+            left = Less(left, target, RingSize.AtMost(question.RingLayers, question.StreamedItems));
+            placed = Infer(strategy, left, withCache, question);
+        }
+        if (placed.Overfull is not null && placed.Layers.Any(layer => layer.Device == DeviceName.Disk))
+            placed = Infer(strategy, Less(left, DeviceName.Host, StagingSize.AtMost(1, question.StreamedItems.Skip(1))), withCache, question);
+        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring, staging and the compute buffers as well";
         return Require(placed with { Notes = [.. placed.Notes, note] });
     }
 

@@ -38,6 +38,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         if (items[^1].SharedBytes > 0 && computes != DeviceName.Host) output = computes;
         layers.Add(Put(items[^1], output, computes, ledger));
         if (streams) ledger.AddRing(target, RingSize.Of(target, question.RingLayers, layers, items));
+        ledger.SettleStaging(StagingSize.Of(layers, items));
         ImmutableArray<string> notes = map.Devices[^1] == output && map.FinalNorm == output ? map.Notes
             : [.. map.Notes, $"the output is on {LayerDevices.Label(output)} as llama.cpp computes it: after the last layer, norm and projection together; the map has model.norm on {LayerDevices.Label(map.FinalNorm)} and lm_head on {LayerDevices.Label(map.Devices[^1])}"];
         return new([.. layers], ledger.ToPlan(), notes, streams ? target : null);

@@ -15,7 +15,7 @@ public static class PlanPicture
         ("resident on a GPU", "#2e7d32"), ("computed by the CPU", "#1565c0"), ("streamed from RAM", "#ef6c00"), ("streamed from disk", "#b71c1c"),
     ];
 
-    private static readonly (string Part, string Colour)[] s_parts = [("weights", "#546e7a"), ("KV cache", "#8e24aa"), ("ring", "#f9a825"), ("compute", "#00838f")];
+    private static readonly (string Part, string Colour)[] s_parts = [("weights", "#546e7a"), ("KV cache", "#8e24aa"), ("ring", "#f9a825"), ("staging", "#8d6e63"), ("compute", "#00838f")];
 
     private static readonly (PlanResource Resource, string Name, string Colour)[] s_lanes =
         [(PlanResource.Disk, "disk", "#b71c1c"), (PlanResource.Link, "link", "#ef6c00"), (PlanResource.Cpu, "CPU", "#1565c0"), (PlanResource.Gpu, "GPU", "#2e7d32")];
@@ -67,7 +67,7 @@ public static class PlanPicture
         {
             Text(canvas, 12, y + LaneHeight / 2 + 5, Label(device.Name));
             double x = Left;
-            long[] bytes = [device.WeightBytes, device.KvBytes, device.RingBytes, device.ComputeBytes];
+            long[] bytes = [device.WeightBytes, device.KvBytes, device.RingBytes, device.StagingBytes, device.ComputeBytes];
             for (int i = 0; i < bytes.Length; i++)
             {
                 if (bytes[i] > 0) Box(canvas, x, y, bytes[i] * scale, LaneHeight, s_parts[i].Colour, $"{s_parts[i].Part}: {bytes[i]} bytes, {ByteSize.Format(bytes[i])}");

@@ -124,7 +124,7 @@ public class ExportTests
         {
             Model = "hand", WeightType = WeightType.AsStored, ContextLength = 256, KvType = TensorType.F16, FlashAttention = true, BatchSize = 512, WeightBytes = layers.Sum(layer => layer.WeightBytes),
             Layers = [.. layers],
-            Devices = [.. layers.Select(layer => layer.Device).Distinct().Select(device => new DevicePlan(device, Bytes(device), layers.Where(layer => layer.Device == device).Sum(layer => layer.KvBytes), 0, 0, 1000))],
+            Devices = [.. layers.Select(layer => layer.Device).Distinct().Select(device => new DevicePlan(device, Bytes(device), layers.Where(layer => layer.Device == device).Sum(layer => layer.KvBytes), 0, 0, 0, 1000))],
         };
     }
 }
