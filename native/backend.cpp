@@ -240,7 +240,7 @@ void keep_threads(ggml_backend_t backend, int count) {
     of.threads = nullptr;
     if (count > 1) {
         ggml_threadpool_params params = ggml_threadpool_params_default(count);
-        params.poll = 1; // a few milliseconds: groups come no further apart
+        params.poll = wrapped(backend).device->options.polling;
         of.threads  = create(&params);
     }
     give(of.inner, of.threads);

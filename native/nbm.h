@@ -44,6 +44,7 @@ typedef struct nbm_options {
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
     uint32_t shared_batch;   // tokens from which the device computes with shared weights; 0 for never
+    uint32_t polling;        // of ggml's scale of 100: how long the threads of a wrapped CPU look for work before they sleep
     struct ggml_backend_device * pins_for; // the device that the host memory is pinned for; NULL for the wrapped one
 } nbm_options;
 

@@ -180,7 +180,7 @@ struct streamed {
     char         error[512] = "";
 
     explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
-        nbm_options options = {ring_of(ring, inner), 1, 1, shared_batch, nullptr};
+        nbm_options options = {ring_of(ring, inner), 1, 1, shared_batch, 1, nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

@@ -6,7 +6,6 @@ namespace NativeBigModel.Cli;
 /// <summary>A plan as a person reads it: what each device holds, and which layers are there.</summary>
 internal static class PlanTable
 {
-    private const string FeedForwardSuffix = ".ffn";
     private const int BarWidth = 12;
     private const int WidthForBars = 90;
 
@@ -39,7 +38,7 @@ internal static class PlanTable
         }
         console.Write(table);
         if (!plan.ComputeMeasured) console.MarkupLine("compute buffers are estimated: the engine, or a GPU of the plan, is not here to say");
-        string onCpu = Runs(plan, layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed && Number(layer, FeedForwardSuffix) is not null);
+        string onCpu = Runs(plan, layer => layer.ComputeDevice == DeviceName.Host && !layer.Streamed && layer.IsFeedForward);
         if (onCpu.Length > 0) console.MarkupLineInterpolated($"{onCpu} computed by the CPU while the rest streams; prompts of {PlanOptions.SharedBatchSize} tokens and more stream them too");
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
         {
@@ -81,8 +80,8 @@ internal static class PlanTable
     internal static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
         LayerPlacement[] here = [.. plan.Layers.Where(belongs)];
-        string[] whole = [.. Ranges(here.Select(layer => Number(layer, "")).OfType<int>())];
-        string[] parts = [.. Ranges(here.Select(layer => Number(layer, FeedForwardSuffix)).OfType<int>())];
+        string[] whole = [.. Ranges(here.Where(layer => !layer.IsFeedForward).Select(layer => layer.Number).OfType<int>())];
+        string[] parts = [.. Ranges(here.Where(layer => layer.IsFeedForward).Select(layer => layer.Number).OfType<int>())];
         return string.Join(", ", [.. here.Where(layer => layer.Name == "input").Select(layer => layer.Name), .. whole, .. parts.Select(range => $"ffn {range}"), .. here.Where(layer => layer.Name == "output").Select(layer => layer.Name)]);
     }
 
@@ -102,10 +101,6 @@ internal static class PlanTable
 
         static string Text((int First, int Last) range) => range.First == range.Last ? $"{range.First}" : $"{range.First}-{range.Last}";
     }
-
-    private static int? Number(LayerPlacement layer, string suffix) =>
-        layer.Name.StartsWith("blk.", StringComparison.Ordinal) && layer.Name.EndsWith(suffix, StringComparison.Ordinal)
-        && int.TryParse(layer.Name.AsSpan("blk.".Length, layer.Name.Length - "blk.".Length - suffix.Length), out int number) ? number : null;
 
     private static string Count(long parameters) => parameters switch
     {

@@ -13,6 +13,7 @@ internal unsafe struct NbmOptions
     public uint AllowUnpinned;
     public uint Computes;
     public uint SharedBatch;
+    public uint Polling;
     public GgmlBackendDevice* PinsFor;
 }
 

@@ -58,7 +58,7 @@ internal sealed unsafe class StreamingDevice
     {
         StreamingLibrary.Load();
         NbmDeviceHandle? handle = null;
-        var options = new NbmOptions { RingBytes = (ulong)ringBytes, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch, PinsFor = (GgmlBackendDevice*)pinsFor };
+        var options = new NbmOptions { RingBytes = (ulong)ringBytes, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch, Polling = CpuThreads.Polling, PinsFor = (GgmlBackendDevice*)pinsFor };
         Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
         return new StreamingDevice(handle!);
     }

@@ -14,11 +14,14 @@ internal static partial class FeedForwardPart
     /// <summary>The name of a layer's part in a plan.</summary>
     public static string Of(int layer) => $"blk.{layer}.ffn";
 
+    /// <summary>Whether it is such a name.</summary>
+    public static bool Is(string name) => name.StartsWith("blk.", StringComparison.Ordinal) && name.EndsWith(".ffn", StringComparison.Ordinal);
+
     /// <summary>The layer of such a name, or null where it names something else.</summary>
-    public static string? LayerOf(string name) => name.StartsWith("blk.", StringComparison.Ordinal) && name.EndsWith(".ffn", StringComparison.Ordinal) ? name[..^".ffn".Length] : null;
+    public static string? LayerOf(string name) => Is(name) ? name[..^".ffn".Length] : null;
 
     /// <summary>Whether the CPU computes it where it rests, so that only long prompts stream it.</summary>
-    public static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false } && LayerOf(part.Name) is not null;
+    public static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false, IsFeedForward: true };
 
     public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
 

@@ -13,6 +13,9 @@ internal sealed record Item(string Name, long WeightBytes, long KvBytes, long Ri
 {
     public const string Input = "input";
     public const string Output = "output";
+
+    /// <summary>Whether it is a layer's feed-forward part alone.</summary>
+    public bool IsFeedForward => FeedForwardPart.Is(Name);
 }
 
 /// <summary>One attempt to place a model's items within the limits.</summary>

@@ -15,8 +15,7 @@ internal sealed class PlacementReasons
     private PlacementReasons(Plan plan, ModelShape model, PlanOptions options, SpeedModel speeds)
     {
         (_plan, _model, _options) = (plan, model, options);
-        IEnumerable<LayerPlacement> computed = plan.Layers.Where(layer => layer.Name != Item.Input);
-        (_hasGpus, _fits) = (computed.Any(OnGpu), computed.All(layer => !layer.Streamed && OnGpu(layer)));
+        (_hasGpus, _fits) = (plan.Computed.Any(OnGpu), plan.Computed.All(layer => !layer.Streamed && OnGpu(layer)));
         _awaited = plan.Streams ? Awaited(speeds.DecodeTimeline(plan)) : [];
     }
 
@@ -41,13 +40,13 @@ internal sealed class PlacementReasons
 
     private string OfGpu(LayerPlacement layer) =>
         _fits ? "everything fits"
-        : _plan.SplitsLayers && FeedForwardPart.LayerOf(layer.Name) is null ? "attention goes first, beside its keys and values"
+        : _plan.SplitsLayers && !layer.IsFeedForward ? "attention goes first, beside its keys and values"
         : _plan.Streams ? "there is room for it; such layers are spread between streamed ones, so that the link never stands still"
         : "GPUs are filled first, in the order of the layers";
 
     private string OfCpu(LayerPlacement layer) =>
         !_hasGpus ? "no GPU is to be used"
-        : FeedForwardPart.LayerOf(layer.Name) is null ? "the GPUs have no room for it"
+        : !layer.IsFeedForward ? "the GPUs have no room for it"
         : _model.ExpertCount > 0 ? $"balances the link; a token reads {_model.ExpertUsedCount} of {_model.ExpertCount} experts here, and the link would bring all"
         : "balances the link";
 

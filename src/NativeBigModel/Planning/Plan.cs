@@ -82,7 +82,13 @@ public sealed record Plan
     }
 
     /// <summary>Whether layers and their feed-forward parts are placed apart, as in hybrid plans.</summary>
-    internal bool SplitsLayers => Layers.Any(layer => FeedForwardPart.LayerOf(layer.Name) is not null);
+    internal bool SplitsLayers => Layers.Any(layer => layer.IsFeedForward);
+
+    /// <summary>What is computed: all but the input, of which a token reads a row.</summary>
+    internal IEnumerable<LayerPlacement> Computed => Layers.Where(layer => layer.Name != Item.Input);
+
+    /// <summary>What llama.cpp counts as layers (n_gpu_layers): each layer, where its attention is, and the output. A feed-forward part may be computed elsewhere.</summary>
+    internal IEnumerable<LayerPlacement> EngineLayers => Computed.Where(layer => !layer.IsFeedForward);
 
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
@@ -110,6 +116,12 @@ public sealed record Plan
 /// <param name="KvBytes">Bytes of its keys and values.</param>
 public sealed record LayerPlacement(string Name, string Device, string ComputeDevice, bool Streamed, long WeightBytes, long KvBytes)
 {
+    /// <summary>Number of the transformer layer that it is, or that it is the feed-forward part of; null for the input and the output.</summary>
+    public int? Number => ItemName.LayerOf(Name);
+
+    /// <summary>Whether it is a layer's feed-forward part alone.</summary>
+    public bool IsFeedForward => FeedForwardPart.Is(Name);
+
     /// <summary>Why it lies there, in a few words; empty where nobody said. It binds nothing: an edited plan may give another, or none.</summary>
     public string Reason { get; init; } = "";
 }

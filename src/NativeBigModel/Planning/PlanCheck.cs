@@ -23,13 +23,13 @@ internal static class PlanCheck
         Same("model", "items", plan.Layers.Length, items.Count);
         foreach ((LayerPlacement layer, Item item) in plan.Layers.Zip(items)) RequireLayer(layer, item);
         // A feed-forward part may be computed elsewhere; the layer is where its attention is.
-        LayerPlacement[] layers = [.. plan.Layers.Skip(1).Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
+        LayerPlacement[] layers = [.. plan.EngineLayers];
         if (ConsecutiveLayers.FirstGap([.. layers.Select(layer => layer.ComputeDevice)]) is { } gap)
             throw new InvalidOptionException($"plan: {layers[gap].Name} is computed by {layers[gap].ComputeDevice}, and {layers[gap - 1].Name} before it is not, though earlier layers are");
         var routes = new RingRoutes(plan.Layers);
-        foreach (LayerPlacement part in plan.Layers.Where(layer => FeedForwardPart.LayerOf(layer.Name) is not null && layer.ComputeDevice != DeviceName.Host))
+        foreach (LayerPlacement part in plan.Layers.Where(layer => layer.IsFeedForward && layer.ComputeDevice != DeviceName.Host))
         {
-            string owner = layers.First(layer => layer.Name == FeedForwardPart.LayerOf(part.Name)).ComputeDevice;
+            string owner = layers.First(layer => layer.Number == part.Number).ComputeDevice;
             if (!part.Streamed && part.ComputeDevice != owner) throw new InvalidOptionException($"plan: {part.Name} rests on {part.ComputeDevice}, and its layer is computed by {owner}; another GPU may only stream it");
             if (!layers.Any(layer => layer.ComputeDevice == part.ComputeDevice)) throw new InvalidOptionException($"plan: {part.Name} is computed by {part.ComputeDevice}, which computes no layer's attention");
         }

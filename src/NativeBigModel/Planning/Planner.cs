@@ -87,7 +87,7 @@ public static class Planner
             ringLayers = devices.Where(device => device.RingBytes > 0).Min(device => device.LimitBytes is { } limit ? RingSize.Stretched(device.Name, ringLayers, limit - device.TotalBytes, layers, items) : ringLayers);
             devices = [.. devices.Select(device => device.RingBytes > 0 ? device with { RingBytes = RingSize.Of(device.Name, ringLayers, layers, items) } : device)];
         }
-        bool streams = layers.Any(layer => layer.Streamed || FeedForwardPart.LayerOf(layer.Name) is not null);
+        bool streams = layers.Any(layer => layer.Streamed || layer.IsFeedForward);
         return new Plan
         {
             Model = model.Name,

@@ -111,8 +111,8 @@ internal sealed class SplitPlacement
         foreach (string target in _gpus.Where(Keeps))
         {
             List<Item> own = [.. _items.Skip(1).Where(item => _ownerOf[item.Name] == target && !_kept.Contains(item.Name))];
-            KeepEvenly([.. own.Where(item => !IsFeedForward(item))], target);
-            KeepEvenly([.. own.Where(IsFeedForward)], target);
+            KeepEvenly([.. own.Where(item => !item.IsFeedForward)], target);
+            KeepEvenly([.. own.Where(item => item.IsFeedForward)], target);
         }
         _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
         _rings = _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
@@ -126,7 +126,7 @@ internal sealed class SplitPlacement
         List<List<Item>> layers = [];
         foreach (Item item in _items.Skip(1).SkipLast(1))
         {
-            if (IsFeedForward(item)) layers[^1].Add(item);
+            if (item.IsFeedForward) layers[^1].Add(item);
             else layers.Add([item]);
         }
         double[] room = [.. _gpus.Select(gpu => (double)Math.Max(0, _devices.RoomOf(gpu)))];
@@ -168,20 +168,18 @@ internal sealed class SplitPlacement
         _left += item.WeightBytes;
         string device = _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk;
         _devices.Add(device, item.WeightBytes, 0);
-        if (device == DeviceName.Host && IsFeedForward(item) && _onCpu + item.WeightBytes / 2 <= _cpuShare * _left)
+        if (device == DeviceName.Host && item.IsFeedForward && _onCpu + item.WeightBytes / 2 <= _cpuShare * _left)
         {
             _onCpu += item.WeightBytes;
             return new(item.Name, device, DeviceName.Host, false, item.WeightBytes, item.KvBytes);
         }
         double After(string target) => _behind.GetValueOrDefault(target) + item.WeightBytes / _linkSpeed(target);
-        string computes = IsFeedForward(item) ? _computing.OrderBy(After).ThenBy(target => target == owner ? 0 : 1).First() : owner;
+        string computes = item.IsFeedForward ? _computing.OrderBy(After).ThenBy(target => target == owner ? 0 : 1).First() : owner;
         _behind[computes] = After(computes);
         return new(item.Name, device, computes, true, item.WeightBytes, item.KvBytes);
     }
 
     private bool Keeps(string target) => !_streamAll && target != DeviceName.Host;
-
-    private static bool IsFeedForward(Item item) => FeedForwardPart.LayerOf(item.Name) is not null;
 
     private static bool Streams(Item item) => item.Name is not (Item.Input or Item.Output);
 }

@@ -24,7 +24,7 @@ internal static class EngineContexts
     // (EnginePlacement), for which it would do without on the GPUs too.
     private static bool SharesAttention(Plan plan)
     {
-        string[] devices = [.. plan.Layers.Where(layer => layer.Name is not (Item.Input or Item.Output) && FeedForwardPart.LayerOf(layer.Name) is null).Select(layer => layer.ComputeDevice).Distinct()];
+        string[] devices = [.. plan.EngineLayers.Where(layer => layer.Number is not null).Select(layer => layer.ComputeDevice).Distinct()];
         return devices.Length > 1 && devices.Contains(DeviceName.Host);
     }
 

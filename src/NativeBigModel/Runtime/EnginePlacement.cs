@@ -40,9 +40,7 @@ internal sealed class EnginePlacement
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
     public static unsafe EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors)
     {
-        List<LayerPlacement> items = [.. plan.Layers.Where(layer => layer.Name != Item.Input)];
-        // A layer is where its attention is computed; its feed-forward part may be elsewhere.
-        List<LayerPlacement> layers = [.. items.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
+        List<LayerPlacement> items = [.. plan.Computed], layers = [.. plan.EngineLayers];
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
         IReadOnlyList<(nint BufferType, IReadOnlySet<string> Tensors)> layouts = runs is [(DeviceName.Host, _)] && !plan.SplitsLayers ? CpuLayouts.Choose(plan, tensors) : [];

@@ -49,7 +49,7 @@ internal static class VirtualLoad
     {
         bool streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
         if (device.Device == DeviceName.Host) return streamsToHost ? device.ComputeBytes / 2 : device.ComputeBytes;
-        int computing = plan.Layers.Where(layer => layer.Name != Item.Input && (streamsToHost || layer.ComputeDevice != DeviceName.Host)).Select(layer => layer.ComputeDevice).Distinct().Count();
+        int computing = plan.Computed.Where(layer => streamsToHost || layer.ComputeDevice != DeviceName.Host).Select(layer => layer.ComputeDevice).Distinct().Count();
         bool forgets = device.ComputeBytes > 0 && computing > 1 && placement.Overrides.Count > 0;
         return device.ComputeBytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
     }

@@ -27,7 +27,7 @@ public class HybridPlacementTests
     {
         if (TryPlan(one) is not { } plan) return;
         Assert.Equal(one.Shape.Tensors.Sum(tensor => tensor.Bytes), plan.WeightBytes);
-        bool split = plan.Layers.Any(layer => layer.Name.EndsWith(".ffn", StringComparison.Ordinal));
+        bool split = plan.Layers.Any(layer => layer.IsFeedForward);
         Assert.Equal(["input", .. Enumerable.Range(0, one.Shape.Layers.Length).SelectMany(i => split ? (string[])[$"blk.{i}", $"blk.{i}.ffn"] : [$"blk.{i}"]), "output"], plan.Layers.Select(layer => layer.Name));
         foreach (DevicePlan device in plan.Devices)
         {
@@ -44,7 +44,7 @@ public class HybridPlacementTests
     public void The_CPU_never_takes_more_than_its_share_and_a_part() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(s_cases, one =>
     {
         if (TryPlan(one) is not { } plan) return;
-        LayerPlacement[] onCpu = [.. plan.Layers.Where(layer => layer.ComputeDevice == DeviceName.Host && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))];
+        LayerPlacement[] onCpu = [.. plan.Layers.Where(layer => layer.ComputeDevice == DeviceName.Host && layer.IsFeedForward)];
         long left = onCpu.Sum(layer => layer.WeightBytes) + plan.Layers.Where(layer => layer.Streamed).Sum(layer => layer.WeightBytes);
         long largest = onCpu.Select(layer => layer.WeightBytes).DefaultIfEmpty(0).Max();
         Assert.InRange(onCpu.Sum(layer => layer.WeightBytes), 0, one.Share * left + largest);
@@ -69,8 +69,8 @@ public class HybridPlacementTests
         long limit = 3 * group + 20 * (cache + attention) + Width * 200 * 2 + 64 + part * 7 / 2;
         Plan plan = TryPlan((shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, 0.5, 3))!;
         Assert.Equal(20, plan.Layers.Count(layer => layer is { Device: "0", KvBytes: > 0, Streamed: false }));
-        int onGpu = plan.Layers.Count(layer => layer.Device == "0" && layer.Name.EndsWith(".ffn", StringComparison.Ordinal));
-        int onCpu = plan.Layers.Count(layer => layer.ComputeDevice == DeviceName.Host && layer.Name.EndsWith(".ffn", StringComparison.Ordinal));
+        int onGpu = plan.Layers.Count(layer => layer.Device == "0" && layer.IsFeedForward);
+        int onCpu = plan.Layers.Count(layer => layer.ComputeDevice == DeviceName.Host && layer.IsFeedForward);
         Assert.InRange(onGpu, 1, 3);
         Assert.InRange(onCpu, (20 - onGpu) / 2, (20 - onGpu + 1) / 2);
     }

@@ -174,7 +174,7 @@ public class PlannerTests
 
     private static long BytesOnDisk(Plan plan) => plan.Layers.Where(layer => layer.Device == DeviceName.Disk).Sum(layer => layer.WeightBytes);
 
-    private static bool IsPart(LayerPlacement layer) => layer.Name.EndsWith(".ffn", StringComparison.Ordinal);
+    private static bool IsPart(LayerPlacement layer) => layer.IsFeedForward;
 
     private static long BusiestLink(Plan plan) => plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => layer.ComputeDevice).Select(link => link.Sum(layer => layer.WeightBytes)).DefaultIfEmpty().Max();
 

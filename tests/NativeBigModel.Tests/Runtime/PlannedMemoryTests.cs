@@ -31,7 +31,7 @@ public class PlannedMemoryTests
             Assert.True(host.ComputeBytes == held.ComputeBytes, $"{what}: {host.ComputeBytes} and {held.ComputeBytes} compute");
             Assert.True(plan.KvBytes == held.KvBytes, $"{what}: {plan.KvBytes} and {held.KvBytes} KV");
             // The engine pads each tensor to the device's alignment.
-            long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingLayers > 0 && layer.Name.EndsWith(".ffn", StringComparison.Ordinal))).Sum(layer => layer.WeightBytes);
+            long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingLayers > 0 && layer.IsFeedForward)).Sum(layer => layer.WeightBytes);
             Assert.InRange(held.WeightBytes, resident, resident + 64 * checkpoint.Describe().Tensors.Length);
             Assert.Equal(host.StagingBytes, (long)(stats?.StagingBytes ?? 0));
             if (stats is { } streamed) Assert.InRange((long)streamed.RingBytes, 0, host.RingBytes);

@@ -43,7 +43,7 @@ public class StreamingTests(Capitals capitals)
         int[] prompt = [.. s_ids, .. s_ids, .. s_ids]; // long enough that shared layers stream
         await using BigModel resident = await BigModel.LoadAsync(folder.Path, Exact());
         await using BigModel hybrid = await BigModel.LoadAsync(folder.Path, Exact() with { MaxMemory = null, Offload = OffloadMode.Hybrid, CpuShare = share, RingLayers = ring });
-        int onCpu = hybrid.Plan.Layers.Count(layer => layer is { Streamed: false, ComputeDevice: DeviceName.Host } && layer.Name.EndsWith(".ffn", StringComparison.Ordinal));
+        int onCpu = hybrid.Plan.Layers.Count(layer => layer is { Streamed: false, ComputeDevice: DeviceName.Host } && layer.IsFeedForward);
         Assert.InRange(onCpu, share < 0.5 ? 1 : 3, share < 0.5 ? 3 : 7);
         // One call for the prompt, then a token at a time; and again, after the ring has been left in the other order.
         for (int round = 0; round < 2; round++)

@@ -19,7 +19,7 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
     public static StockPlacement Of(Plan plan)
     {
         // A layer is where its attention is; the pattern below says where the parts of one are.
-        ImmutableArray<LayerPlacement> items = [.. plan.Layers.Where(layer => layer.Name != Item.Input)], layers = [.. items.Where(layer => FeedForwardPart.LayerOf(layer.Name) is null)];
+        ImmutableArray<LayerPlacement> items = [.. plan.Computed], layers = [.. plan.EngineLayers];
         int first = layers.TakeWhile(layer => DeviceName.GpuIndex(layer.ComputeDevice) is null).Count();
         List<int> counts = [];
         List<(int Gpu, LayerPlacement Layer)> guests = [];
@@ -39,16 +39,14 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
     private static string? Pattern(ImmutableArray<LayerPlacement> items, ImmutableArray<LayerPlacement> beforeGpus, bool split)
     {
         LayerPlacement[] host = [.. items.Except(beforeGpus).Where(layer => DeviceName.GpuIndex(layer.Device) is null)];
-        string[] parts = [.. host.Select(layer => FeedForwardPart.LayerOf(layer.Name)).OfType<string>().Select(Number)];
-        string[] blocks = [.. host.Where(layer => layer.Name != Item.Output && FeedForwardPart.LayerOf(layer.Name) is null).Select(layer => Number(layer.Name))];
+        string[] parts = [.. host.Where(layer => layer.IsFeedForward).Select(layer => $"{layer.Number}")];
+        string[] blocks = [.. host.Where(layer => layer.Name != Item.Output && !layer.IsFeedForward).Select(layer => $"{layer.Number}")];
         List<string> names = [];
         if (blocks.Length > 0) names.Add($@"blk\.({string.Join('|', blocks)})\.{(split ? $"(?!{FeedForwardPart.Names})" : "")}");
         if (parts.Length > 0) names.Add($@"blk\.({string.Join('|', parts)})\.{FeedForwardPart.Names}");
         if (host.Any(layer => layer.Name == Item.Output)) names.Add("output|token_embd");
         return names.Count == 0 ? null : $"^({string.Join('|', names)})";
     }
-
-    private static string Number(string block) => block["blk.".Length..];
 
     private static IEnumerable<string> StreamingNotes(ImmutableArray<LayerPlacement> layers)
     {

@@ -12,7 +12,7 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     {
         var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
             [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
-            item.Key.StartsWith("blk.", StringComparison.Ordinal) && FeedForwardPart.LayerOf(item.Key) is null));
+            item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key)));
         // With tied weights the output projection multiplies by the embedding.
         TensorSpec? embedding = model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight");
         if (embedding is not null && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))

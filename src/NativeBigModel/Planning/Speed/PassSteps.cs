@@ -17,7 +17,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     private static readonly LayerWork s_nothing = new([], false);
 
     // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
-    private readonly int? _target = plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => DeviceName.GpuIndex(layer.ComputeDevice)).LastOrDefault(gpu => gpu is not null);
+    private readonly int? _target = plan.Computed.Select(layer => DeviceName.GpuIndex(layer.ComputeDevice)).LastOrDefault(gpu => gpu is not null);
 
     // Where there is no GPU the CPU keeps weights in layouts of its own, except those that stream.
     private readonly MatrixSpeeds _cpuAtRest = plan.SplitsLayers || plan.Layers.Any(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not null) ? speeds.Cpu : speeds.CpuOwnLayouts ?? speeds.Cpu;
@@ -43,7 +43,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
         double used = model.ExpertCount > 0 ? (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount : 1, touched = 1 - Math.Pow(1 - used, tokens);
-        return [.. plan.Layers.Where(layer => layer.Name != Item.Input).Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
+        return [.. plan.Computed.Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
     }
 
     private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double linkBusy, double linkLeft)

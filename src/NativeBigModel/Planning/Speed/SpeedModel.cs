@@ -47,7 +47,7 @@ public sealed class SpeedModel
     internal double BalancedCpuShare(IReadOnlyCollection<int> gpus)
     {
         double used = _model.ExpertCount > 0 ? (double)Math.Max(1, _model.ExpertUsedCount) / _model.ExpertCount : 1;
-        LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.LayerOf(item.Key) is not null).Select(item => item.Value)];
+        LayerWork[] parts = [.. _split.Value.Where(item => FeedForwardPart.Is(item.Key)).Select(item => item.Value)];
         MatrixSpeeds beside = _speeds.CpuWhileStreaming(gpus);
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;

@@ -109,7 +109,7 @@ public class ExportTests
         foreach (LayerPlacement placed in plan.Layers.Where(placed => placed.Streamed)) Assert.Contains(export.Notes, note => Regex.IsMatch(note, "cannot be streamed"));
     }
 
-    private static bool IsPart(LayerPlacement layer) => layer.Name.EndsWith(".ffn", StringComparison.Ordinal);
+    private static bool IsPart(LayerPlacement layer) => layer.IsFeedForward;
 
     private static IEnumerable<(string Tensor, int Layer, LayerPlacement Placed)> Tensors(Plan plan, LayerPlacement[] layers) => layers.SelectMany((layer, i) => layer.Name == "output"
         ? (IEnumerable<(string, int, LayerPlacement)>)[("output.weight", i, layer), ("output_norm.weight", i, layer), ("token_embd.weight", i, layer)]
