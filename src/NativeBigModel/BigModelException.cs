@@ -60,15 +60,15 @@ public sealed class InvalidOptionException : BigModelException
 public sealed class DoesNotFitException : BigModelException
 {
     /// <summary>Creates the error.</summary>
-    /// <param name="device">The device that is short.</param>
+    /// <param name="device">The <see cref="Planning.DeviceName"/> of the device that is short.</param>
     /// <param name="neededBytes">Bytes that the plan puts there.</param>
     /// <param name="limitBytes">Bytes that it may use.</param>
     /// <param name="advice">What would make it fit.</param>
     public DoesNotFitException(string device, long neededBytes, long limitBytes, string advice)
-        : base($"{device}: {neededBytes} bytes are needed and {limitBytes} are allowed; {advice}")
+        : base($"{Planning.DeviceName.Label(device)}: {neededBytes} bytes are needed and {limitBytes} are allowed; {advice}")
         => (Device, NeededBytes, LimitBytes) = (device, neededBytes, limitBytes);
 
-    /// <summary>The device that is short.</summary>
+    /// <summary>The <see cref="Planning.DeviceName"/> of the device that is short.</summary>
     public string Device { get; }
 
     /// <summary>Bytes that the plan puts there.</summary>

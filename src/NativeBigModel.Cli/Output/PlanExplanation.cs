@@ -17,7 +17,7 @@ internal static class PlanExplanation
         console.Write(reasons);
         bool severalLinks = token.Where(Links).Select(segment => segment.Device).Distinct().Count() > 1;
         IEnumerable<string> busy = token.GroupBy(segment => (segment.Resource, Device: Links(segment) ? segment.Device : "")).OrderBy(group => group.Key)
-            .Select(group => $"{Name(group.Key.Resource)}{(severalLinks && group.Key.Device.Length > 0 ? $" to {PlanTable.Label(group.Key.Device)}" : "")} {Busy(group) / predicted.DecodeSeconds:P0}");
+            .Select(group => $"{Name(group.Key.Resource)}{(severalLinks && group.Key.Device.Length > 0 ? $" to {DeviceName.Label(group.Key.Device)}" : "")} {Busy(group) / predicted.DecodeSeconds:P0}");
         console.MarkupLineInterpolated($"while a token is computed, these are at work: {string.Join(", ", busy)}");
         console.MarkupLineInterpolated($"{Advice(plan)}");
         var table = new Table().Border(TableBorder.Rounded);

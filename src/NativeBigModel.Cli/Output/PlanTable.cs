@@ -24,7 +24,7 @@ internal static class PlanTable
         {
             table.AddRow(
             [
-                Label(device.Name),
+                DeviceName.Label(device.Name),
                 ByteSize.Format(device.WeightBytes),
                 ByteSize.Format(device.KvBytes),
                 device.RingBytes > 0 ? ByteSize.Format(device.RingBytes) : "-",
@@ -43,7 +43,7 @@ internal static class PlanTable
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
         {
             DevicePlan ring = plan.Devices.First(device => device.Name == streamed.Key.ComputeDevice);
-            console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && (layer.Device, layer.ComputeDevice) == streamed.Key)} streamed from {streamed.Key.Device} to {Label(ring.Name)} through a ring of {ByteSize.Format(ring.RingBytes)}, {plan.RingLayers:0.##} layers");
+            console.MarkupLineInterpolated($"{Runs(plan, layer => layer.Streamed && (layer.Device, layer.ComputeDevice) == streamed.Key)} streamed from {DeviceName.Label(streamed.Key.Device)} to {DeviceName.Label(ring.Name)} through a ring of {ByteSize.Format(ring.RingBytes)}, {plan.RingLayers:0.##} layers");
         }
     }
 
@@ -65,8 +65,6 @@ internal static class PlanTable
     };
 
     private static string TypeName(Plan plan) => plan.WeightType == WeightType.AsStored ? "as stored" : plan.WeightType.ToString();
-
-    internal static string Label(string device) => DeviceName.GpuIndex(device) is { } index ? $"GPU {index}" : device;
 
     private static string Share(DevicePlan device, bool bar)
     {

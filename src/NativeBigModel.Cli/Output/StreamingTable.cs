@@ -63,7 +63,7 @@ internal static class StreamingTable
             table.AddRow([
                 alike.Count == 1 ? first.Name : $"{first.Name} to {alike[^1].Name}",
                 first.Shared ? "memory, shared" : first.FileBytes == 0 ? "memory" : first.HostBytes == 0 ? "disk" : "memory, disk",
-                .. several ? [PlanTable.Label(first.Device)] : Array.Empty<string>(),
+                .. several ? [DeviceName.Label(first.Device)] : Array.Empty<string>(),
                 ByteSize.Format(first.Bytes), $"{loads}", timed > 0 ? $"{seconds * first.Bytes / timed * 1e3:0.00}" : "-", seconds > 0 ? $"{timed / seconds / 1e9:0.0}" : "-", $"{waited * 1e3:0.00}"]);
             alike.Clear();
         }

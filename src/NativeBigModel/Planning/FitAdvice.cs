@@ -34,7 +34,7 @@ internal static class FitAdvice
         };
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
         return Fits(options, model, machine, speeds)
-            ? $"it fits with a plan made anew for what is free, or with {ByteSize.Format(error.NeededBytes - error.LimitBytes)} more on {error.Device}"
+            ? $"it fits with a plan made anew for what is free, or with {ByteSize.Format(error.NeededBytes - error.LimitBytes)} more on {DeviceName.Label(error.Device)}"
             : Text(error, model, machine, options, speeds);
     }
 
@@ -69,7 +69,7 @@ internal static class FitAdvice
         {
             PlanOptions larger = options with { MaxMemory = limits.Raised(error.Device, more) };
             if (!Fits(larger, model, machine, speeds)) continue;
-            yield return ($"{ByteSize.Format(more)} more on {error.Device}", larger);
+            yield return ($"{ByteSize.Format(more)} more on {DeviceName.Label(error.Device)}", larger);
             yield break;
         }
     }

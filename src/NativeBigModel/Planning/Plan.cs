@@ -152,6 +152,9 @@ public static class DeviceName
     /// <summary>The GPU with this number.</summary>
     public static string Gpu(int index) => index.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
+    /// <summary>A device as tables and errors call it: <c>GPU 0</c>, <c>cpu</c>, <c>disk</c>.</summary>
+    public static string Label(string name) => GpuIndex(name) is { } index ? $"GPU {index}" : name;
+
     /// <summary>The number of a GPU's name, or null for any other device.</summary>
     public static int? GpuIndex(string name) => int.TryParse(name, System.Globalization.NumberStyles.None, null, out int index) ? index : null;
 }

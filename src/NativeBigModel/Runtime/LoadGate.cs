@@ -16,7 +16,7 @@ public static class LoadGate
         foreach ((DevicePlan device, long free) in Short(plan, machine))
         {
             string ways = FitAdvice.Ways(plan, model, machine, new(device.Name, device.TotalBytes, free, ""));
-            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {Label(device.Name)} now: {(ways.Length > 0 ? ways : "lower its limit, or close what uses it")}");
+            throw new DoesNotFitException(device.Name, device.TotalBytes, free, $"the plan takes more than is free on {DeviceName.Label(device.Name)} now: {(ways.Length > 0 ? ways : "lower its limit, or close what uses it")}");
         }
     }
 
@@ -25,8 +25,8 @@ public static class LoadGate
     {
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(machine);
-        return Short(plan, machine).Select(shortage => $"not on this machine as it is: {Label(shortage.Device.Name)} would hold {shortage.Device.TotalBytes} bytes, and {shortage.Free} are free")
-            .Concat(plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) >= machine.Gpus.Length && device.TotalBytes > 0).Select(device => $"not on this machine as it is: it has no {Label(device.Name)}"));
+        return Short(plan, machine).Select(shortage => $"not on this machine as it is: {DeviceName.Label(shortage.Device.Name)} would hold {shortage.Device.TotalBytes} bytes, and {shortage.Free} are free")
+            .Concat(plan.Devices.Where(device => DeviceName.GpuIndex(device.Name) >= machine.Gpus.Length && device.TotalBytes > 0).Select(device => $"not on this machine as it is: it has no {DeviceName.Label(device.Name)}"));
     }
 
     private static IEnumerable<(DevicePlan Device, long Free)> Short(Plan plan, Machine machine) =>
@@ -34,6 +34,4 @@ public static class LoadGate
         let free = DeviceName.GpuIndex(device.Name) is { } gpu ? (gpu < machine.Gpus.Length ? machine.Gpus[gpu].FreeBytes : long.MaxValue) : device.Name == DeviceName.Host ? machine.HostFreeBytes : long.MaxValue
         where device.TotalBytes > free
         select (device, free);
-
-    private static string Label(string device) => DeviceName.GpuIndex(device) is { } gpu ? $"GPU {gpu}" : "RAM";
 }

@@ -18,7 +18,7 @@ internal static class PlacementProof
             if (tensor.Layer < 0 || device == DeviceName.Host) continue;
             LayerPlacement item = items[ItemName.Of(tensor, split)];
             if (item.ComputeDevice != device)
-                throw new EngineException($"llama.cpp put {tensor.Name} on GPU {device}, and the plan has {item.Name} on {(DeviceName.GpuIndex(item.ComputeDevice) is { } gpu ? $"GPU {gpu}" : "the CPU")}");
+                throw new EngineException($"llama.cpp put {tensor.Name} on {DeviceName.Label(device)}, and the plan has {item.Name} on {DeviceName.Label(item.ComputeDevice)}");
         }
     }
 }

@@ -20,7 +20,7 @@ internal static class DeviceMapPlanner
         {
             string path = modules.Find(name) ?? throw new InvalidOptionException($"device map: '{name}' is no module of this model, which has {question.Model.Layers.Length} layers");
             if (entries.TryGetValue(path, out (string Name, string Device) other) && other.Device != device)
-                throw new InvalidOptionException($"device map: '{other.Name}' is on {other.Device} and '{name}' on {device}, and both name {path}");
+                throw new InvalidOptionException($"device map: '{other.Name}' is on {DeviceName.Label(other.Device)} and '{name}' on {DeviceName.Label(device)}, and both name {path}");
             RequireDevice(name, device, question);
             entries[path] = (name, device);
         }
@@ -33,13 +33,13 @@ internal static class DeviceMapPlanner
     {
         MemoryLimits limits = question.Limits;
         bool there = device == DeviceName.Disk || (DeviceName.GpuIndex(device) is { } gpu ? limits.Gpus.ContainsKey(gpu) : limits.Host is not null);
-        if (!there) throw new InvalidOptionException($"device map: '{name}' is on {LayerDevices.Label(device)}, and the plan may use {string.Join(", ", Names(limits))}");
+        if (!there) throw new InvalidOptionException($"device map: '{name}' is on {DeviceName.Label(device)}, and the plan may use {string.Join(", ", Names(limits))}");
         if (device == DeviceName.Host && question.Offload == OffloadMode.Disk)
             throw new InvalidOptionException($"device map: '{name}' is on {device}, and layers beyond the GPUs stay on disk (offload disk)");
     }
 
     private static IEnumerable<string> Names(MemoryLimits limits) =>
-        [.. limits.Gpus.Keys.Select(gpu => LayerDevices.Label(DeviceName.Gpu(gpu))), .. limits.Host is null ? Array.Empty<string>() : [DeviceName.Host], DeviceName.Disk];
+        [.. limits.Gpus.Keys.Select(gpu => DeviceName.Label(DeviceName.Gpu(gpu))), .. limits.Host is null ? Array.Empty<string>() : [DeviceName.Host], DeviceName.Disk];
 
     // accelerate counts weights alone. Where that leaves no room for what else a plan needs, it is asked again with all of it counted.
     private static MappedPlacement Infer(DeviceMapStrategy strategy, PlacementQuestion question)
@@ -60,7 +60,7 @@ internal static class DeviceMapPlanner
         }
         if (placed.Overfull is not null && placed.Layers.Any(layer => layer.Device == DeviceName.Disk))
             placed = Infer(strategy, Less(left, DeviceName.Host, StagingSize.AtMost(1, question.StreamedItems.Skip(1))), withCache, question);
-        string note = $"accelerate counts weights alone, and {LayerDevices.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring, staging and the compute buffers as well";
+        string note = $"accelerate counts weights alone, and {DeviceName.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring, staging and the compute buffers as well";
         return Require(placed with { Notes = [.. placed.Notes, note] });
     }
 
@@ -71,7 +71,7 @@ internal static class DeviceMapPlanner
             : BalancedMemory.Of(modules.Tree, new(modules.Tree), limits, question.LimitsGiven, s_wholeLayers.Whole, strategy == DeviceMapStrategy.BalancedLowZero);
         InferredDevices inferred = DeviceInference.Infer(modules.Tree, caps, s_wholeLayers);
         MappedPlacement placed = MappedPlacement.Of(LayerDevices.Of(inferred.Devices, modules, question.Items), question);
-        return placed with { Notes = [.. placed.Notes, .. inferred.Shortages.Select(shortage => $"accelerate leaves {LayerDevices.Label(shortage.Device)} empty: {shortage.Bytes} bytes would be needed to begin on it")] };
+        return placed with { Notes = [.. placed.Notes, .. inferred.Shortages.Select(shortage => $"accelerate leaves {DeviceName.Label(shortage.Device)} empty: {shortage.Bytes} bytes would be needed to begin on it")] };
     }
 
     private static MemoryLimits Less(MemoryLimits limits, string device, long bytes) => DeviceName.GpuIndex(device) is { } gpu

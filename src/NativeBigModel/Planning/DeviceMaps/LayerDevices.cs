@@ -19,14 +19,12 @@ internal sealed record LayerDevices(ImmutableArray<string> Devices, string Final
         string norm = map.DeviceOf(ModelModules.FinalNorm) ?? devices[^1];
         devices.Add(map.DeviceOf(ModelModules.Head) ?? norm);
         return new([.. devices], norm, map.DeviceOf(ModelModules.Embedding) is { } embedding && embedding != DeviceName.Host
-            ? [$"the token embedding lies in host memory, where llama.cpp reads a row of it for each token; the map has it on {Label(embedding)}"]
+            ? [$"the token embedding lies in host memory, where llama.cpp reads a row of it for each token; the map has it on {DeviceName.Label(embedding)}"]
             : []);
     }
 
-    public static string Label(string device) => DeviceName.GpuIndex(device) is { } gpu ? $"GPU {gpu}" : device;
-
     private static string? Single(ModuleDevices map, string[] tensors) => tensors.FirstOrDefault(path => map.DeviceOf(path) != map.DeviceOf(tensors[0])) is { } other
-        ? throw new InvalidOptionException($"device map: {tensors[0]} is on {Label(map.DeviceOf(tensors[0])!)} and {other} on {Label(map.DeviceOf(other)!)}; llama.cpp computes a layer on one device")
+        ? throw new InvalidOptionException($"device map: {tensors[0]} is on {DeviceName.Label(map.DeviceOf(tensors[0])!)} and {other} on {DeviceName.Label(map.DeviceOf(other)!)}; llama.cpp computes a layer on one device")
         : tensors.Length > 0 ? map.DeviceOf(tensors[0]) : null;
 
     private static string LayerOf(string path) => string.Join('.', path.Split('.').Take(3));

@@ -27,7 +27,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         string target = targets.FirstOrDefault(target => ConsecutiveLayers.FirstGap(Layers(target)) is null) ?? targets[0];
         string[] computing = Layers(target);
         if (ConsecutiveLayers.FirstGap(computing) is { } gap)
-            throw new InvalidOptionException($"device map: {LayerDevices.Label(computing[gap])} computes {items[gap + 1].Name} and earlier layers, but not {items[gap].Name} before it; llama.cpp gives a device layers that follow each other");
+            throw new InvalidOptionException($"device map: {DeviceName.Label(computing[gap])} computes {items[gap + 1].Name} and earlier layers, but not {items[gap].Name} before it; llama.cpp gives a device layers that follow each other");
 
         var ledger = new DeviceLedger(limits, streams ? question.StreamedCompute : question.Compute);
         List<LayerPlacement> layers = [Put(items[0], DeviceName.Host, DeviceName.Host, ledger)];
@@ -40,7 +40,7 @@ internal sealed record MappedPlacement(ImmutableArray<LayerPlacement> Layers, Im
         if (streams) ledger.AddRing(target, RingSize.Of(target, question.RingLayers, layers, items));
         ledger.SettleStaging(StagingSize.Of(layers, items));
         ImmutableArray<string> notes = map.Devices[^1] == output && map.FinalNorm == output ? map.Notes
-            : [.. map.Notes, $"the output is on {LayerDevices.Label(output)} as llama.cpp computes it: after the last layer, norm and projection together; the map has model.norm on {LayerDevices.Label(map.FinalNorm)} and lm_head on {LayerDevices.Label(map.Devices[^1])}"];
+            : [.. map.Notes, $"the output is on {DeviceName.Label(output)} as llama.cpp computes it: after the last layer, norm and projection together; the map has model.norm on {DeviceName.Label(map.FinalNorm)} and lm_head on {DeviceName.Label(map.Devices[^1])}"];
         return new([.. layers], ledger.ToPlan(), notes, streams ? target : null);
     }
 

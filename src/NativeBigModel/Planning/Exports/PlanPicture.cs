@@ -139,7 +139,7 @@ public static class PlanPicture
 
     private static int Kind(LayerPlacement layer) => layer.Streamed ? (layer.Device == DeviceName.Disk ? 3 : 2) : layer.ComputeDevice == DeviceName.Host ? 1 : 0;
 
-    private static string Label(string device) => DeviceName.GpuIndex(device) is { } gpu ? $"GPU {gpu}" : device == DeviceName.Host ? "RAM" : device;
+    private static string Label(string device) => device == DeviceName.Host ? "RAM" : DeviceName.Label(device);
 
     private static void Box(StringBuilder canvas, double x, double y, double width, double height, string colour, string title)
     {
