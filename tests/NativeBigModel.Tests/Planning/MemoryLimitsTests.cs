@@ -20,7 +20,7 @@ public class MemoryLimitsTests
         DoesNotFitException error = Refused(limits, OffloadMode.Cpu);
         Assert.Equal(("cpu", MemoryLimits.Parse(limits).Host), (error.Device, error.LimitBytes));
         Assert.True(error.NeededBytes >= s_embedding);
-        Assert.Contains($"{error.NeededBytes} bytes are needed and {error.LimitBytes} are allowed", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith($"cpu: {error.NeededBytes} bytes are needed and {error.LimitBytes} are allowed; ", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -32,6 +32,8 @@ public class MemoryLimitsTests
         DoesNotFitException error = Refused(limits, offload);
         Assert.Equal(("0", MemoryLimits.Parse(limits).Gpus[0]), (error.Device, error.LimitBytes));
         Assert.InRange(error.NeededBytes, s_layer * 3 / 2, s_layer * 3 / 2 + 2 * 256 * 20);
+        Assert.StartsWith($"GPU 0: {error.NeededBytes} bytes are needed and {error.LimitBytes} are allowed; ", error.Message, StringComparison.Ordinal);
+        Assert.Matches("more on GPU 0$", error.Message);
     }
 
     // Layers stay on the disk: besides the embedding there is only what they are read into.

@@ -27,7 +27,27 @@ public class PlanSearchTests
          from gpuMiB in Gen.Choose(300, 8000)
          from hostMiB in Gen.Choose(300, 20000)
          from objective in Gen.Elements(Enum.GetValues<Objective>())
-         select (model, new Machine([], 0) { Speeds = Speeds(link, cpu, gpu, left / 100.0) }, Limits(gpuMiB, hostMiB), objective)).ToArbitrary();
+         select (model, new Machine([], 0) { Speeds = Speeds(link, cpu, gpu, left / 100.0) }, Limits(hostMiB, gpuMiB), objective)).ToArbitrary();
+
+    private static readonly ModelShape[] s_large =
+    [
+        Models.Llama(32, 4096, 11008, 32, 32, 32000, TensorType.F16),
+        Models.Llama(80, 8192, 28672, 64, 8, 32000, TensorType.Q4_0),
+        Models.Llama(32, 4096, 14336, 32, 8, 32000, TensorType.Q8_0, experts: 8, used: 2),
+    ];
+
+    private static readonly Arbitrary<(ModelShape Model, Machine Machine, MemoryLimits Limits, Objective Objective)> s_several =
+        (from model in Gen.Elements(s_large)
+         from count in Gen.Choose(2, 3)
+         from links in Gen.ArrayOf(Gen.Choose(16, 64), 3)
+         from together in Gen.Choose(40, 100)
+         from cpu in Gen.Choose(20, 300)
+         from gpus in Gen.ArrayOf(Gen.Choose(500, 3000), 3)
+         from left in Gen.Choose(50, 100)
+         from gpuMiB in Gen.ArrayOf(Gen.Choose(1500, 16000), 3)
+         from hostMiB in Gen.OneOf(Gen.Choose(2000, 20000), Gen.Constant(100000))
+         from objective in Gen.Elements(Enum.GetValues<Objective>())
+         select (model, new Machine([], 0) { Speeds = Speeds([.. links.Take(count).Select(link => (double)link)], cpu, gpus, left / 100.0, together / 100.0) }, Limits(hostMiB, gpuMiB[..count]), objective)).ToArbitrary();
 
     [Fact]
     public void What_is_chosen_is_no_worse_than_any_fixed_placement_and_within_the_limits() => Run(s_cases, 60, one =>
@@ -48,6 +68,25 @@ public class PlanSearchTests
     });
 
     [Fact]
+    public void With_several_GPUs_what_is_chosen_is_no_worse_than_any_fixed_placement_on_all_or_one_of_them_and_than_llama_cpp_layers() => Run(s_several, 60, one =>
+    {
+        if (TryPlan(one, new() { Optimize = one.Objective }) is not { } chosen) return;
+        chosen.Verify(one.Model);
+        Assert.All(chosen.Devices, device => Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue)));
+        double slack = one.Objective == Objective.Memory ? 1.1 : 1.02;
+        MemoryLimits[] within = [one.Limits, .. one.Limits.Gpus.Select(gpu => one.Limits with { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(gpu.Key, gpu.Value) })];
+        foreach (MemoryLimits limits in within)
+        {
+            foreach (OffloadMode mode in Enum.GetValues<OffloadMode>())
+            {
+                if (TryPlan(one with { Limits = limits }, new() { Offload = mode }) is { } @fixed)
+                    Assert.True(Cost(one.Objective, chosen) <= Cost(one.Objective, @fixed) * slack * 1.000001, $"{mode} on GPUs {string.Join(",", limits.Gpus.Keys)}: {@fixed.Predicted} and chosen {chosen.Predicted}, {chosen.Notes[^1]}");
+            }
+        }
+        if (LastLayersOnGpus(one) is { } stock) Assert.True(Cost(one.Objective, chosen) <= Cost(one.Objective, stock) * slack * 1.000001, $"-ngl: {stock.Predicted} and chosen {chosen.Predicted}, {chosen.Notes[^1]}");
+    });
+
+    [Fact]
     public void More_memory_never_makes_the_predicted_time_worse() => Run(
         (from one in s_cases.Generator from gpu in Gen.Choose(0, 4000) from host in Gen.Choose(0, 8000) select (one, gpu, host)).ToArbitrary(), 60, both =>
         {
@@ -65,7 +104,7 @@ public class PlanSearchTests
         ModelShape model = s_models[0];
         double Share(double link, double cpu)
         {
-            Plan plan = Planner.Plan(model, new Machine([], 0) { Speeds = Speeds(link, cpu, 1000, 1) }, new() { ContextLength = 512, MaxMemory = Limits(800, 20000), Optimize = Objective.Decode });
+            Plan plan = Planner.Plan(model, new Machine([], 0) { Speeds = Speeds(link, cpu, 1000, 1) }, new() { ContextLength = 512, MaxMemory = Limits(20000, 800), Optimize = Objective.Decode });
             return (double)plan.Layers.Where(layer => layer.ComputeDevice == DeviceName.Host).Sum(layer => layer.WeightBytes) / plan.WeightBytes;
         }
         Assert.True(Share(60, 5) < 0.35);
@@ -76,7 +115,7 @@ public class PlanSearchTests
     public void Memory_is_saved_where_it_buys_nothing()
     {
         // Everything fits on the GPU either way; a plan for memory holds no more there than one for speed, to the 2 % within which the search calls plans equal.
-        var one = (Model: s_models[0], Machine: new Machine([], 0) { Speeds = Speeds(20, 20, 1000, 1) }, Limits: Limits(2000, 20000), Objective: Objective.Memory);
+        var one = (Model: s_models[0], Machine: new Machine([], 0) { Speeds = Speeds(20, 20, 1000, 1) }, Limits: Limits(20000, 2000), Objective: Objective.Memory);
         Plan memory = TryPlan(one, new() { Optimize = Objective.Memory })!, speed = TryPlan(one, new() { Optimize = Objective.Decode })!;
         Assert.True(memory.Devices[0].TotalBytes <= speed.Devices[0].TotalBytes * 1.02);
         Assert.True(memory.Predicted!.DecodeSeconds <= speed.Predicted!.DecodeSeconds * 1.1);
@@ -114,21 +153,49 @@ public class PlanSearchTests
 
     private static Plan? TryPlan((ModelShape Model, Machine Machine, MemoryLimits Limits, Objective Objective) one, PlanOptions options)
     {
-        try { return Planner.Plan(one.Model, one.Machine, options with { ContextLength = 512, MaxMemory = one.Limits }); }
+        options = options with { ContextLength = 512, MaxMemory = one.Limits };
+        try { return options.Optimize is null ? Planner.AsAsked(one.Model, one.Machine, options, new(one.Model, one.Machine.Speeds!)) : Planner.Plan(one.Model, one.Machine, options); }
         catch (DoesNotFitException) { return null; }
     }
 
-    private static MachineSpeeds Speeds(double link, double cpu, double gpu, double left) => new()
+    // -ngl: as many of the last layers as fit, shared out to the GPUs by their memory; the CPU computes the others.
+    private static Plan? LastLayersOnGpus((ModelShape Model, Machine Machine, MemoryLimits Limits, Objective Objective) one)
+    {
+        int layers = one.Model.Layers.Length;
+        double memory = one.Limits.Gpus.Values.Sum(bytes => (double)bytes);
+        Plan? With(int onGpus)
+        {
+            List<KeyValuePair<string, string>> map = [new("", "cpu"), new("output", $"{one.Limits.Gpus.Keys.Last()}"), new("output_norm", $"{one.Limits.Gpus.Keys.Last()}")];
+            for (int i = 0; i < onGpus; i++)
+            {
+                double before = 0;
+                map.Add(new($"blk.{layers - onGpus + i}", $"{one.Limits.Gpus.First(gpu => (before += gpu.Value) > memory * i / onGpus || gpu.Key == one.Limits.Gpus.Keys.Last()).Key}"));
+            }
+            return TryPlan(one, new() { DeviceMap = DeviceMap.Of(map) });
+        }
+        (int fit, int tooMany) = (0, layers + 1);
+        while (fit + 1 < tooMany)
+        {
+            int middle = (fit + tooMany) / 2;
+            if (With(middle) is null) tooMany = middle;
+            else fit = middle;
+        }
+        return fit > 0 ? With(fit) : null;
+    }
+
+    private static MachineSpeeds Speeds(double link, double cpu, double gpu, double left) => Speeds([link], cpu, [(int)gpu], left, 1);
+
+    private static MachineSpeeds Speeds(IReadOnlyList<double> links, double cpu, IReadOnlyList<int> gpus, double left, double together) => new()
     {
         Measured = true,
-        Gpus = [new GpuSpeeds("GPU", link * 1e9, link * 1e9, new([new(TensorType.F16, gpu * 1e9, gpu * 1e11)], 0.9, 30e-6))],
+        Gpus = [.. links.Zip(gpus, (link, gpu) => new GpuSpeeds("GPU", link * 1e9, link * 1e9, new([new(TensorType.F16, gpu * 1e9, gpu * 1e11)], 0.9, 30e-6)) { ToDeviceTogether = links.Count > 1 ? link * 1e9 * together : null })],
         Cpu = new([new(TensorType.F16, cpu * 1e9, cpu * 2e10)], 0.9, 5e-6),
         CpuBesideLink = left,
         LinkBesideCpu = left,
         DiskBytesPerSecond = 2e9,
     };
 
-    private static MemoryLimits Limits(long gpu, long host) => new() { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, gpu * MiB), Host = host * MiB };
+    private static MemoryLimits Limits(long host, params int[] gpus) => new() { Gpus = gpus.Select((gpu, i) => KeyValuePair.Create(i, gpu * MiB)).ToImmutableSortedDictionary(), Host = host * MiB };
 
     private static void Run<T>(Arbitrary<T> cases, int count, Action<T> check) => Check.One(Config.QuickThrowOnFailure.WithMaxTest(count), Prop.ForAll(cases, check));
 }

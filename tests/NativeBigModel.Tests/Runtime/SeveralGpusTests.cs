@@ -198,7 +198,7 @@ public class SeveralGpusTests
         }
         (int code, string error) = await Nbm(["5000000", "64000000"], "--max-memory", "0=1GB,cpu=1GB");
         Assert.Equal(4, code);
-        Assert.Matches("[1-9][0-9]{7} bytes are needed and 5000000 are allowed", error);
+        Assert.Matches("^error: GPU 0: [1-9][0-9]{7} bytes are needed and 5000000 are allowed", error);
         (code, error) = await Nbm(["64000000", "64000000"], "--max-memory", "2=1GB,cpu=1GB");
         Assert.Equal((5, "error: the plan uses GPU 2, and the engine sees 2"), (code, error));
         (code, error) = await Nbm(["64000000/8000000"]);

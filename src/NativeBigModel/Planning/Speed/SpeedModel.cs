@@ -55,6 +55,9 @@ public sealed class SpeedModel
         return link / (link + cpu);
     }
 
+    /// <summary>Bytes per second at which a GPU reads weights for a token.</summary>
+    internal double ReadSpeed(int gpu) => _speeds.Gpu(gpu).Matrices.Types[0].BytesPerSecond;
+
     /// <summary>Bytes per second from host memory to a device while every other link is at work.</summary>
     internal double LinkSpeed(string device) => DeviceName.GpuIndex(device) is { } gpu ? _speeds.LinkSpeed(gpu) : _speeds.DiskBytesPerSecond;
 
