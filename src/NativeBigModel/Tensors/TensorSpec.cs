@@ -35,12 +35,12 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Dimensions, Te
     }
 
     /// <summary><c>enc.</c> or <c>dec.</c> in a model that has both, else nothing: the layers that a token passes in one go.</summary>
-    internal string Stack => s_stacks.FirstOrDefault(stack => Name.StartsWith(stack, StringComparison.Ordinal)) ?? "";
+    internal string Stack => Name.StartsWith(Encoder, StringComparison.Ordinal) ? Encoder : Name.StartsWith(Decoder, StringComparison.Ordinal) ? Decoder : "";
 
     /// <summary>Whether the tensor is of the output: the last norm, or the projection to the vocabulary.</summary>
     internal bool IsOutput => Name.AsSpan(Stack.Length).StartsWith("output", StringComparison.Ordinal);
 
-    private static readonly string[] s_stacks = ["enc.", "dec."];
+    private const string Encoder = "enc.", Decoder = "dec.";
 
     /// <inheritdoc/>
     public bool Equals(TensorSpec? other) =>

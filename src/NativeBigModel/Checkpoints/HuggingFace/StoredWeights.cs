@@ -28,7 +28,13 @@ internal sealed class StoredWeights
     private StoredWeights(FolderTensors files, QuantizedFormat? format, IReadOnlyList<LoraAdapter> adapters)
     {
         (_files, _format, _parts, _adapters) = (files, format, new(files), adapters);
-        _named = files.Named?.GroupBy(WeightOf, StringComparer.Ordinal).ToDictionary(weight => weight.Key, weight => weight.Any(part => part != weight.Key), StringComparer.Ordinal);
+        if (files.Named is not { } names) return;
+        _named = new(names.Count, StringComparer.Ordinal);
+        foreach (string name in names)
+        {
+            string weight = WeightOf(name);
+            _named[weight] = _named.GetValueOrDefault(weight) || weight != name;
+        }
     }
 
     /// <summary>Whether any weight's data is there.</summary>

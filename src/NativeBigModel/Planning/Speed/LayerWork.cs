@@ -13,6 +13,12 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
             [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
             item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key)));
+        // Layers that are alike have one, so that what it takes is computed once.
+        var distinct = new HashSet<LayerWork>();
+        foreach ((string name, LayerWork one) in work.ToArray())
+        {
+            if (!distinct.Add(one) && distinct.TryGetValue(one, out LayerWork? alike)) work[name] = alike;
+        }
         // With tied weights the output projection multiplies by the embedding.
         TensorSpec? embedding = model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight");
         if (embedding is not null && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))
@@ -23,17 +29,20 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         return work;
     }
 
+    public bool Equals(LayerWork? other) => ReferenceEquals(this, other) || (other is not null && Layer == other.Layer && Matrices.SequenceEqual(other.Matrices));
+
+    public override int GetHashCode() => HashCode.Combine(Layer, Matrices.Count, Matrices.Count > 0 ? Matrices[0].Bytes : 0);
+
     /// <summary>Bytes of what a batch of tokens multiplies by.</summary>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     public double Bytes(double expertsTouched) => Matrices.Sum(weights => weights.Bytes * (weights.Experts ? expertsTouched : 1));
 
-    /// <summary>Seconds for a batch of tokens on a device with these speeds.</summary>
+    /// <summary>Seconds for a batch of tokens on a device with these speeds, without reading keys and values.</summary>
     /// <param name="speeds">The device's.</param>
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     /// <param name="expertsUsed">The share that one token needs.</param>
-    /// <param name="kvBytes">Keys and values that are read.</param>
-    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed, double kvBytes)
+    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed)
     {
         double seconds = Layer ? speeds.LayerSeconds : 0;
         foreach (Weights weights in Matrices)
@@ -44,6 +53,6 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
             double multiplying = 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
             seconds += Math.Max(reading, multiplying) / share;
         }
-        return seconds + kvBytes / speeds.Types[0].BytesPerSecond;
+        return seconds;
     }
 }

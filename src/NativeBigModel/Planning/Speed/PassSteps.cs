@@ -27,6 +27,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // Links that bring from the same disk share it.
     private readonly int _readers = Math.Max(1, plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.ComputeDevice).Distinct().Count());
 
+    private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
+
     private MatrixSpeeds CpuWhileStreaming => field ??= speeds.CpuWhileStreaming([.. _routes.Devices.Select(DeviceName.GpuIndex).OfType<int>()]);
 
     /// <summary>Links that bring weights at the same time; 1 where none does.</summary>
@@ -42,11 +44,10 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <param name="linkLeft">What is left of the link's speed beside the CPU, 0 to 1.</param>
     public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
-        double used = model.ExpertCount > 0 ? (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount : 1, touched = 1 - Math.Pow(1 - used, tokens);
-        return [.. plan.Computed.Select(layer => Step(layer, tokens, touched, used, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
+        return [.. plan.Computed.Select(layer => Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
     }
 
-    private Step Step(LayerPlacement layer, int tokens, double touched, double used, double kvBytes, double linkBusy, double linkLeft)
+    private Step Step(LayerPlacement layer, int tokens, double kvBytes, double linkBusy, double linkLeft)
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
         bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
@@ -55,12 +56,12 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         {
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
-                return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(touched) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
-            double seconds = item.Seconds(layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, touched, used, kvBytes);
-            if (shared) seconds /= 1 - (1 - seconds / item.Seconds(CpuWhileStreaming, tokens, touched, used, kvBytes)) * linkBusy;
+                return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
+            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes);
+            if (shared) seconds /= 1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy;
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, CopySeconds(layer));
         }
-        double Gpu(int at) => item.Seconds(speeds.Gpu(at).Matrices, tokens, touched, used, kvBytes);
+        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         GpuSpeeds to = speeds.Gpu(index);
@@ -71,6 +72,15 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // What comes to the CPU is copied into the ring by the CPU, which reads it, and reads and writes its place.
     private double CopySeconds(LayerPlacement layer) =>
         (layer.Device == DeviceName.Disk ? layer.WeightBytes / (speeds.DiskBytesPerSecond / _readers) : 0) + 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
+
+    private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes)
+    {
+        if (!_seconds.TryGetValue((item, on, tokens), out double seconds)) _seconds[(item, on, tokens)] = seconds = item.Seconds(on, tokens, ExpertsTouched(tokens), ExpertsTouched(1));
+        return seconds + kvBytes / on.Types[0].BytesPerSecond;
+    }
+
+    // The share of a mixture's experts that so many tokens need.
+    private double ExpertsTouched(int tokens) => model.ExpertCount > 0 ? 1 - Math.Pow(1 - (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount, tokens) : 1;
 
     private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond / _readers, link) : link;
 }

@@ -59,6 +59,9 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
     private readonly List<TimelineSegment> _segments = [];
     private readonly Dictionary<string, Ring> _rings = [];
 
+    /// <summary>Whether what is at work is kept from now on, for <see cref="Between"/>.</summary>
+    public bool Records { get; set; }
+
     /// <summary>The end of the last pass.</summary>
     public double Now { get; private set; }
 
@@ -70,10 +73,13 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
             if (ring is not null)
             {
                 ring.Open(step.Group!, Now);
-                foreach ((double start, double end) in ring.Bring(step)) _segments.Add(new(step.Brings, step.Item, start, end) { Device = step.Device });
+                foreach ((double start, double end) in ring.Bring(step))
+                {
+                    if (Records) _segments.Add(new(step.Brings, step.Item, start, end) { Device = step.Device });
+                }
                 Now = Math.Max(Now, ring.LinkFree);
             }
-            if (step.Seconds > 0) _segments.Add(new(step.Computes, step.Item, Now, Now + step.Seconds) { Device = step.Device });
+            if (Records && step.Seconds > 0) _segments.Add(new(step.Computes, step.Item, Now, Now + step.Seconds) { Device = step.Device });
             Now += step.Seconds;
             ring?.Computed(Now);
         }

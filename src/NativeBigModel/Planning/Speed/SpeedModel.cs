@@ -51,7 +51,7 @@ public sealed class SpeedModel
         MatrixSpeeds beside = _speeds.CpuWhileStreaming(gpus);
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;
-        double cpu = parts.Sum(part => part.Seconds(beside, 1, used, used, 0)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? _speeds.LinkSpeed(gpu) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
+        double cpu = parts.Sum(part => part.Seconds(beside, 1, used, used)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? _speeds.LinkSpeed(gpu) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
         return link / (link + cpu);
     }
 
@@ -84,6 +84,7 @@ public sealed class SpeedModel
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
         for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
         double start = ring.Now;
+        ring.Records = true; // nothing that was at work before goes on: what is computed waits for what it needs
         foreach (List<Step> pass in passes) ring.Run(pass);
         double end = ring.Now;
         ring.Run(passes[0]);
