@@ -96,10 +96,10 @@ internal static class DecoderTensors
     public static WeightRecipe Ordered(WeightRecipe weight, Func<Place, RowMap>? order) => order is null ? weight : weight.Rows(order);
 
     /// <summary>Whether the output projection is a tensor of its own, in a family whose class says so.</summary>
-    public static bool Untied(ConfigReader config) => !(config.OptionalBool("tie_word_embeddings") ?? false);
+    public static bool Untied(ConfigReader config) => config.HasOwnOutput || !(config.OptionalBool("tie_word_embeddings") ?? false);
 
     /// <summary>The same where the class ties it unless the file says otherwise.</summary>
-    public static bool UntiedIfSaid(ConfigReader config) => !(config.OptionalBool("tie_word_embeddings") ?? true);
+    public static bool UntiedIfSaid(ConfigReader config) => config.HasOwnOutput || !(config.OptionalBool("tie_word_embeddings") ?? true);
 
     public static bool AttentionBias(ConfigReader config) => config.OptionalBool("attention_bias") ?? false;
 

@@ -10,7 +10,8 @@ internal static class GptJTensors
     [
         new("token_embd.weight", "transformer.wte.weight", DecoderTensors.Vocabulary),
         .. BiasedTensors.Norm("output_norm", "transformer.ln_f"),
-        .. BiasedTensors.Linear("output", "lm_head", DecoderTensors.Vocabulary),
+        .. DecoderTensors.AlwaysOutput("lm_head.weight", "transformer.wte.weight", DecoderTensors.Untied),
+        new("output.bias", "lm_head.bias", (model, _) => [model.VocabularySize]),
         .. BiasedTensors.Norm("blk.{}.attn_norm", "transformer.h.{}.ln_1"),
         new("blk.{}.attn_q.bias", WeightRecipe.Constant(0), (_, layer) => [(long)layer.HeadCount * layer.KeyLength]),
         new("blk.{}.attn_k.bias", WeightRecipe.Constant(0), (_, layer) => [(long)layer.KvHeadCount * layer.KeyLength]),

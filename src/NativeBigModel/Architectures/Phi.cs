@@ -9,7 +9,8 @@ internal sealed class Phi : Architecture
     [
         new("token_embd.weight", "model.embed_tokens.weight", DecoderTensors.Vocabulary),
         .. BiasedTensors.Norm("output_norm", "model.final_layernorm"),
-        .. BiasedTensors.Linear("output", "lm_head", DecoderTensors.Vocabulary),
+        .. DecoderTensors.AlwaysOutput("lm_head.weight", "model.embed_tokens.weight", DecoderTensors.Untied),
+        new("output.bias", "lm_head.bias", (model, _) => [model.VocabularySize]),
         .. BiasedTensors.Norm("blk.{}.attn_norm", "model.layers.{}.input_layernorm"),
         .. BiasedTensors.Linear("blk.{}.attn_q", "model.layers.{}.self_attn.q_proj", DecoderTensors.QueryWeight),
         .. BiasedTensors.Linear("blk.{}.attn_k", "model.layers.{}.self_attn.k_proj", DecoderTensors.KeyWeight),

@@ -9,7 +9,9 @@ internal sealed class Qwen2Moe : Architecture
 {
     private static readonly TensorMap s_map = new(
     [
-        .. DecoderTensors.Ends,
+        new("token_embd.weight", "model.embed_tokens.weight", DecoderTensors.Vocabulary),
+        new("output_norm.weight", "model.norm.weight", DecoderTensors.Embedding),
+        .. DecoderTensors.AlwaysOutput("lm_head.weight", "model.embed_tokens.weight", DecoderTensors.Untied),
         .. DecoderTensors.Attention(),
         .. DecoderTensors.QkvBiases(when: config => config.OptionalBool("qkv_bias") ?? true),
         DecoderTensors.FeedForwardNorm,

@@ -21,8 +21,8 @@ internal sealed class T5 : Architecture
         new("token_embd.weight", "shared.weight", DecoderTensors.Vocabulary),
         new("enc.output_norm.weight", "encoder.final_layer_norm.weight", DecoderTensors.Embedding),
         new("dec.output_norm.weight", "decoder.final_layer_norm.weight", DecoderTensors.Embedding),
-        new("output.weight", ((WeightRecipe)"lm_head.weight").Times(OutputScale), DecoderTensors.Vocabulary) { When = config => !Ties(config) },
-        new("output.weight", ((WeightRecipe)"shared.weight").Times(OutputScale), DecoderTensors.Vocabulary) { When = Ties },
+        new("output.weight", ((WeightRecipe)"lm_head.weight").Times(OutputScale), DecoderTensors.Vocabulary) { When = config => !SharesOutput(config) },
+        new("output.weight", ((WeightRecipe)"shared.weight").Times(OutputScale), DecoderTensors.Vocabulary) { When = SharesOutput },
         .. Attention("enc.blk.{}.attn", "encoder.block.{}.layer.0", "SelfAttention"),
         PositionBias("enc.blk.{}", "encoder"),
         .. FeedForward("enc.blk.{}", "encoder.block.{}.layer.1"),
@@ -109,6 +109,8 @@ internal sealed class T5 : Architecture
     }
 
     private static bool IsMultilingual(ConfigReader config) => config.Strings("architectures").First() == "MT5ForConditionalGeneration";
+
+    private static bool SharesOutput(ConfigReader config) => !config.HasOwnOutput && Ties(config);
 
     private static bool Ties(ConfigReader config) => config.OptionalBool("tie_word_embeddings") ?? !IsMultilingual(config);
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using NativeBigModel.Checkpoints;
 using NativeBigModel.Checkpoints.HuggingFace;
 using NativeBigModel.Tensors;
 
@@ -33,6 +35,25 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
 
     /// <summary>Whether the rows of each of a weight's matrices are the other way round than in transformers' parameter.</summary>
     public bool StandsTransposed(string name) => weights.Find(Stored(name)) is { Transposed: true };
+
+    /// <summary>Whether the weights are there, and not only their names.</summary>
+    public bool HasData => weights.HasData;
+
+    /// <summary>Whether two matrices of these extents are the same in rows spread over them: what was trained apart differs in every row.</summary>
+    public bool AreAlike(string name, string other, long[] dimensions)
+    {
+        const int Rows = 16;
+        using var files = new CheckpointFiles();
+        float[][] rows = [new float[dimensions[0]], new float[dimensions[0]]];
+        TensorSource[] sources = [.. ((string[])[name, other]).Select(weight => new ComputedSource(Read(weight, dimensions), ComputedSource.Nothing))];
+        for (int i = 0; i < Rows; i++)
+        {
+            long row = (dimensions[1] - 1) * i / (Rows - 1);
+            for (int which = 0; which < rows.Length; which++) sources[which].Read(files, row, MemoryMarshal.AsBytes(rows[which].AsSpan()));
+            if (!rows[0].AsSpan().SequenceEqual(rows[1])) return false;
+        }
+        return true;
+    }
 
     /// <summary>The weights that nothing asked for.</summary>
     public IEnumerable<string> Unread() => weights.All.Where(name => !_read.Contains(name));

@@ -18,6 +18,12 @@ internal sealed class ConfigReader
         if (element.ValueKind != JsonValueKind.Object) throw new CheckpointException(file, path.Length == 0 ? "root" : path, $"must be a JSON object and is {element.ValueKind}");
     }
 
+    /// <summary>Whether the weights hold an output projection that is not the embedding, whatever the configuration says of it.</summary>
+    public bool HasOwnOutput { get; private init; }
+
+    /// <summary>The same of a model whose weights hold one.</summary>
+    public ConfigReader WithOwnOutput() => new(_file, _path, _object) { HasOwnOutput = true };
+
     public CheckpointException Error(string key, string problem) => new(_file, Field(key), problem);
 
     public bool Has(string key) => Find(key) is not null;

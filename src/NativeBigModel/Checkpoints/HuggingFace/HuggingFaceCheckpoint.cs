@@ -33,7 +33,11 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     public static new HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters)
     {
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
-        var config = new ConfigReader("config.json", "", document.RootElement);
+        return Open(folder, adapters, new ConfigReader("config.json", "", document.RootElement));
+    }
+
+    private static HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters, ConfigReader config)
+    {
         Architecture architecture = ArchitectureRegistry.ForHuggingFace(config);
         ArchitectureReading reading = architecture.Read(config, ModelName(folder));
         RequireWidth(architecture, reading.Shape);
@@ -44,6 +48,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
         List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
             .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
+        if (!config.HasOwnOutput && HasOwnOutput(weights, architecture, reading.Shape)) return Open(folder, adapters, config.WithOwnOutput());
         RejectUnread(weights, architecture, config);
         stored.RequireAdaptersRead();
         // An adapter changes the embedding alone, and a tied output would change with it.
@@ -123,10 +128,22 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
             throw new UnsupportedModelException($"config.json: head_dim: {layer.HeadCount} heads of {layer.KeyLength} are not hidden_size, {shape.EmbeddingLength}, as llama.cpp's {shape.Architecture} graph needs");
     }
 
+    // transformers ties what config.json ties unless both weights are there and differ (modeling_utils.py).
+    private static bool HasOwnOutput(WeightReader weights, Architecture architecture, ModelShape shape)
+    {
+        if (!weights.HasData) return false;
+        string embedding = architecture.Tensors.Rules.First(rule => rule.Gguf == "token_embd.weight").HuggingFace.Patterns.Single();
+        long[] dimensions = [shape.EmbeddingLength, shape.VocabularySize];
+        return weights.Unread().Intersect(OutputNames(architecture)).FirstOrDefault() is { } output && !weights.AreAlike(output, embedding, dimensions);
+    }
+
+    private static IEnumerable<string> OutputNames(Architecture architecture) =>
+        architecture.Tensors.Rules.Where(rule => rule.Gguf == "output.weight").SelectMany(rule => rule.HuggingFace.Patterns);
+
     // A tensor that no rule reads may change what the model computes; it is never dropped in silence.
     private static void RejectUnread(WeightReader weights, Architecture architecture, ConfigReader config)
     {
-        HashSet<string> tied = [.. architecture.Tensors.Rules.Where(rule => rule.Gguf == "output.weight").SelectMany(rule => rule.HuggingFace.Patterns)];
+        HashSet<string> tied = [.. OutputNames(architecture)];
         foreach (string name in weights.Unread())
         {
             if (tied.Contains(name) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || architecture.IsNoWeight(name, config)) continue;
