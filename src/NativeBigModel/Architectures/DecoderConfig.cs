@@ -101,21 +101,23 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
         int defined = rope?.ContextLength ?? DefinedContext;
         int context = Math.Min(defined, MissingWindow ?? int.MaxValue);
         LongRope? longRope = ReadsLongRope ? rope?.Long : null;
+        int reach = longRope?.Reach ?? context;
+        (int Tokens, bool[] Layers)? windows = ReachingWindows(reach);
         var shape = new ModelShape
         {
             Architecture = Architecture,
             Name = ModelName,
             EmbeddingLength = embedding,
             VocabularySize = Config.Int(Config.FirstOf("vocab_size", "padded_vocab_size"), 1, MaxExtent),
-            ContextLength = longRope?.Reach ?? context,
+            ContextLength = reach,
             ContextCap = context < defined ? ModelShape.WindowCap(context, Architecture) : longRope?.Cap(Architecture),
             UsualContextLength = longRope?.OriginalContext,
-            Layers = [.. Enumerable.Range(0, layers).Select(i => Layer(uniform with { SlidingWindow = Windows is { } windows && windows.Layers[i] ? windows.Tokens : null }, i))],
+            Layers = [.. Enumerable.Range(0, layers).Select(i => Layer(uniform with { SlidingWindow = windows is { } some && some.Layers[i] ? some.Tokens : null }, i))],
             ExpertCount = Experts?.Count ?? 0,
             ExpertUsedCount = Experts?.Used ?? 0,
         };
         var reading = new ArchitectureReading(shape, []);
-        Write(reading);
+        Write(reading, windows);
         if (rope is null) return reading;
         reading.With("rope.dimension_count", (uint)(SpreadsRotary ? uniform.KeyLength : uniform.RotaryLength));
         if (longRope is not null) return longRope.Write(reading);
@@ -123,6 +125,10 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
         if (SpreadsRotary && uniform.RotaryLength < uniform.KeyLength) factors = rope.Spread(factors, uniform.KeyLength);
         return factors is null ? reading : reading with { Constants = [("rope_freqs.weight", factors)] };
     }
+
+    // A graph that has windows asserts that a layer has one (llama-model.cpp, create_memory): one as long as the context changes nothing.
+    private (int Tokens, bool[] Layers)? ReachingWindows(int context) =>
+        Windows is { } windows && !windows.Layers.Contains(true) ? (context, [.. Enumerable.Repeat(true, windows.Layers.Length)]) : Windows;
 
     private int EmbeddingLength => Config.Int(Config.FirstOf("hidden_size", "n_embd", "d_model", "n_embed"), 1, MaxExtent);
 
@@ -144,7 +150,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
     {
         if (RotaryShare == 0) return 0;
         ConfigReader parameters = RotaryScaling.Parameters(Config) ?? Config;
-        float share = parameters.OptionalFloat("partial_rotary_factor", 0, 1) ?? Config.OptionalFloat("partial_rotary_factor", 0, 1) ?? Config.OptionalFloat("rotary_pct", 0, 1) ?? RotaryShare;
+        float share = parameters.OptionalFloat("partial_rotary_factor", 0, 1) ?? Config.OptionalFloat("partial_rotary_factor", 0, 1) ?? Config.OptionalFloat(Config.FirstOf("rotary_pct", "rope_pct"), 0, 1) ?? RotaryShare;
         int length = RotaryDimensions is { } byDefault ? Config.OptionalInt("rotary_dim", 2, headLength) ?? Math.Min(headLength, byDefault) : (int)(headLength * share);
         if (length != headLength && !PartialRotary && !SpreadsRotary)
             throw new UnsupportedModelException($"config.json: partial_rotary_factor: {share} is not what llama.cpp's graph computes for this family, 1 is");
@@ -152,7 +158,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
         return length;
     }
 
-    private void Write(ArchitectureReading reading)
+    private void Write(ArchitectureReading reading, (int Tokens, bool[] Layers)? windows)
     {
         ModelShape shape = reading.Shape;
         LayerShape layer = shape.Layers[0];
@@ -167,7 +173,7 @@ internal sealed record DecoderConfig(ConfigReader Config, string Architecture, s
             .With(LayerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", Config.OptionalFloat(Epsilon.Key, 1e-30f, 1) ?? Epsilon.Default)
             .With("vocab_size", (uint)shape.VocabularySize);
         if (Experts is { } experts) reading.With("expert_count", (uint)experts.Count).With("expert_used_count", (uint)experts.Used);
-        if (Windows is { } windows) reading.With("attention.sliding_window", (uint)windows.Tokens).With("attention.sliding_window_pattern", windows.Layers);
+        if (windows is { } some) reading.With("attention.sliding_window", (uint)some.Tokens).With("attention.sliding_window_pattern", some.Layers);
     }
 
     private void RequireActivation()

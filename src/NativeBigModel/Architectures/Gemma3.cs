@@ -28,6 +28,7 @@ internal sealed class Gemma3 : Architecture
         GemmaTensors.RequireCausal(config, Name);
         if (config.Has("attn_logit_softcapping")) throw new UnsupportedModelException($"config.json: attn_logit_softcapping: llama.cpp's {Name} graph has no cap on attention");
         int period = config.OptionalInt(config.FirstOf("sliding_window_pattern", "_sliding_window_pattern")) ?? 6;
+        bool[] windowed = DecoderConfig.WindowedLayers(config, period);
         ArchitectureReading reading = new DecoderConfig(config, Name, modelName)
         {
             Activations = ["gelu_pytorch_tanh"],
@@ -35,7 +36,8 @@ internal sealed class Gemma3 : Architecture
             KvHeads = 4,
             Context = 131072,
             RotaryBase = 1e6f,
-            Windows = (config.OptionalInt("sliding_window") ?? 4096, DecoderConfig.WindowedLayers(config, period)),
+            // Layers with a window have frequencies of their own, so where none has one the graph has none.
+            Windows = windowed.Contains(true) ? (config.OptionalInt("sliding_window") ?? 4096, windowed) : null,
         }.Read().With("rope.freq_base_swa", WindowBase(config));
         return config.OptionalFloat("final_logit_softcapping", 1e-6f, 1e9f) is { } cap ? reading.With("final_logit_softcapping", cap) : reading;
     }

@@ -19,12 +19,11 @@ internal sealed class SmolLm3 : Architecture
     public override Architecture For(ConfigReader config)
     {
         bool[] rotary = RotaryLayers(config), usual = Every(GraphInterval, rotary.Length);
-        bool windows = config.OptionalBool("use_sliding_window") ?? false;
-        if (!windows && rotary.AsSpan().SequenceEqual(usual)) return this;
-        int tokens = windows ? config.OptionalInt("sliding_window") ?? throw config.Error("sliding_window", "is missing, and use_sliding_window is true") : Decoder(config, Name, "").DefinedContext;
-        // With windows, and no list of layers, those with rotary positions have them.
-        bool[] windowed = !windows ? new bool[rotary.Length] : config.Has("layer_types") ? DecoderConfig.WindowedLayers(config, 1) : rotary;
-        return new WindowedLlama(s_map, Decoder, (tokens, windowed), rotary);
+        int? window = config.OptionalBool("use_sliding_window") ?? false ? config.OptionalInt("sliding_window") : null;
+        if (window is null && rotary.AsSpan().SequenceEqual(usual)) return this;
+        // With a window, and no list of layers, those without rotary positions have it (transformers' SmolLM3Config).
+        bool[] windowed = window is null ? new bool[rotary.Length] : config.Has("layer_types") ? DecoderConfig.WindowedLayers(config, 1) : [.. rotary.Select(has => !has)];
+        return new WindowedLlama(s_map, Decoder, (window ?? 0, windowed), rotary);
     }
 
     public override ArchitectureReading Read(ConfigReader config, string modelName) => Decoder(config, Name, modelName).Read();
@@ -40,7 +39,7 @@ internal sealed class SmolLm3 : Architecture
         int layers = DecoderConfig.LayerCount(config);
         if (!config.Has("no_rope_layers")) return Every(config.OptionalInt("no_rope_layer_interval") ?? GraphInterval, layers);
         bool[] given = [.. config.Integers("no_rope_layers", 0, 1).Select(has => has == 1)];
-        return given.Length == layers ? given : throw config.Error("no_rope_layers", $"has {given.Length} entries for {layers} layers");
+        return given.Length >= layers ? given[..layers] : throw config.Error("no_rope_layers", $"has {given.Length} entries for {layers} layers");
     }
 
     private static bool[] Every(int interval, int layers) => [.. Enumerable.Range(0, layers).Select(layer => (layer + 1) % interval != 0)];

@@ -8,7 +8,7 @@ namespace NativeBigModel.Architectures;
 /// </summary>
 /// <param name="likeLlama">The tensors for the llama graph.</param>
 /// <param name="read">Reads the configuration for a graph.</param>
-/// <param name="windows">Which layers have a window of how many tokens.</param>
+/// <param name="windows">Which layers, if any, have a window of how many tokens.</param>
 /// <param name="rotary">Which layers have rotary positions; null for all.</param>
 internal sealed class WindowedLlama(TensorMap likeLlama, Func<ConfigReader, string, string, DecoderConfig>? read, (int Tokens, bool[] Layers) windows, bool[]? rotary = null) : Architecture
 {

@@ -28,6 +28,7 @@ internal static class GgufShape
         Architecture? family = ArchitectureRegistry.ForGguf(architecture);
         bool graphHasWindow = family is null || family.Graph.Windows;
         bool[]? windowed = keys.Flags(Key("attention.sliding_window_pattern"), layers) ?? Periodic(keys.Period(Key("attention.sliding_window_pattern")) ?? family?.Graph.WindowPeriod ?? 0, layers);
+        if (family is { Graph.Windows: true } && windowed is not null && !windowed.Contains(true)) throw keys.Error(Key("attention.sliding_window_pattern"), "gives no layer a window, and the graph needs one that has it");
         LayerShape Layer(int i)
         {
             if (heads[i] > 0 && kvHeads[i] > 0 && heads[i] % kvHeads[i] != 0) throw keys.Error(Key("attention.head_count_kv"), $"is {kvHeads[i]} in layer {i} and must divide the head count, {heads[i]}");
