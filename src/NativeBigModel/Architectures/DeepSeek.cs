@@ -11,10 +11,10 @@ internal abstract class DeepSeek : Architecture
     [
         .. DecoderTensors.Ends,
         new("blk.{}.attn_norm.weight", "model.layers.{}.input_layernorm.weight", DecoderTensors.Embedding),
-        new("blk.{}.attn_q.weight", "model.layers.{}.self_attn.q_proj.weight", (model, layer) => [model.EmbeddingLength, Query(layer)]) { Where = layer => layer.Latent!.QueryRank == 0 },
+        new("blk.{}.attn_q.weight", ((WeightRecipe)"model.layers.{}.self_attn.q_proj.weight").Times(QueryScale), (model, layer) => [model.EmbeddingLength, Query(layer)]) { Where = layer => layer.Latent!.QueryRank == 0 },
         new("blk.{}.attn_q_a.weight", "model.layers.{}.self_attn.q_a_proj.weight", (model, layer) => [model.EmbeddingLength, layer.Latent!.QueryRank]) { Where = CompressesQueries },
         new("blk.{}.attn_q_a_norm.weight", "model.layers.{}.self_attn.q_a_layernorm.weight", (_, layer) => [layer.Latent!.QueryRank]) { Where = CompressesQueries },
-        new("blk.{}.attn_q_b.weight", "model.layers.{}.self_attn.q_b_proj.weight", (_, layer) => [layer.Latent!.QueryRank, Query(layer)]) { Where = CompressesQueries },
+        new("blk.{}.attn_q_b.weight", ((WeightRecipe)"model.layers.{}.self_attn.q_b_proj.weight").Times(QueryScale), (_, layer) => [layer.Latent!.QueryRank, Query(layer)]) { Where = CompressesQueries },
         new("blk.{}.attn_kv_a_mqa.weight", "model.layers.{}.self_attn.kv_a_proj_with_mqa.weight", (model, layer) => [model.EmbeddingLength, layer.KeyLength]),
         new("blk.{}.attn_kv_a_norm.weight", "model.layers.{}.self_attn.kv_a_layernorm.weight", (_, layer) => [layer.Latent!.Rank]),
         new("blk.{}.attn_k_b.weight", KeyValue(layer => 0).Transposed(), (_, layer) => [layer.Latent!.PlainLength, layer.Latent.Rank, layer.HeadCount]),
@@ -49,9 +49,12 @@ internal abstract class DeepSeek : Architecture
         {
             if ((config.OptionalBool(key) ?? wanted) != wanted) throw new UnsupportedModelException($"config.json: {key}: {!wanted} is not what llama.cpp's deepseek2 graph computes, {wanted} is");
         }
+        int layers = DecoderConfig.LayerCount(config), vocabulary = config.Int("vocab_size", 1, DecoderConfig.MaxExtent);
         if ((config.OptionalInt("moe_layer_freq") ?? 1) != 1) throw new UnsupportedModelException("config.json: moe_layer_freq: llama.cpp's deepseek2 graph has experts in every layer after the dense ones");
         int rank = Length("kv_lora_rank", 512), turned = Length("qk_rope_head_dim", 64), plain = Length("qk_nope_head_dim", 128), value = Length("v_head_dim", 128);
         int queryRank = config.Mentions("q_lora_rank") ? config.OptionalInt("q_lora_rank", 1, DecoderConfig.MaxExtent) ?? 0 : defaults.QueryRank;
+        if (queryRank > 0 && IsLite(layers, vocabulary))
+            throw new UnsupportedModelException($"config.json: q_lora_rank: is {queryRank} with {layers} layers and a vocabulary of {vocabulary}, and llama.cpp's deepseek2 graph takes such a model for one without");
         int expert = Length("moe_intermediate_size", 2048), shared = config.OptionalInt("n_shared_experts", 0, 1024) ?? 1;
         int dense = config.OptionalInt("first_k_dense_replace", 0, DecoderConfig.MaxLayers) ?? defaults.Dense;
         ArchitectureReading reading = new DecoderConfig(config, Name, modelName)
@@ -63,7 +66,11 @@ internal abstract class DeepSeek : Architecture
             Layer = (layer, index) => index < dense ? layer : layer with { ExpertLength = expert, SharedExpertLength = shared * expert },
         }.Read();
         if (shared == 0) throw new UnsupportedModelException("config.json: n_shared_experts: is 0, and llama.cpp's deepseek2 graph has an expert for every token");
-        RotaryScaling.WriteLatentScale(config, reading);
+        if (RotaryScaling.LatentScale(config, turned).LogMultiplier is { } multiplier)
+        {
+            reading.Metadata.Remove($"{Name}.rope.scaling.attn_factor");
+            reading.With("rope.scaling.yarn_log_multiplier", multiplier);
+        }
         return reading
             .With("attention.q_lora_rank", (uint)queryRank).With("attention.kv_lora_rank", (uint)rank)
             .With("attention.key_length_mla", (uint)(plain + turned)).With("attention.value_length_mla", (uint)value)
@@ -85,7 +92,12 @@ internal abstract class DeepSeek : Architecture
         return index < Key("leading_dense_block_count") ? layer : layer with { ExpertLength = expert, SharedExpertLength = expert * Key("expert_shared_count") };
     }
 
+    // deepseek2.cpp tells models without compressed queries by these numbers.
+    private static bool IsLite(int layers, int vocabulary) => layers is 26 or 27 || (layers == 48 && vocabulary == 128256);
+
     private static bool IsThird(ConfigReader config) => config.Strings("architectures").First() == "DeepseekV3ForCausalLM";
+
+    private static float QueryScale(Place place) => RotaryScaling.LatentScale(place.Config, place.Layer.RotaryLength).Queries;
 
     private static bool CompressesQueries(LayerShape layer) => layer.Latent!.QueryRank > 0;
 

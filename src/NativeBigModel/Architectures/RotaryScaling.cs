@@ -88,19 +88,19 @@ internal sealed class RotaryScaling
     ];
 
     /// <summary>
-    /// Tells llama.cpp's deepseek2 graph the scale that latent attention takes from YaRN (deepseek2.cpp, llama-context.cpp): the square of the magnitude of
-    /// mscale_all_dim, while rotary positions themselves keep their length.
+    /// What the scores of latent attention are multiplied by for this scaling, as llama.cpp's deepseek2 graph can be told (deepseek2.cpp, llama-context.cpp): by a key where rotary
+    /// positions keep their length, as they do in published models, and beyond that by a factor of the queries, for the graph multiplies by the square of that length, or of what YaRN would make of it.
     /// </summary>
-    /// <exception cref="UnsupportedModelException">They do not.</exception>
-    public static void WriteLatentScale(ConfigReader config, ArchitectureReading reading)
+    /// <param name="config">The configuration.</param>
+    /// <param name="dimensions">Elements of a head that are turned.</param>
+    public static (float? LogMultiplier, float Queries) LatentScale(ConfigReader config, int dimensions)
     {
-        if (ReadKind(Parameters(config)) is Kind.None) return;
-        RotaryScaling rope = Read(config, reading.Shape.Layers[0].RotaryLength, 10000, 4096);
-        float all = rope._parameters!.OptionalFloat("mscale_all_dim", 0, 1e6f) ?? 0;
-        if (rope._kind != Kind.Yarn || all == 0 || rope.AttentionFactor != 1)
-            throw new UnsupportedModelException($"config.json: rope_scaling: {rope._kind} scaling with mscale_all_dim {all} and attention factor {rope.AttentionFactor} cannot be expressed in llama.cpp's {reading.Shape.Architecture} graph");
-        reading.Metadata.Remove($"{reading.Shape.Architecture}.rope.scaling.attn_factor");
-        reading.With("rope.scaling.yarn_log_multiplier", 0.1f * all);
+        RotaryScaling rope = Read(config, dimensions, 10000, 4096);
+        if (rope._kind == Kind.None) return (null, 1);
+        float all = rope._parameters!.OptionalFloat("mscale_all_dim", 0, 1e6f) ?? 0, length = rope._kind == Kind.Yarn ? rope.AttentionFactor : rope.DefaultAttentionFactor;
+        if (rope._kind == Kind.Yarn && all != 0 && length == 1) return (0.1f * all, 1);
+        float ratio = (all == 0 ? 1 : rope.Magnitude(all)) / length;
+        return (null, ratio * ratio);
     }
 
     // A divisor that leaves less than half a unit in the last place of any angle that a context reaches.
