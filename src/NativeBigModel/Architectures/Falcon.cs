@@ -47,7 +47,8 @@ internal sealed class Falcon : Architecture
         }.Read();
     }
 
-    private static bool IsNew(ConfigReader config) => config.OptionalBool("new_decoder_architecture") ?? false;
+    // The larger model's first configuration had key heads and no such key.
+    private static bool IsNew(ConfigReader config) => config.OptionalBool("new_decoder_architecture") ?? config.Has("n_head_kv");
 
     private static bool HasTwoNorms(ConfigReader config) => IsNew(config) && (config.OptionalInt("num_ln_in_parallel_attn") ?? 2) == 2;
 

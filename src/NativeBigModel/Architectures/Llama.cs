@@ -21,7 +21,7 @@ internal sealed class Llama : Architecture
 
     public override string Name => "llama";
 
-    public override IReadOnlyList<string> HuggingFaceClasses => ["LlamaForCausalLM"];
+    public override IReadOnlyList<string> HuggingFaceClasses => ["LlamaForCausalLM", "LLaMAForCausalLM"];
 
     public override TensorMap Tensors => Map;
 

@@ -84,6 +84,7 @@ public partial class GoldenFamilyTests
     [InlineData("deepseek_v3", "attention.kv_lora_rank", 16u)]
     [InlineData("deepseek_v3", "leading_dense_block_count", 0u)]
     [InlineData("mamba", "ssm.inner_size", 64u)]
+    [InlineData("gemma2", "attention.sliding_window_pattern", 1u)]
     [InlineData("mixtral", "expert_used_count", 9u)]
     [InlineData("qwen2_moe", "expert_shared_feed_forward_length", 96u)]
     public void A_file_that_would_break_its_graph_is_refused(string name, string key, uint value)

@@ -177,6 +177,116 @@ public class RearrangedTests
         }
     }
 
+    // transformers ties nothing where the weights hold two that differ, whatever config.json says; what is stored twice is one.
+    [Theory]
+    [InlineData("llama2", true)]
+    [InlineData("llama_tied", false)]
+    public async Task An_output_beside_the_embedding_is_one_of_its_own_only_where_it_differs(string name, bool differs)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder source = TestFolders.Copy(name);
+        JsonObject config = ConfigOf(source, "LlamaForCausalLM");
+        config["tie_word_embeddings"] = true;
+        File.WriteAllText(source["config.json"], config.ToJsonString());
+        Dictionary<string, (long[] Shape, byte[] Data)> weights = Read(source.Path);
+        if (!differs) weights["lm_head.weight"] = weights["model.embed_tokens.weight"];
+        SafetensorsFile.Write(source["model.safetensors"], [.. weights.Select(weight => (weight.Key, "F32", weight.Value.Shape, weight.Value.Data))]);
+
+        Assert.Equal(differs, Checkpoint.Open(source.Path).Describe().Tensors.Any(tensor => tensor.Name == "output.weight"));
+        using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(source["reference.json"]));
+        await using BigModel model = await Capitals.Load(source.Path, Capitals.Exact());
+        await GoldenModelTests.Require(model, reference.RootElement, Nmse.ReadFloats(source["logits.f32"]), 1e-9);
+    }
+
+    [Fact]
+    public void An_output_of_its_own_is_refused_where_the_graph_has_none()
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder source = TestFolders.Copy("gemma");
+        Dictionary<string, (long[] Shape, byte[] Data)> weights = Read(source.Path);
+        (long[] shape, byte[] data) = weights["model.embed_tokens.weight"];
+        weights["lm_head.weight"] = (shape, [.. data.Reverse()]);
+        SafetensorsFile.Write(source["model.safetensors"], [.. weights.Select(weight => (weight.Key, "F32", weight.Value.Shape, weight.Value.Data))]);
+        Assert.Contains("tie_word_embeddings", Assert.Throws<UnsupportedModelException>(() => Checkpoint.Open(source.Path)).Message, StringComparison.Ordinal);
+    }
+
+    // Galactica's form of OPT: what its configuration leaves out is as if it were there and did nothing.
+    [Fact]
+    public async Task OPT_without_biases_and_without_weights_of_norms_is_OPT_with_idle_ones()
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder idle = TestFolders.Copy("opt"), without = TestFolders.Copy("opt");
+        JsonObject config = ConfigOf(idle, "OPTForCausalLM");
+        config["enable_bias"] = false;
+        config["layer_norm_elementwise_affine"] = false;
+        File.WriteAllText(without["config.json"], config.ToJsonString());
+        bool IsNorm(string name) => name.Contains("layer_norm", StringComparison.Ordinal);
+        bool IsIdle(string name) => IsNorm(name) || name.EndsWith(".bias", StringComparison.Ordinal);
+        Dictionary<string, (long[] Shape, byte[] Data)> weights = Read(idle.Path).ToDictionary(weight => weight.Key, weight => !IsIdle(weight.Key) ? weight.Value
+            : (weight.Value.Shape, MemoryMarshal.AsBytes(Enumerable.Repeat(weight.Key.EndsWith(".weight", StringComparison.Ordinal) ? 1f : 0, weight.Value.Data.Length / sizeof(float)).ToArray().AsSpan()).ToArray()));
+        foreach (TempFolder folder in (TempFolder[])[idle, without])
+        {
+            SafetensorsFile.Write(folder["model.safetensors"], [.. weights.Where(weight => folder == idle || !IsIdle(weight.Key)).Select(weight => (weight.Key, "F32", weight.Value.Shape, weight.Value.Data))]);
+        }
+        Assert.Equal(await Logits(idle), await Logits(without));
+    }
+
+    // Their graphs want an output projection even where it is the embedding.
+    [Theory]
+    [InlineData("qwen2_moe", "model.embed_tokens.weight")]
+    [InlineData("phi", "model.embed_tokens.weight")]
+    [InlineData("gptj", "transformer.wte.weight")]
+    public async Task A_tied_output_is_one_that_is_the_embedding_stored_twice(string name, string embedding)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder twice = TestFolders.Copy(name), tied = TestFolders.Copy(name);
+        Dictionary<string, (long[] Shape, byte[] Data)> weights = Read(twice.Path);
+        weights["lm_head.weight"] = weights[embedding];
+        foreach (TempFolder folder in (TempFolder[])[twice, tied])
+        {
+            JsonObject config = JsonNode.Parse(File.ReadAllText(folder["config.json"]))!.AsObject();
+            config["tie_word_embeddings"] = folder == tied;
+            File.WriteAllText(folder["config.json"], config.ToJsonString());
+            SafetensorsFile.Write(folder["model.safetensors"], [.. weights.Where(weight => folder == twice || weight.Key != "lm_head.weight").Select(weight => (weight.Key, "F32", weight.Value.Shape, weight.Value.Data))]);
+        }
+        Assert.Equal(await Logits(twice), await Logits(tied));
+    }
+
+    // Where rotary positions change their length, the graph squares it into every score; a model in which they do not, and whose turned queries are longer, scores the same.
+    [Theory]
+    [InlineData(1.5)]
+    [InlineData(0.25)]
+    public async Task DeepSeek_with_longer_rotary_positions_is_one_with_longer_queries(double scale)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder source = TestFolders.Copy("deepseek_v3_yarn"), longer = TestFolders.Copy("deepseek_v3_yarn");
+        JsonObject config = ConfigOf(source, "DeepseekV3ForCausalLM");
+        JsonObject rope = config["rope_parameters"]!.AsObject();
+        double Magnitude(double by) => 0.1 * by * Math.Log((double)rope["factor"]!) + 1;
+        float square = (float)Math.Pow(Magnitude(scale) / Magnitude((double)rope["mscale_all_dim"]!), 2);
+        int heads = (int)config["num_attention_heads"]!, turned = (int)config["qk_rope_head_dim"]!, head = turned + (int)config["qk_nope_head_dim"]!;
+        SafetensorsFile.Write(longer["model.safetensors"], [.. Read(source.Path).Select(weight =>
+        {
+            float[] values = Nmse.Floats(weight.Value.Data);
+            bool queries = weight.Key.EndsWith("q_b_proj.weight", StringComparison.Ordinal) || weight.Key.EndsWith("q_proj.weight", StringComparison.Ordinal);
+            int columns = (int)weight.Value.Shape[^1];
+            if (queries) Assert.Equal(heads * head, weight.Value.Shape[0]);
+            for (int i = 0; i < values.Length; i++) values[i] *= queries && i / columns % head >= head - turned ? square : 1;
+            return (weight.Key, "F32", weight.Value.Shape, MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
+        })]);
+        rope["mscale"] = scale;
+        File.WriteAllText(source["config.json"], config.ToJsonString());
+
+        float[] expected = await Logits(longer), logits = await Logits(source);
+        Assert.InRange(Nmse.Of(expected, logits), 0, 1e-9);
+    }
+
+    private static async Task<float[]> Logits(TempFolder folder)
+    {
+        await using BigModel model = await Capitals.Load(folder.Path, Capitals.Exact());
+        return await Capitals.Logits(model, [.. Enumerable.Range(5, 24)]);
+    }
+
     private static JsonObject ConfigOf(TempFolder folder, string family)
     {
         JsonObject config = JsonNode.Parse(File.ReadAllText(folder["config.json"]))!.AsObject();
