@@ -43,6 +43,9 @@ internal sealed record Backend(string Package, string Kind, string? Library = nu
         _ => Prefixed(library) + ".so",
     };
 
+    /// <summary>The name of the file with what debuggers read of a library.</summary>
+    public static string SymbolsFile(string library) => library + ".debug";
+
     public static bool IsLibrary(string file) => Path.GetExtension(file) is ".so" or ".dll" or ".dylib";
 
     // llama.cpp's library for its own programs: the chat library has what is needed of it.

@@ -1,6 +1,6 @@
 namespace NativeBigModel.Build;
 
-/// <summary>Lays out a native package in a folder, as the package will hold it: runtimes/RID/native, licences, README, notices and the list of materials.</summary>
+/// <summary>Lays out a native package in a folder, as the package will hold it: runtimes/RID/native, symbols/RID, licences, README, notices and the list of materials.</summary>
 internal sealed class Stage(EngineLock pins, string root)
 {
     private const string Streams = "streams layers";
@@ -59,7 +59,7 @@ internal sealed class Stage(EngineLock pins, string root)
         {
             // The first package of a kind is the engine; the second adds what is in a folder of its own.
             PinnedPackage origin = origins[path.Contains('/') ? ^1 : 0];
-            yield return Add(Path.Combine(engine, path), rid, name, folder, new SpdxOrigin(origin.Package, pins.VersionOf(origin), origin.Integrity, "MIT"), Licenses.Of(name, rid));
+            yield return Add(Path.Combine(engine, path), Native(rid, name), folder, new SpdxOrigin(origin.Package, pins.VersionOf(origin), origin.Integrity, "MIT"), Licenses.Of(name, rid));
         }
     }
 
@@ -69,8 +69,12 @@ internal sealed class Stage(EngineLock pins, string root)
         if (!Directory.Exists(built)) yield break;
         foreach (string file in Directory.EnumerateFiles(built).Where(Backend.IsLibrary).Order(StringComparer.Ordinal))
         {
-            License license = Licenses.Of(Path.GetFileName(file), rid);
-            yield return Add(file, rid, Path.GetFileName(file), folder, new SpdxOrigin("NativeBigModel", Repository.Version, null, "MIT"), HoldsCuda(file) ? license.WithCudaRuntime() : license);
+            string name = Path.GetFileName(file), symbols = Backend.SymbolsFile(name);
+            License license = Licenses.Of(name, rid);
+            SpdxOrigin here = new("NativeBigModel", Repository.Version, null, "MIT");
+            yield return Add(file, Native(rid, name), folder, here, HoldsCuda(file) ? license.WithCudaRuntime() : license);
+            // Not beside the library: every application would get a copy.
+            yield return Add(Path.Combine(built, symbols), $"symbols/{rid}/{symbols}", folder, here, license);
         }
     }
 
@@ -81,9 +85,11 @@ internal sealed class Stage(EngineLock pins, string root)
     // The CUDA runtime that is linked into the plug-in looks for the driver under this name.
     private static bool HoldsCuda(string file) => File.ReadAllBytes(file).AsSpan().IndexOf("libcuda.so.1"u8) >= 0;
 
-    private static SpdxFile Add(string file, string rid, string name, string folder, SpdxOrigin origin, License license)
+    private static string Native(string rid, string name) => $"runtimes/{rid}/native/{name}";
+
+    private static SpdxFile Add(string file, string inside, string folder, SpdxOrigin origin, License license)
     {
-        string inside = $"runtimes/{rid}/native/{name}", target = Path.Combine(folder, inside);
+        string target = Path.Combine(folder, inside);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         File.Copy(file, target);
         return new SpdxFile(inside, target, origin, license);

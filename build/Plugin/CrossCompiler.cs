@@ -7,9 +7,9 @@ namespace NativeBigModel.Build;
 /// </summary>
 /// <param name="Target">What it is for.</param>
 /// <param name="Compiler">The compiler.</param>
-/// <param name="Strip">Its <c>strip</c>.</param>
+/// <param name="Objcopy">Its <c>objcopy</c>.</param>
 /// <param name="Emulator">The command before a program's own; empty where there is none.</param>
-internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string Strip, string[] Emulator)
+internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string Objcopy, string[] Emulator)
 {
     /// <summary>CMake's options for it.</summary>
     public string[] Options => [$"-DCMAKE_SYSTEM_NAME={Target.System}", $"-DCMAKE_SYSTEM_PROCESSOR={Target.Processor}", $"-DCMAKE_CXX_COMPILER={Compiler}", "-DNBM_CUDA=OFF"];
@@ -20,8 +20,8 @@ internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string
         if (CrossTarget.All.FirstOrDefault(one => one.Rid == rid) is not { } target || Platform.Rid != "linux-x64") return null;
         string root = Path.Combine(artifacts, "cross", rid);
         if (Environment.GetEnvironmentVariable("NBM_FETCH_CROSS") is "1") DebianPackages.Unpack(root, $"fetches Debian's compiler for {rid}", target.Packages, null, unpacked => WriteWrappers(unpacked, target));
-        if (Directory.Exists(root)) return new(target, Path.Combine(root, "g++"), Path.Combine(root, "strip"), Emulators(target, root));
-        return Installed(target.Compiler) is { } compiler ? new(target, compiler, $"{target.Triple}-strip", Emulators(target, "/")) : null;
+        if (Directory.Exists(root)) return new(target, Path.Combine(root, "g++"), Path.Combine(root, "objcopy"), Emulators(target, root));
+        return Installed(target.Compiler) is { } compiler ? new(target, compiler, $"{target.Triple}-objcopy", Emulators(target, "/")) : null;
     }
 
     /// <summary>How to start a program that it made, which finds its libraries in these folders.</summary>
@@ -46,7 +46,7 @@ internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string
     private static void WriteWrappers(string root, CrossTarget target)
     {
         Wrap("g++", $"{target.Compiler}{target.FetchedSuffix}");
-        Wrap("strip", $"{target.Triple}-strip");
+        Wrap("objcopy", $"{target.Triple}-objcopy");
 
         void Wrap(string name, string command)
         {

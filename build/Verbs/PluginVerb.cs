@@ -60,8 +60,8 @@ internal static class PluginVerb
     private static void BuildHere(string cuda)
     {
         string folder = Build(Platform.Rid, Folder(Platform.Rid), "nbm", ["-DNBM_SANITIZE=OFF", $"-DNBM_CUDA={cuda}", .. CudaToolkit.Options(Repository.Artifacts)]).Folder;
-        Keep(BuildChat(Folder(Platform.Rid), "nbm_chat", []), "nbm_chat", Platform.Rid, "strip");
-        Keep(folder, "nbm", Platform.Rid, "strip");
+        Keep(BuildChat(Folder(Platform.Rid), "nbm_chat", []), "nbm_chat", Platform.Rid, "objcopy");
+        Keep(folder, "nbm", Platform.Rid, "objcopy");
     }
 
     // In a folder of its own: packages take the libraries beside the plug-in.
@@ -74,21 +74,24 @@ internal static class PluginVerb
         string program = cross.Target.System == "Windows" ? ".exe" : "";
         (string folder, string engine) = Build(rid, Folder(rid), "nbm_tests", cross.Options);
         string chat = BuildChat(Folder(rid), "nbm_chat_tests", cross.Options);
-        Keep(chat, "nbm_chat", rid, cross.Strip);
-        Keep(folder, "nbm", rid, cross.Strip);
+        Keep(chat, "nbm_chat", rid, cross.Objcopy);
+        Keep(folder, "nbm", rid, cross.Objcopy);
         if (cross.Emulator.Length == 0) return default;
         return RunTests(cross.Start(Path.Combine(folder, $"nbm_tests{program}"), [engine], [engine, folder])) + RunTests(cross.Start(Path.Combine(chat, $"nbm_chat_tests{program}"), [], [chat]));
     }
 
     private static string Folder(string rid) => Path.Combine(Repository.Artifacts, "plugin", rid);
 
-    // What debuggers read stays in the build folder. Without the first option the time would be written into files for Windows.
-    private static void Keep(string built, string name, string rid, string strip)
+    // A library as it is shipped, and what debuggers read in a file of its own, which the library names with its checksum. Without the first option the time would be written into files for Windows.
+    private static void Keep(string built, string name, string rid, string objcopy)
     {
-        string file = Backend.LibraryFile(name, rid), target = Path.Combine(Folder(rid), file), beside = $"{target}.{Environment.ProcessId}";
-        Command.Run(strip, Purpose, "--preserve-dates", "--strip-unneeded", "-o", beside, Path.Combine(built, file));
-        File.Move(beside, target, overwrite: true);
-        Console.WriteLine(target);
+        string file = Backend.LibraryFile(name, rid), symbols = Backend.SymbolsFile(file), whole = Path.Combine(built, file);
+        string made = Directory.CreateDirectory(Path.Combine(built, $"kept.{Environment.ProcessId}")).FullName;
+        Command.Run(objcopy, Purpose, "--preserve-dates", "--only-keep-debug", whole, Path.Combine(made, symbols));
+        Command.Run(objcopy, Purpose, "--preserve-dates", "--strip-unneeded", $"--add-gnu-debuglink={Path.Combine(made, symbols)}", whole, Path.Combine(made, file));
+        foreach (string one in (string[])[symbols, file]) File.Move(Path.Combine(made, one), Path.Combine(Folder(rid), one), overwrite: true);
+        Directory.Delete(made);
+        Console.WriteLine(Path.Combine(Folder(rid), file));
     }
 
     private static string BuildChat(string output, string target, string[] options)

@@ -13,7 +13,7 @@ public sealed class LicenceTests(Packages packages)
     {
         using ZipArchive package = ZipFile.OpenRead(Path.Combine(packages.Feed, $"NativeBigModel.Backend.Cpu.{Repository.Version}.nupkg"));
         string[] paths = [.. package.Entries.Select(static entry => entry.FullName)];
-        string[] natives = [.. paths.Where(static path => path.StartsWith("runtimes/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        string[] natives = [.. paths.Where(static path => path.StartsWith("runtimes/", StringComparison.Ordinal) || path.StartsWith("symbols/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
         Assert.Contains(natives, static path => path.Contains("nbm_chat", StringComparison.Ordinal));
         using Stream list = package.Entries.Single(static entry => entry.Name == "manifest.spdx.json").Open();
         using JsonDocument materials = JsonDocument.Parse(list);
