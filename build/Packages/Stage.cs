@@ -30,10 +30,10 @@ internal sealed class Stage(EngineLock pins, string root)
         return folder;
     }
 
-    /// <summary>Lays out, for a program that carries them, what packages that were laid out hold: libraries, licences and notices; for all platforms or one. The folder.</summary>
-    public string Carry(string program, IEnumerable<Backend> backends, string? rid = null)
+    /// <summary>Lays out, in a folder of the platform's name, what a program carries of packages that were laid out: the platform's libraries, licences and notices. The folder that this one is in.</summary>
+    public string Carry(string program, IEnumerable<Backend> backends, string rid)
     {
-        string folder = Path.Combine(root, program);
+        string folder = Path.Combine(root, program, rid);
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         foreach (Backend backend in backends)
         {
@@ -41,12 +41,12 @@ internal sealed class Stage(EngineLock pins, string root)
             foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(from, file).Replace('\\', '/')))
             {
                 string[] parts = file.Split('/');
-                if (parts[0] is not ("runtimes" or "licenses" or "THIRD-PARTY-NOTICES.md") || (parts[0] is "runtimes" && rid is not null && parts[1] != rid)) continue;
+                if (parts[0] is not ("runtimes" or "licenses" or "THIRD-PARTY-NOTICES.md") || (parts[0] is "runtimes" && parts[1] != rid)) continue;
                 Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(folder, file))!);
                 File.Copy(Path.Combine(from, file), Path.Combine(folder, file), overwrite: true);
             }
         }
-        return folder;
+        return Path.Combine(root, program);
     }
 
     private IEnumerable<SpdxFile> AddEngine(Backend backend, string rid, string folder)

@@ -38,13 +38,12 @@ internal static class PackVerb
         jobs = [.. jobs.Where(job => job.Natives.All(backend => backend.Platforms(pins, rids).Any()))];
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
         string stage = Lay(jobs.SelectMany(static job => job.Natives), rids);
-        foreach (Job job in jobs.Where(static job => job.Carries)) new Stage(pins, stage).Carry(job.Package, job.Natives);
         // The tools are one project under several names; all other projects are packed together.
         string together = Path.Combine(stage, "packages.slnx");
         string[] projects = [.. jobs.Where(static job => !job.Carries).Select(static job => $"  <Project Path=\"{job.Project}\" />")];
         File.WriteAllLines(together, ["<Solution>", .. projects, "</Solution>"]);
         if (projects.Length > 0) Pack(together, into, stage);
-        foreach (Job job in jobs.Where(static job => job.Carries)) Pack(job.Project, into, stage, $"-p:NbmTool={job.Package}", $"-p:NbmCarries={Path.Combine(stage, job.Package)}/");
+        foreach (Job job in jobs.Where(static job => job.Carries)) PackTool(job, into, stage, pins, rids);
     }
 
     /// <summary>Builds the plug-ins that can be built here and lays out the packages of native libraries; the folder in which they are.</summary>
@@ -60,15 +59,30 @@ internal static class PackVerb
         return stage;
     }
 
+    // A package for each platform, and one that names them; other platforms get one without an engine, which inspects, plans and converts.
+    private static void PackTool(Job job, string into, string stage, EngineLock pins, IReadOnlyCollection<string> rids)
+    {
+        string[] platforms = [.. job.Natives.Select(backend => backend.Platforms(pins, rids)).Aggregate(Enumerable.Intersect), .. job.Natives.Count == 1 ? ["any"] : (string[])[]];
+        Stage layout = new(pins, stage);
+        foreach (string rid in platforms) layout.Carry(job.Package, job.Natives, rid);
+        Pack(job.Project, into, stage, $"-p:NbmTool={job.Package}", $"-p:NbmCarries={Path.Combine(stage, job.Package)}/", $"-p:NbmToolRids={string.Join("%3B", platforms)}");
+    }
+
     private static void Pack(string project, string into, string stage, params string[] properties)
     {
         int exit = Dotnet.Run(
         [
-            "pack", project, "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"),
-            "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:ContinuousIntegrationBuild=true", $"-p:DeterministicTimestamp={Repository.CommitTime.ToUnixTimeSeconds()}", $"-p:NbmStage={stage}/", .. properties,
+            "pack", project, "--output", into, .. Compiled, $"-p:DeterministicTimestamp={Repository.CommitTime.ToUnixTimeSeconds()}", $"-p:NbmStage={stage}/", .. properties,
         ]);
         if (exit != 0) throw new BuildException($"{Path.GetFileNameWithoutExtension(project)} could not be packed; the reason is above");
     }
+
+    /// <summary>How dotnet compiles what is shipped: the same options for all of it, so that it is compiled once.</summary>
+    public static string[] Compiled { get; } =
+    [
+        "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"),
+        "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:ContinuousIntegrationBuild=true",
+    ];
 
     /// <summary>A package to make, its project, and the packages of native libraries that it is or carries.</summary>
     private sealed record Job(string Package, string Project, IReadOnlyList<Backend> Natives, bool Carries = false);

@@ -13,18 +13,25 @@ internal static class SingleVerb
             ["--rid", string named] => named,
             _ => throw new BuildException($"single: '{string.Join(' ', arguments)}' is not understood; usage: single, {Usage}"),
         };
+        string into = Path.Combine(Repository.Artifacts, "single", rid);
+        Make(into, rid);
+        Console.WriteLine(string.Join('\n', Directory.GetFiles(into)));
+        return 0;
+    }
+
+    /// <summary>Makes the file, in a folder that holds nothing else afterwards.</summary>
+    public static void Make(string into, string rid)
+    {
         EngineLock pins = EngineLock.Read(Repository.EngineLockFile);
         pins.Packages(rid, Backend.Cpu.Kind);
-        string stage = PackVerb.Lay([Backend.Cpu], [rid]), into = Path.Combine(Repository.Artifacts, "single", rid);
-        string carries = new Stage(pins, stage).Carry($"nbm-{rid}", [Backend.Cpu], rid);
+        string carries = new Stage(pins, PackVerb.Lay([Backend.Cpu], [rid])).Carry("nbm", [Backend.Cpu], rid);
         if (Directory.Exists(into)) Directory.Delete(into, recursive: true);
         int exit = Dotnet.Run(
         [
-            "publish", Path.Combine(Repository.Root, "src", "NativeBigModel.Cli"), "--nologo", "--verbosity", "quiet", "--configuration", "Release", "--runtime", rid, "--self-contained",
-            "--output", into, "--artifacts-path", Path.Combine(Repository.Artifacts, "pack"), "-p:NbmEngine=none", "-p:RunAnalyzers=false", "-p:PublishSingleFile=true", "-p:PublishReadyToRun=true", "-p:PublishReadyToRunComposite=false", "-p:IncludeAllContentForSelfExtract=true",
-            "-p:EnableCompressionInSingleFile=true", "-p:DebugType=none", "-p:EmbedAllSources=false", "-p:GenerateDocumentationFile=false", $"-p:NbmCarries={carries}/",
+            "publish", Path.Combine(Repository.Root, "src", "NativeBigModel.Cli"), "--runtime", rid, "--self-contained", "--output", into, .. PackVerb.Compiled, "-p:PublishSingleFile=true", "-p:PublishReadyToRun=true",
+            "-p:PublishReadyToRunComposite=false", "-p:IncludeAllContentForSelfExtract=true", "-p:EnableCompressionInSingleFile=true", "-p:CopyOutputSymbolsToPublishDirectory=false",
+            "-p:AllowedReferenceRelatedFileExtensions=none", "-p:PublishDocumentationFiles=false", $"-p:NbmCarries={carries}/",
         ]);
-        if (exit == 0) Console.WriteLine(string.Join('\n', Directory.GetFiles(into)));
-        return exit;
+        if (exit != 0) throw new BuildException("nbm could not be made one file; the reason is above");
     }
 }

@@ -26,7 +26,7 @@ public sealed class LicenceTests(Packages packages)
     [Fact]
     public void The_tool_carries_the_licences_of_what_it_carries()
     {
-        using ZipArchive tool = ZipFile.OpenRead(Path.Combine(packages.Feed, $"NativeBigModel.Tool.{Repository.Version}.nupkg"));
+        using ZipArchive tool = ZipFile.OpenRead(Path.Combine(packages.Feed, $"NativeBigModel.Tool.{Platform.Rid}.{Repository.Version}.nupkg"));
         foreach (string name in (string[])["THIRD-PARTY-NOTICES.md", "LICENSE.NativeBigModel.txt", $"LICENSE.{Platform.Rid}.txt"]) Assert.Contains(tool.Entries, entry => entry.Name == name);
     }
 }

@@ -78,19 +78,24 @@ public sealed class Packages : IDisposable
         return result.Output;
     }
 
-    public Result Run(string file, string folder, params string[] arguments)
+    public Result Run(string file, string folder, params string[] arguments) => Finish(How(file, folder, arguments));
+
+    /// <summary>Runs a program to its end.</summary>
+    public static Result Finish(ProcessStartInfo start)
     {
-        using Process process = Start(file, folder, arguments);
+        using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(s_patience))
         {
             process.Kill(entireProcessTree: true);
-            Assert.Fail($"{file} {string.Join(' ', arguments)}: not done after {s_patience}");
+            Assert.Fail($"{start.FileName} {string.Join(' ', start.ArgumentList)}: not done after {s_patience}");
         }
         return new Result(process.ExitCode, output.Result, errors.Result);
     }
 
-    public Process Start(string file, string folder, params string[] arguments)
+    public Process Start(string file, string folder, params string[] arguments) => Process.Start(How(file, folder, arguments))!;
+
+    private ProcessStartInfo How(string file, string folder, string[] arguments)
     {
         ProcessStartInfo start = file.EndsWith(".exe", StringComparison.Ordinal) && Windows is { } cross ? cross.Start(file, arguments, []) : new(file, arguments);
         start.WorkingDirectory = folder;
@@ -104,7 +109,7 @@ public sealed class Packages : IDisposable
         start.Environment["DOTNET_NOLOGO"] = start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
         start.Environment["NbmPackage"] = "NativeBigModel.Backend.Cpu";
         start.Environment["NbmVersion"] = Repository.Version;
-        return Process.Start(start)!;
+        return start;
     }
 
     private static string ReadAnswer()
