@@ -21,8 +21,8 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
     public TensorSource Read(string name, long[] dimensions)
     {
         name = Stored(name);
-        _read.Add(name);
-        if (!weights.HasData)
+        if (weights.HasData) _read.Add(name);
+        else
         {
             if (!weights.Names(name)) throw new CheckpointException(weights.IndexName, name, "is missing, and the configuration needs it");
             return new AbsentSource(weights.IndexName, dimensions.Length == 1 ? TensorType.F32 : weights.AbsentType(name, dimensions[0]) ?? absentType, Product(dimensions.AsSpan()[1..]), dimensions[0]);
@@ -63,7 +63,7 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
 
     private string Stored(string name)
     {
-        string stored = name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
+        string stored = _bare.Count > 0 && name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
         foreach ((string now, string before) in s_olderNames)
         {
             if (stored.EndsWith(now, StringComparison.Ordinal) && stored[..^now.Length] + before is var older && weights.All.Contains(older)) return older;

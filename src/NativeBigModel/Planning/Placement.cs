@@ -49,6 +49,19 @@ internal sealed class Placement
         return placement.Run(items, placement.PlaceResident) ? placement : null;
     }
 
+    /// <summary>As few of the first layers as can be on the host, and all others with the output on GPUs; null if that has no room.</summary>
+    /// <exception cref="DoesNotFitException">The token embedding has no room.</exception>
+    public static Placement? HostFirst(MemoryLimits limits, ComputeBuffers compute, IReadOnlyList<Item> items)
+    {
+        Placement? With(int onHost)
+        {
+            var placement = new Placement(limits, compute, OffloadMode.Cpu, streamAll: false);
+            HashSet<string> first = [.. items.Skip(1).Take(onHost).Select(item => item.Name)];
+            return placement.Run(items, item => first.Contains(item.Name) ? placement.PlaceOnHost(item) : placement.PlaceOnGpus(item, 0)) ? placement : null;
+        }
+        return Enumerable.Range(0, items.Count - 1).Select(With).FirstOrDefault(placement => placement is not null);
+    }
+
     /// <summary>What can be where it is computed there, and the rest through a ring as long as <paramref name="ringLayers"/> of the largest layer.</summary>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static Placement Streaming(MemoryLimits limits, ComputeBuffers compute, OffloadMode mode, bool streamAll, double ringLayers, IReadOnlyList<Item> items)
@@ -124,12 +137,18 @@ internal sealed class Placement
     {
         if (_streamAll) return null;
         // The target must not be filled up with weights that later items leave no room beside.
-        long whole = item.WeightBytes + item.KvBytes, reserved = _devices.HasRing ? _heldToCome : 0;
-        string? device = _devices.TryGpus(whole + item.SharedBytes, gpu => gpu == _target ? reserved : 0, _target);
         bool cpuComputes = _mode != OffloadMode.Disk && (_mode == OffloadMode.Cpu || _target == DeviceName.Host);
-        if (device is null && cpuComputes) device = _devices.TryHostForLayer(whole, _target == DeviceName.Host ? _kvToCome : 0);
-        if (device is null) return null;
-        long weights = item.WeightBytes + (device == DeviceName.Host ? 0 : item.SharedBytes);
+        return PlaceOnGpus(item, _devices.HasRing ? _heldToCome : 0) ?? (cpuComputes ? PlaceOnHost(item) : null);
+    }
+
+    private LayerPlacement? PlaceOnGpus(Item item, long reserved) =>
+        _devices.TryGpus(item.WeightBytes + item.KvBytes + item.SharedBytes, gpu => gpu == _target ? reserved : 0, _target) is { } gpu ? Put(item, gpu, item.WeightBytes + item.SharedBytes) : null;
+
+    private LayerPlacement? PlaceOnHost(Item item) =>
+        _devices.TryHostForLayer(item.WeightBytes + item.KvBytes, _target == DeviceName.Host ? _kvToCome : 0) is { } host ? Put(item, host, item.WeightBytes) : null;
+
+    private LayerPlacement Put(Item item, string device, long weights)
+    {
         _devices.Add(device, weights, item.KvBytes);
         return new(item.Name, device, device, false, weights, item.KvBytes);
     }

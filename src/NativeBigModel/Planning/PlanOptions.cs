@@ -93,6 +93,9 @@ public sealed record PlanOptions
     /// </summary>
     public double? CpuShare { get; init; }
 
+    /// <summary>With <see cref="OffloadMode.Cpu"/>, whether the CPU computes the first layers and not the last ones, so that the output is on a GPU: llama.cpp's own order.</summary>
+    internal bool HostFirst { get; init; }
+
     /// <summary>What to choose placement, ring and batch for; null for what the other options say. <see cref="Offload"/> and <see cref="CpuShare"/> are chosen then.</summary>
     public Objective? Optimize { get; init; }
 

@@ -37,8 +37,10 @@ internal static class PlanSearch
         }
         foreach (PlanOptions candidate in Placements(asked, objective, speeds)) Try(candidate);
         if (found.Count == 0) throw refusal!;
-        foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.Computed.All(layer => DeviceName.GpuIndex(layer.Device) is not null)).DistinctBy(one => one.Options.MaxMemory).ToArray())
-            Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds) });
+        foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.RingLayers == 0).DistinctBy(one => (one.Options.MaxMemory, one.Options.HostFirst)).ToArray())
+        {
+            foreach (int spareLayers in (int[])[0, 1]) Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds, spareLayers) });
+        }
         (PlanOptions chosen, Plan best) = Choose(objective, found);
         if (best.RingLayers > 0)
         {
@@ -55,8 +57,11 @@ internal static class PlanSearch
             PlanOptions within = asked with { MaxMemory = limits };
             yield return within with { Offload = OffloadMode.Cpu };
             if (limits.Gpus.IsEmpty) continue;
+            yield return within with { Offload = OffloadMode.Cpu, HostFirst = true };
             yield return within with { Offload = OffloadMode.Stream };
             foreach (double share in Shares(speeds.BalancedCpuShare([.. limits.Gpus.Keys]))) yield return within with { Offload = OffloadMode.Hybrid, CpuShare = share };
+            // Several links that wait for one disk bring no more than one, and their rings take room.
+            if (limits.Gpus.Count > 1) yield return within with { Offload = OffloadMode.Disk };
             // A slow GPU, or a slow link, may cost more than it brings.
             foreach ((int gpu, long bytes) in limits.Gpus.Where(_ => limits.Gpus.Count > 1))
             {
@@ -69,17 +74,17 @@ internal static class PlanSearch
         if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
     }
 
-    // Each layer takes the time of the GPU that it is on: the faster ones hold as much as they can, and the others what is left, to a layer.
-    private static MemoryLimits FastestFirst(MemoryLimits limits, Plan resident, SpeedModel speeds)
+    // Each layer takes the time of the GPU that it is on: the faster ones hold as much as they can, and the others what is left, with so many layers to spare.
+    private static MemoryLimits FastestFirst(MemoryLimits limits, Plan resident, SpeedModel speeds, int spareLayers)
     {
         DevicePlan[] gpus = [.. resident.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).OrderByDescending(device => speeds.ReadSpeed(DeviceName.GpuIndex(device.Name)!.Value))];
         long left = gpus.Sum(device => device.WeightBytes + device.KvBytes), layer = resident.Layers.Where(layer => layer.Name != Item.Input).Max(layer => layer.WeightBytes + layer.KvBytes), compute = gpus.Max(device => device.ComputeBytes);
         ImmutableSortedDictionary<int, long> leaning = limits.Gpus;
         foreach (DevicePlan gpu in gpus)
         {
-            long most = Math.Min(gpu.LimitBytes!.Value, left + compute + layer);
+            long most = Math.Min(gpu.LimitBytes!.Value, left + compute + spareLayers * layer);
             leaning = leaning.SetItem(DeviceName.GpuIndex(gpu.Name)!.Value, most);
-            left = Math.Max(0, left - Math.Max(0, most - compute - layer));
+            left = Math.Max(0, left - Math.Max(0, most - compute - spareLayers * layer));
         }
         return limits with { Gpus = leaning };
     }

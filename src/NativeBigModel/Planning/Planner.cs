@@ -65,6 +65,7 @@ public static class Planner
             MappedPlacement mapped = DeviceMapPlanner.Place(map, new(model, limits, options.MaxMemory is not null, options.Offload, items, streamedItems, compute, streamedCompute, ringLayers));
             return ToPlan(model, machine, options, context, mapped.Layers, mapped.Devices, streamedItems) with { Notes = mapped.Notes };
         }
+        if (options.HostFirst && Placement.HostFirst(limits, compute, items) is { } hostFirst) return ToPlan(model, machine, options, context, [.. hostFirst.Layers], hostFirst.Devices, items);
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices, items);
         if (mode == OffloadMode.Hybrid || (mode == OffloadMode.Stream && limits.Gpus.Count > 1))
@@ -137,16 +138,8 @@ public static class Planner
     private static IEnumerable<Item> Items(ModelShape model, PlanOptions options, int context, int batch)
     {
         bool shares = KvCache.SharesCells(model, options.Sessions);
-        ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
-        List<TensorSpec> output = [.. byLayer[-1].Where(tensor => tensor.IsOutput)];
-        List<TensorSpec> input = [.. byLayer[-1].Except(output)];
-        // With tied weights the output projection is the embedding: shared where both are on one device, copied where they are not.
-        bool tied = model.Kind != ModelKind.Encoder && !output.Any(tensor => tensor.Name == "output.weight");
-        long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
-        yield return new Item(Item.Input, Sum(input), 0, 0, 0, 0);
-        for (int i = 0; i < model.Layers.Length; i++)
-            yield return new Item($"blk.{i}", Sum(byLayer[i]), model.Kind == ModelKind.Encoder ? 0 : KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares), RingBytes(byLayer[i]), Largest(byLayer[i]), 0);
-        yield return new Item(Item.Output, Sum(output), 0, RingBytes(output), Largest(output), shared);
+        foreach ((Item item, int i) in ItemBytes.Of(model).Whole.Select((item, i) => (item, i - 1)))
+            yield return i < 0 || i == model.Layers.Length || model.Kind == ModelKind.Encoder ? item : item with { KvBytes = KvCache.LayerBytes(model.Layers[i], options.KvType, context, batch, options.Sessions, shares) };
     }
 
     /// <summary>The same items with each layer as two: the layer without its feed-forward part, and that part.</summary>
@@ -154,20 +147,10 @@ public static class Planner
 
     private static IEnumerable<Item> LayerParts(ModelShape model, List<Item> items)
     {
-        ILookup<int, TensorSpec> byLayer = model.Tensors.ToLookup(tensor => tensor.Layer);
-        for (int i = 0; i < model.Layers.Length; i++)
+        foreach ((Item rest, Item? part) in ItemBytes.Of(model).Parts.Zip(items.Skip(1), (parts, layer) => (parts.Layer with { KvBytes = layer.KvBytes }, parts.FeedForward)))
         {
-            List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)], rest = [.. byLayer[i].Except(part)];
-            Item layer = items[i + 1];
-            yield return layer with { WeightBytes = layer.WeightBytes - Sum(part), RingBytes = RingBytes(rest), LargestTensorBytes = Largest(rest) };
-            if (part.Count > 0) yield return new Item(FeedForwardPart.Of(i), Sum(part), 0, RingBytes(part), Largest(part), 0);
+            yield return rest;
+            if (part is not null) yield return part;
         }
     }
-
-    private static long Sum(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => tensor.Bytes);
-
-    private static long Largest(IEnumerable<TensorSpec> tensors) => tensors.Select(tensor => tensor.Bytes).DefaultIfEmpty().Max();
-
-    // Encoder and decoder layers of one number are two groups.
-    private static long RingBytes(IEnumerable<TensorSpec> tensors) => tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(RingSize.Of).DefaultIfEmpty().Max();
 }

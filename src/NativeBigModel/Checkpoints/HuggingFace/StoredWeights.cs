@@ -22,13 +22,13 @@ internal sealed class StoredWeights
     private readonly WeightParts _parts;
     private readonly IReadOnlyList<LoraAdapter> _adapters;
 
-    // Of weights whose files may be missing: the names, and whether any part tells that they are quantised.
+    // Of quantised weights whose files may be missing: the names, and whether any part tells that they are quantised.
     private readonly Dictionary<string, bool>? _named;
 
     private StoredWeights(FolderTensors files, QuantizedFormat? format, IReadOnlyList<LoraAdapter> adapters)
     {
         (_files, _format, _parts, _adapters) = (files, format, new(files), adapters);
-        if (files.Named is not { } names) return;
+        if (format is null || files.Named is not { } names) return;
         _named = new(names.Count, StringComparer.Ordinal);
         foreach (string name in names)
         {
@@ -53,7 +53,7 @@ internal sealed class StoredWeights
     public static StoredWeights Of(FolderTensors files, ConfigReader config, IReadOnlyList<LoraAdapter>? adapters = null) => new(files, QuantizedFormat.Of(config), adapters ?? []);
 
     /// <summary>Whether the checkpoint would have the weight if its files were there; without an index, any name may be.</summary>
-    public bool Names(string name) => _named?.ContainsKey(name) ?? true;
+    public bool Names(string name) => _named?.ContainsKey(name) ?? _files.Named?.Contains(name) ?? true;
 
     /// <summary>The type that a quantised weight would be kept in if its files were there, or null for a plain one.</summary>
     public TensorType? AbsentType(string name, long columns) =>

@@ -9,7 +9,7 @@ namespace NativeBigModel.Planning;
 /// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
-internal sealed record Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
+internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
 internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
@@ -44,7 +44,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <param name="linkLeft">What is left of the link's speed beside the CPU, 0 to 1.</param>
     public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
-        return [.. plan.Computed.Select(layer => Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft))];
+        var steps = new List<Step>(plan.Layers.Length);
+        foreach (LayerPlacement layer in plan.Computed) steps.Add(Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft));
+        return steps;
     }
 
     private Step Step(LayerPlacement layer, int tokens, double kvBytes, double linkBusy, double linkLeft)

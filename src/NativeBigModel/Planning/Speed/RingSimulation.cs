@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>Something at work for a while.</summary>
@@ -16,7 +18,8 @@ public sealed record TimelineSegment(PlanResource Resource, string Item, double 
 /// and its ring has room, which a group gives back when it is computed, and a group must be there before that.
 /// </summary>
 /// <param name="capacities">Bytes of each device's ring that can be full at once.</param>
-internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacities)
+/// <param name="keepsTimeline">Whether <see cref="Timeline"/> is kept.</param>
+internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacities, bool keepsTimeline)
 {
     private sealed class Ring(double capacity)
     {
@@ -34,7 +37,7 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
             _open = (group, 0, now);
         }
 
-        public IEnumerable<(double Start, double End)> Bring(Step step)
+        public void Bring(in Step step, RingSimulation of)
         {
             double left = step.Bytes;
             while (left > 0)
@@ -48,7 +51,7 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
                 // A group that is larger than what is left beside the one before it has all of the ring.
                 double piece = _full < capacity ? Math.Min(left, capacity - _full) : left, start = LinkFree, end = start + piece / step.Bytes * step.BringSeconds;
                 (LinkFree, _full, left) = (end, _full + piece, left - piece);
-                yield return (start, end);
+                of.Note(step.Brings, step, start, end);
             }
             _open.Bytes += step.Bytes;
         }
@@ -56,11 +59,10 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
         public void Computed(double at) => _open.Done = at;
     }
 
-    private readonly List<TimelineSegment> _segments = [];
+    private readonly List<TimelineSegment> _timeline = [];
+    private readonly Dictionary<(PlanResource Resource, string Link), double> _busy = [];
     private readonly Dictionary<string, Ring> _rings = [];
-
-    /// <summary>Whether what is at work is kept from now on, for <see cref="Between"/>.</summary>
-    public bool Records { get; set; }
+    private double _begin = double.PositiveInfinity, _end;
 
     /// <summary>The end of the last pass.</summary>
     public double Now { get; private set; }
@@ -73,21 +75,34 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
             if (ring is not null)
             {
                 ring.Open(step.Group!, Now);
-                foreach ((double start, double end) in ring.Bring(step))
-                {
-                    if (Records) _segments.Add(new(step.Brings, step.Item, start, end) { Device = step.Device });
-                }
+                ring.Bring(step, this);
                 Now = Math.Max(Now, ring.LinkFree);
             }
-            if (Records && step.Seconds > 0) _segments.Add(new(step.Computes, step.Item, Now, Now + step.Seconds) { Device = step.Device });
+            if (step.Seconds > 0) Note(step.Computes, step, Now, Now + step.Seconds);
             Now += step.Seconds;
             ring?.Computed(Now);
         }
     }
 
-    /// <summary>What was at work between two times, cut there and counted from the first.</summary>
-    public IEnumerable<TimelineSegment> Between(double start, double end) =>
-        _segments.Where(segment => segment.End > start && segment.Start < end).Select(segment => segment with { Start = Math.Max(segment.Start, start) - start, End = Math.Min(segment.End, end) - start });
+    /// <summary>Begins to note what is at work; what is at work already is cut here.</summary>
+    public void Begin() => (_begin, _end) = (Now, double.PositiveInfinity);
+
+    /// <summary>Notes nothing from this time on; what a link brings for a pass that is still to come is cut here.</summary>
+    public void End() => _end = Now;
+
+    /// <summary>Seconds that each was at work between the two times; links each for itself.</summary>
+    public IReadOnlyDictionary<(PlanResource Resource, string Link), double> Busy => _busy;
+
+    /// <summary>What was at work between the two times, counted from the first; empty where it is not kept.</summary>
+    public IReadOnlyList<TimelineSegment> Timeline => _timeline;
+
+    private void Note(PlanResource resource, in Step step, double start, double end)
+    {
+        (start, end) = (Math.Max(start, _begin), Math.Min(end, _end));
+        if (end <= start) return;
+        CollectionsMarshal.GetValueRefOrAddDefault(_busy, (resource, resource == PlanResource.Link ? step.Device : ""), out _) += end - start;
+        if (keepsTimeline) _timeline.Add(new(resource, step.Item, start - _begin, end - _begin) { Device = step.Device });
+    }
 
     private Ring RingOf(string device)
     {

@@ -8,6 +8,7 @@ public sealed class SpeedModel
 {
     private const int PromptTokens = 512;
     private const int Rounds = 4; // until CPU and link agree on how much each leaves the other
+    private const double Agreed = 1e-3;
 
     private readonly ModelShape _model;
     private readonly MachineSpeeds _speeds;
@@ -39,7 +40,7 @@ public sealed class SpeedModel
     public IReadOnlyList<TimelineSegment> DecodeTimeline(Plan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        return Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength)).Segments;
+        return Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength), keepsTimeline: true).Timeline;
     }
 
     /// <summary>The share of a hybrid plan's bytes that the CPU computes in the time in which the link brings the rest.</summary>
@@ -63,42 +64,43 @@ public sealed class SpeedModel
 
     private PassSteps Steps(Plan plan) => new(plan, _model, _speeds, plan.SplitsLayers ? _split.Value : _whole.Value);
 
-    private Pass Play(Plan plan, PassSteps steps, int[] batches, int held)
+    private Pass Play(Plan plan, PassSteps steps, int[] batches, int held, bool keepsTimeline = false)
     {
         Dictionary<string, double> capacity = plan.Devices.ToDictionary(device => device.Name, device => Math.Max(1.0, device.RingBytes - _unused));
         double linkBusy = steps.Shares ? 1 : 0, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
-        Pass pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
+        Pass pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
-            linkBusy = pass.Busy(PlanResource.Link) / pass.Seconds / steps.Links;
-            linkLeft = 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds;
-            pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft);
+            (double busy, double left) = (pass.Busy(PlanResource.Link) / pass.Seconds / steps.Links, 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds);
+            if (Math.Abs(busy - linkBusy) + Math.Abs(left - linkLeft) < Agreed) break;
+            (linkBusy, linkLeft) = (busy, left);
+            pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         }
         return pass;
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
-    private static Pass PlayOnce(Dictionary<string, double> capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft)
+    private static Pass PlayOnce(Dictionary<string, double> capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
     {
-        var ring = new RingSimulation(capacity);
+        var ring = new RingSimulation(capacity, keepsTimeline);
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
         for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
         double start = ring.Now;
-        ring.Records = true; // nothing that was at work before goes on: what is computed waits for what it needs
+        ring.Begin();
         foreach (List<Step> pass in passes) ring.Run(pass);
         double end = ring.Now;
+        ring.End();
         ring.Run(passes[0]);
-        return new(end - start, [.. ring.Between(start, end)]);
+        return new(end - start, ring.Busy, ring.Timeline);
     }
 
     private static int[] Batches(int tokens, int batch) => [.. Enumerable.Repeat(batch, tokens / batch), .. tokens % batch > 0 ? [tokens % batch] : Array.Empty<int>()];
 
-    private sealed record Pass(double Seconds, IReadOnlyList<TimelineSegment> Segments)
+    private sealed record Pass(double Seconds, IReadOnlyDictionary<(PlanResource Resource, string Link), double> Work, IReadOnlyList<TimelineSegment> Timeline)
     {
         // GPUs compute in turn, and links are at work at once.
-        public PlanResource Limit => Segments.Count == 0 ? PlanResource.Gpu
-            : Segments.GroupBy(segment => (segment.Resource, segment.Resource == PlanResource.Link ? segment.Device : "")).MaxBy(group => group.Sum(segment => segment.End - segment.Start))!.Key.Resource;
+        public PlanResource Limit => Work.Count == 0 ? PlanResource.Gpu : Work.MaxBy(one => one.Value).Key.Resource;
 
-        public double Busy(PlanResource resource) => Segments.Where(segment => segment.Resource == resource).Sum(segment => segment.End - segment.Start);
+        public double Busy(PlanResource resource) => Work.Where(one => one.Key.Resource == resource).Sum(one => one.Value);
     }
 }
