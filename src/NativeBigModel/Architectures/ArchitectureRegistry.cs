@@ -60,7 +60,7 @@ internal static class ArchitectureRegistry
     {
         string name = config.Strings("architectures").FirstOrDefault() ?? throw config.Error("architectures", "is missing, so the kind of model is unknown");
         return All.FirstOrDefault(family => family.HuggingFaceClasses.Contains(name))?.For(config)
-            ?? throw new UnsupportedModelException($"config.json: architectures: '{name}' is not supported; this version reads {string.Join(", ", All.SelectMany(family => family.HuggingFaceClasses))}");
+            ?? throw new UnsupportedModelException($"config.json: architectures: '{name}' is not supported; this version reads {string.Join(", ", All.SelectMany(family => family.HuggingFaceClasses).Concat(TextPart.HuggingFaceClasses))}");
     }
 
     /// <summary>The first family whose graph is <paramref name="name"/>: what it says of the graph holds for all.</summary>

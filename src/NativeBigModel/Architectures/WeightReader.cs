@@ -9,12 +9,14 @@ namespace NativeBigModel.Architectures;
 /// <param name="weights">The weights.</param>
 /// <param name="prefix">What precedes every name but the output's, and is missing where the model was saved without its output.</param>
 /// <param name="absentType">The type that matrices would have if their data were there.</param>
-internal sealed class WeightReader(StoredWeights weights, string prefix, TensorType absentType)
+/// <param name="ofText">Whether the weights are those of a model that has other parts than text.</param>
+internal sealed class WeightReader(StoredWeights weights, string prefix, TensorType absentType, bool ofText = false)
 {
     private const int MaxRank = 4;
 
     private readonly HashSet<string> _read = new(StringComparer.Ordinal);
     private readonly HashSet<string> _bare = weights.All.Any(name => name.StartsWith(prefix, StringComparison.Ordinal)) ? [] : [.. weights.All];
+    private readonly HashSet<string> _all = ofText ? [.. weights.All] : [];
 
     /// <summary>The rows of a weight, whose extents must be these, innermost first.</summary>
     /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
@@ -56,13 +58,14 @@ internal sealed class WeightReader(StoredWeights weights, string prefix, TensorT
     }
 
     /// <summary>The weights that nothing asked for.</summary>
-    public IEnumerable<string> Unread() => weights.All.Where(name => !_read.Contains(name));
+    public IEnumerable<string> Unread() => weights.All.Where(name => !_read.Contains(name)).Select(name => ofText ? TextPart.NameOf(name) : name).OfType<string>();
 
     /// <summary>The file that holds a weight.</summary>
-    public string FileOf(string name) => weights.FileOf(name);
+    public string FileOf(string name) => weights.FileOf(Stored(name));
 
     private string Stored(string name)
     {
+        if (ofText) return TextPart.StoredNames(name).FirstOrDefault(stored => weights.HasData ? _all.Contains(stored) : weights.Names(stored)) ?? name;
         string stored = _bare.Count > 0 && name.StartsWith(prefix, StringComparison.Ordinal) && _bare.Contains(name[prefix.Length..]) ? name[prefix.Length..] : name;
         foreach ((string now, string before) in s_olderNames)
         {

@@ -21,8 +21,8 @@ public enum CheckpointFormat
 /// </summary>
 public abstract class Checkpoint
 {
-    private protected Checkpoint(string path, CheckpointFormat format, IReadOnlyList<StoredTensor> stored, ModelShape shape) =>
-        (Path, Format, StoredTensors, Notes) = (path, format, stored, shape.ContextCap is { } cap ? [cap] : []);
+    private protected Checkpoint(string path, CheckpointFormat format, IReadOnlyList<StoredTensor> stored, ModelShape shape, string? note = null) =>
+        (Path, Format, StoredTensors, Notes) = (path, format, stored, [.. ((string?[])[note, shape.ContextCap]).OfType<string>()]);
 
     /// <summary>Full path of the folder or file.</summary>
     public string Path { get; }

@@ -21,8 +21,20 @@ internal sealed class ConfigReader
     /// <summary>Whether the weights hold an output projection that is not the embedding, whatever the configuration says of it.</summary>
     public bool HasOwnOutput { get; private init; }
 
+    /// <summary>Whether it is of the text part of a model that has others.</summary>
+    public bool IsTextPart { get; private init; }
+
+    // Read where this one has nothing.
+    private ConfigReader? Behind { get; init; }
+
     /// <summary>The same of a model whose weights hold one.</summary>
-    public ConfigReader WithOwnOutput() => new(_file, _path, _object) { HasOwnOutput = true };
+    public ConfigReader WithOwnOutput() => new(_file, _path, _object) { HasOwnOutput = true, IsTextPart = IsTextPart, Behind = Behind };
+
+    /// <summary>The same as a text part's.</summary>
+    public ConfigReader AsTextPart() => new(_file, _path, _object) { HasOwnOutput = HasOwnOutput, IsTextPart = true, Behind = Behind };
+
+    /// <summary>This one and, for what it has not, another.</summary>
+    public ConfigReader Then(ConfigReader other) => new(_file, _path, _object) { HasOwnOutput = HasOwnOutput, IsTextPart = IsTextPart, Behind = Behind?.Then(other) ?? other };
 
     public CheckpointException Error(string key, string problem) => new(_file, Field(key), problem);
 
@@ -42,7 +54,7 @@ internal sealed class ConfigReader
     }
 
     /// <summary>Whether the key is there at all, with null as its value or not.</summary>
-    public bool Mentions(string key) => _object.TryGetProperty(key, out _);
+    public bool Mentions(string key) => _object.TryGetProperty(key, out _) || (Behind?.Mentions(key) ?? false);
 
     public int Int(string key, int min = 1, int max = int.MaxValue) => OptionalInt(key, min, max) ?? throw Missing(key);
 
@@ -142,7 +154,7 @@ internal sealed class ConfigReader
         catch (InvalidOperationException error) { throw new CheckpointException(_file, Field(key), "is not valid Unicode", error); }
     }
 
-    private JsonElement? Find(string key) => _object.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Find(string key) => _object.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : Behind?.Find(key);
 
     private CheckpointException Missing(string key) => Error(key, "is missing");
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NativeBigModel.Architectures;
 using NativeBigModel.Checkpoints;
+using NativeBigModel.Planning;
 
 namespace NativeBigModel.Tests.Golden;
 
@@ -73,6 +74,21 @@ public class PublishedConfigTests
         { "architectures": ["RWForCausalLM"], "hidden_size": 1024, "n_head": 16, "n_head_kv": 8, "n_layer": 2, "vocab_size": 100, "alibi": false, "bias": false, "parallel_attn": true }
         """).Shape.Layers[0].KvHeadCount);
 
+    // google/gemma-3-4b-it: heads and vocabulary are those of the class.
+    [Fact]
+    public void The_text_part_of_Gemma_3_is_completed_by_its_class()
+    {
+        ModelShape shape = Read("""
+            { "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "vision_config": { "hidden_size": 1152 }, "text_config": { "model_type": "gemma3_text",
+              "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "rope_scaling": { "factor": 8.0, "rope_type": "linear" }, "sliding_window": 1024 } }
+            """).Shape;
+        Assert.Equal((262208, 8, 4, 256, 131072), (shape.VocabularySize, shape.Layers[0].HeadCount, shape.Layers[0].KvHeadCount, shape.Layers[0].KeyLength, shape.ContextLength));
+    }
+
+    [Fact]
+    public void A_text_part_of_another_type_is_refused() => Assert.Contains("ministral3", Assert.Throws<UnsupportedModelException>(() =>
+        Read("""{ "architectures": ["Mistral3ForConditionalGeneration"], "text_config": { "model_type": "ministral3" } }""")).Message, StringComparison.Ordinal);
+
     [Theory]
     [InlineData("partial_rotary_factor")]
     [InlineData("rope_pct")]
@@ -101,7 +117,7 @@ public class PublishedConfigTests
     private static ArchitectureReading Read(string json)
     {
         using JsonDocument document = JsonDocument.Parse(json);
-        var config = new ConfigReader("config.json", "", document.RootElement.Clone());
+        ConfigReader config = TextPart.Of(new ConfigReader("config.json", "", document.RootElement.Clone()));
         return ArchitectureRegistry.ForHuggingFace(config).Read(config, "model");
     }
 }

@@ -281,6 +281,37 @@ public class RearrangedTests
         Assert.InRange(Nmse.Of(expected, logits), 0, 1e-9);
     }
 
+    // As transformers 4 and 5 store a model of pictures and text, with what published configurations leave to the class.
+    [Theory]
+    [InlineData("gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", false)]
+    [InlineData("gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", true)]
+    [InlineData("mistral", "Mistral3ForConditionalGeneration", "mistral", false)]
+    [InlineData("mistral", "Mistral3ForConditionalGeneration", "mistral", true)]
+    public async Task The_text_part_of_a_model_of_pictures_is_the_model_of_text(string name, string family, string type, bool newer)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder source = TestFolders.Copy(name);
+        JsonObject text = JsonNode.Parse(File.ReadAllText(source["config.json"]))!.AsObject();
+        text.Remove("architectures");
+        text["model_type"] = type;
+        Dictionary<string, (long[] Shape, byte[] Data)> weights = Read(source.Path);
+        File.WriteAllText(source["config.json"], new JsonObject
+        {
+            ["architectures"] = new JsonArray(family), ["model_type"] = type[..7], ["text_config"] = text, ["vision_config"] = new JsonObject { ["hidden_size"] = 1152, ["num_hidden_layers"] = 27 },
+        }.ToJsonString());
+        string Stored(string weight) => !newer ? $"language_model.{weight}" : weight.StartsWith("model.", StringComparison.Ordinal) ? $"model.language_model.{weight["model.".Length..]}" : weight;
+        SafetensorsFile.Write(source["model.safetensors"],
+        [
+            .. weights.Select(weight => (Stored(weight.Key), "F32", weight.Value.Shape, weight.Value.Data)),
+            ($"{(newer ? "model." : "")}vision_tower.vision_model.embeddings.patch_embedding.bias", "F32", [2], new byte[8]),
+            ($"{(newer ? "model." : "")}multi_modal_projector.mm_input_projection_weight", "F32", [2], new byte[8]),
+        ]);
+        using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(source["reference.json"]));
+        await using BigModel model = await Capitals.Load(source.Path, Capitals.Exact());
+        Assert.Contains(model.Checkpoint.Notes, note => note.Contains("pictures", StringComparison.Ordinal));
+        await GoldenModelTests.Require(model, reference.RootElement, Nmse.ReadFloats(source["logits.f32"]), 1e-6);
+    }
+
     private static async Task<float[]> Logits(TempFolder folder)
     {
         await using BigModel model = await Capitals.Load(folder.Path, Capitals.Exact());

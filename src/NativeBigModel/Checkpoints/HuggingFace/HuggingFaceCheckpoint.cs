@@ -19,8 +19,8 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     private readonly Vocabulary? _vocabulary;
 
     private HuggingFaceCheckpoint(string folder, FolderTensors tensors, string? quantization, Architecture architecture, ArchitectureReading reading,
-        IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary)
-        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape)
+        IReadOnlyList<(MappedTensor, TensorSource)> sources, Vocabulary? vocabulary, string? note)
+        : base(folder, CheckpointFormat.HuggingFace, tensors.Stored, reading.Shape, note)
     {
         (Quantization, _architecture, _reading, _sources, _vocabulary) = (quantization, architecture, reading, sources, vocabulary);
         Text = CheckpointText.Of(vocabulary, () => Define(WeightType.AsStored).Metadata);
@@ -33,7 +33,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     public static new HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters)
     {
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
-        return Open(folder, adapters, new ConfigReader("config.json", "", document.RootElement));
+        return Open(folder, adapters, TextPart.Of(new ConfigReader("config.json", "", document.RootElement)));
     }
 
     private static HuggingFaceCheckpoint Open(string folder, IReadOnlyList<string> adapters, ConfigReader config)
@@ -45,7 +45,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         FolderTensors tensors = FolderTensors.Read(folder);
         if (adapters.Count > 0 && !tensors.HasData) throw new CheckpointException("config.json", "weights", "no weight files are there that an adapter could be merged into");
         StoredWeights stored = StoredWeights.Of(tensors, config, [.. adapters.Select(LoraAdapter.Read)]);
-        var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config));
+        var weights = new WeightReader(stored, architecture.BasePrefix, StoredType(config), config.IsTextPart);
         List<(MappedTensor, TensorSource)> sources = [.. architecture.Tensors.Expand(reading.Shape, config)
             .Select(tensor => (tensor, tensor.Rule.HuggingFace.Open(weights, new Place(reading.Shape, tensor.Layer, config), tensor.Dimensions)))];
         if (!config.HasOwnOutput && HasOwnOutput(weights, architecture, reading.Shape)) return Open(folder, adapters, config.WithOwnOutput());
@@ -54,7 +54,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
         // An adapter changes the embedding alone, and a tied output would change with it.
         if (sources.Exists(tensor => tensor.Item1.Gguf == "token_embd.weight" && tensor.Item2 is LowRankSource) && !sources.Exists(tensor => tensor.Item1.Gguf == "output.weight"))
             throw new UnsupportedModelException("adapter_config.json: target_modules: changes the token embedding, which this model uses as its output too");
-        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, NamedIds(config)));
+        return new(folder, tensors, stored.Quantization, architecture, reading, sources, HuggingFaceTokenizer.Read(folder, reading.Shape.VocabularySize, NamedIds(config)), config.IsTextPart ? TextPart.Note : null);
     }
 
     /// <summary>What a folder says of texts, whatever its model is.</summary>
@@ -63,7 +63,7 @@ internal sealed class HuggingFaceCheckpoint : Checkpoint
     public static CheckpointText ReadText(string folder)
     {
         using JsonDocument document = JsonFile.Open(System.IO.Path.Combine(folder, "config.json"), MaxConfigBytes);
-        var config = new ConfigReader("config.json", "", document.RootElement);
+        ConfigReader config = TextPart.Of(new ConfigReader("config.json", "", document.RootElement));
         ConfigReader words = config.Has("vocab_size") ? config : config.OptionalObject("text_config") ?? config;
         int count = words.Int(words.FirstOf("vocab_size", "padded_vocab_size"), 1, DecoderConfig.MaxExtent);
         Vocabulary vocabulary = HuggingFaceTokenizer.Read(folder, count, NamedIds(config)) ?? throw new CheckpointException(ModelName(folder), "tokenizer", "there is no file of one");
