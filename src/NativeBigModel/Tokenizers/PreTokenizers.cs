@@ -41,6 +41,16 @@ internal static class PreTokenizers
         [一-龥ࠀ-一가-퟿]+
         \p{N}
         """;
+    // The letters that have a case, as of the Unicode version that the model was made with.
+    private const string Cased = "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c"
+        + "\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77"
+        + "\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4"
+        + "\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134"
+        + "\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e"
+        + "\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a";
+    // From ':' to '~' there are letters too, which so are cut from those with accents once more.
+    private const string DeepSeekLlm = "[\\r\\n]\n\\s?[" + Cased + SplittingRules.CasedBeyondBmp + "]+\n"
+        + "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+\n\\s+$\n[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+\n";
     private const string Bloom = @" ?[^(\s|[.,!?…。，、।۔،])]+";
     private const string Jais2 = Contractions + Word + @"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
         + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
@@ -83,6 +93,8 @@ internal static class PreTokenizers
         new("gpt-4o", O200k),
         new("deepseek-v3", DeepSeek3),
         new("deepseek-coder", DeepSeekCoder),
+        new("deepseek-llm", DeepSeekLlm + SplittingRules.EachDigit),
+        new("deepseek-llm", DeepSeekLlm + SplittingRules.DigitRuns), // no token of it has two digits, so that this comes to the same
         new("falcon", Falcon, CleanSpaces: true, MissesDigitRuns: true),
         new("bloom", Bloom, CleanSpaces: true),
         new("poro-chat", Bloom),

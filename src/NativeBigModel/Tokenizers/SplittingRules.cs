@@ -14,6 +14,10 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc, SpacePr
 
     public const string EachDigit = @"\p{N}";
     public const string DigitRuns = @"\p{N}+";
+
+    /// <summary>Ranges of a set: the letters with a case that some tokenizers know beyond the first 65536 characters.</summary>
+    public const string CasedBeyondBmp = "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943";
+
     public const string PunctuationRuns = "Punctuation.Contiguous";
     public const string EachPunctuation = "Punctuation.Isolated";
 

@@ -18,7 +18,10 @@ internal sealed class WordSplitter(string rules)
         (@"[^\r\n\p{L}\p{N}]?+\p{L}+", @"(?>[^\r\n\p{L}\p{N}]?)\p{L}+"),
         (@"[^\s\p{L}\p{N}]++", @"(?>[^\s\p{L}\p{N}]+)"),
         (@"|[.,!?…。，、।۔،])]+", @"|.,!?…。，、।۔،)]+"),
+        (SplittingRules.CasedBeyondBmp, ""),
     ];
+
+    private static readonly (int First, int Last)[] s_casedBeyond = [.. Ranges([.. SplittingRules.CasedBeyondBmp.EnumerateRunes()])];
 
     // Made beside the rest of a load: the first text needs them.
     private readonly Task<Regex[]> _rules = Task.Run(() => Array.ConvertAll(rules.Split('\n'), static rule =>
@@ -56,17 +59,23 @@ internal sealed class WordSplitter(string rules)
         int at = 0;
         foreach (Rune rune in text.EnumerateRunes())
         {
-            shadow.Append(rune.IsBmp ? (char)rune.Value : StandIn(Rune.GetUnicodeCategory(rune)));
+            shadow.Append(rune.IsBmp ? (char)rune.Value : StandIn(rune));
             starts.Add(at);
             at += rune.Utf16SequenceLength;
         }
         return (shadow.ToString(), [.. starts, at]);
     }
 
-    private static char StandIn(UnicodeCategory category) => category switch
+    private static IEnumerable<(int First, int Last)> Ranges(Rune[] set)
     {
-        UnicodeCategory.UppercaseLetter => '\u0100',
-        UnicodeCategory.LowercaseLetter => '\u0101',
+        for (int i = 0; i < set.Length; i += 3) yield return (set[i].Value, set[i + 2].Value);
+    }
+
+    // Letters with a case come in two kinds: those that SplittingRules.CasedBeyondBmp has, and others.
+    private static char StandIn(Rune rune) => Rune.GetUnicodeCategory(rune) switch
+    {
+        UnicodeCategory.UppercaseLetter => IsListed(rune) ? '\u0100' : '\uA7B8',
+        UnicodeCategory.LowercaseLetter => IsListed(rune) ? '\u0101' : '\uA7B9',
         UnicodeCategory.TitlecaseLetter => '\u01C5',
         UnicodeCategory.ModifierLetter => '\u02B0',
         UnicodeCategory.OtherLetter => '\u01BB',
@@ -89,4 +98,6 @@ internal sealed class WordSplitter(string rules)
         UnicodeCategory.OtherPunctuation => '\u00A1',
         _ => '\uE000',
     };
+
+    private static bool IsListed(Rune rune) => s_casedBeyond.Any(range => rune.Value >= range.First && rune.Value <= range.Last);
 }

@@ -14,6 +14,8 @@ public class PreTokenizerTests
     private const string O200kRegex = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string DeepSeekRegex = @"[!""#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+    private const string DeepSeek2Letters = @"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+
     public static TheoryData<string, string, bool, bool, string> Known() => new()
     {
         { "Llama 3", Split(Samples.Llama3Regex, ByteLevel), true, false, "llama-bpe" },
@@ -27,6 +29,8 @@ public class PreTokenizerTests
         { "Tekken", Split(TekkenRegex, ByteLevel), true, false, "tekken" },
         { "o200k", Split(O200kRegex, ByteLevel), false, false, "gpt-4o" },
         { "DeepSeek 3", Sequence(One(@"\p{N}{1,3}"), One("[一-龥぀-ゟ゠-ヿ]+"), One(DeepSeekRegex), ByteLevel), false, false, "deepseek-v3" },
+        { "DeepSeek 2", Sequence(One("[\r\n]"), One(DeepSeek2Letters), One(@"\s?[!-/:-~！-／：-～‘-‟　-。]+"), One(@"\s+$"), One("[一-龥ࠀ-一가-퟿]+"), Digits, ByteLevel), false, false, "deepseek-llm" },
+        { "DeepSeek 2 with digits together", Sequence(One("[\r\n]"), One(DeepSeek2Letters), One(@"\s?[!-/:-~！-／：-～‘-‟　-。]+"), One(@"\s+$"), One("[一-龥ࠀ-一가-퟿]+"), """{"type": "Digits", "individual_digits": false}""", ByteLevel), false, false, "deepseek-llm" },
         { "Seed", Split(SeedRegex, ByteLevel), false, false, "seed-coder" },
         { "Bloom", Split(@" ?[^(\s|[.,!?…。，、।۔،])]+", ByteLevel), false, false, "poro-chat" },
     };

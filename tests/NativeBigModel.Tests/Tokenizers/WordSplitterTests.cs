@@ -12,6 +12,8 @@ public class WordSplitterTests
     [InlineData("tekken", "мирПРИВЕТмир HTMLPage", "мир|ПРИВЕТмир| HTMLPage")]
     [InlineData("gpt-4o", "ÉtatÉTAT'S", "État|ÉTAT'S")]
     [InlineData("deepseek-v3", "漢字かなabc_def 1234", "漢字かな|abc|_def| |123|4")]
+    [InlineData("deepseek-llm", "Hello wörld 123!\n你好, f(x)  ", "Hello| w|ö|rld| |1|2|3|!|\n|你好|,| f|(|x|)|  ")]
+    [InlineData("deepseek-llm", "a\U00010400\U0001D400b ƻ\U0001E943", "a|\U00010400|\U0001D400|b| ƻ|\U0001E943")]
     [InlineData("bloom", "(a|b. c\u3000d", "(|a|||b|.| c|\u3000|d")]
     [InlineData("bailingmoe", "'LL don't!!\n", "'LL| don|'t|!!\n")]
     [InlineData("superbpe", "1234567 x", "1|234|567| x")]
