@@ -67,7 +67,7 @@ internal sealed class RotaryScaling
                 return null;
         }
         if (!graphReadsFactors || _kind == Kind.Long)
-            throw new UnsupportedModelException($"config.json: rope_scaling: {_kind} scaling with these parameters cannot be expressed in llama.cpp's {architecture} graph");
+            throw new UnsupportedModelException($"config.json: rope_scaling: {_kind} scaling with these parameters cannot be expressed in llama.cpp's {architecture} graph{Remedy}");
         Set("scaling.type", "none");
         if (_kind == Kind.Yarn) Set("scaling.attn_factor", AttentionFactor);
         return _kind == Kind.Yarn ? YarnFactors() : Llama3Factors();
@@ -121,6 +121,8 @@ internal sealed class RotaryScaling
     private float BetaFast => _parameters!.OptionalFloat("beta_fast", 1e-3f, 1e6f) ?? 32;
 
     private float BetaSlow => _parameters!.OptionalFloat("beta_slow", 1e-3f, 1e6f) ?? 1;
+
+    private string Remedy => _kind == Kind.Yarn && !Truncates && BetaFast == 32 && BetaSlow == 1 ? "; with truncate true it can, slightly otherwise than the model was trained: GGUF files of such models are so" : "";
 
     private bool Truncates => _parameters!.OptionalBool("truncate") ?? true;
 

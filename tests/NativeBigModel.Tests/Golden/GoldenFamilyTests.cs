@@ -67,6 +67,7 @@ public partial class GoldenFamilyTests
     [Theory]
     [InlineData("exaone4_swa", "sliding_window")]
     [InlineData("gpt_oss", "rope_scaling")]
+    [InlineData("gpt_oss", "with truncate true it can")]
     public void What_no_graph_computes_is_refused_by_name(string name, string key)
     {
         if (TestFolders.Golden is null) return;
