@@ -3,8 +3,6 @@ namespace NativeBigModel.Build;
 /// <summary>Keeps engines in a folder, one sub-folder per kind and version. A sub-folder appears whole, by a rename, or not at all.</summary>
 internal sealed class EngineFetcher(EngineLock pins, string root, IPackageSource source, TextWriter progress)
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(30);
-
     /// <summary>The folder of one engine, fetched now unless it is there already. Builds that run at the same time wait for one another.</summary>
     public string Fetch(string rid, string kind)
     {
@@ -13,7 +11,7 @@ internal sealed class EngineFetcher(EngineLock pins, string root, IPackageSource
         if (EngineStamp.Covers(folder, packages)) return folder;
 
         Directory.CreateDirectory(root);
-        using FileStream turn = WaitForTurn(Path.Combine(root, ".lock"));
+        using IDisposable turn = Turn.Wait(Path.Combine(root, ".lock"));
         if (EngineStamp.Covers(folder, packages)) return folder;
         string work = Path.Combine(root, ".work");
         Discard(work);
@@ -48,25 +46,6 @@ internal sealed class EngineFetcher(EngineLock pins, string root, IPackageSource
             throw new BuildException($"{pin.Package}: could not be unpacked into {into}: {cause.Message}", cause);
         }
         Discard(download);
-    }
-
-    private static FileStream WaitForTurn(string path)
-    {
-        for (long start = Environment.TickCount64; ;)
-        {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (Environment.TickCount64 - start < s_patience.TotalMilliseconds)
-            {
-                Thread.Sleep(200);
-            }
-            catch (IOException cause)
-            {
-                throw new BuildException($"another build has held {path} for {s_patience.TotalMinutes} minutes: end it and build again", cause);
-            }
-        }
     }
 
     private static void Discard(string folder)

@@ -13,6 +13,7 @@ internal static partial class DebianPackages
     /// <param name="finish">Gets the folder that will be moved to <paramref name="root"/>, and checks and adapts it.</param>
     public static void Unpack(string root, string purpose, IEnumerable<string> packages, string[]? files, Action<string> finish)
     {
+        using IDisposable turn = Turn.Wait($"{root}.lock");
         if (Directory.Exists(root)) return;
         string work = $"{root}.{Environment.ProcessId}", debs = Path.Combine(work, "debs"), unpacked = Path.Combine(work, "root");
         try

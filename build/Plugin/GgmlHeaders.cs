@@ -9,6 +9,7 @@ internal static class GgmlHeaders
     public static string Fetch(EngineLock pins, string root)
     {
         string headers = Path.Combine(root, $"unpacked-{pins.Version}");
+        using IDisposable turn = Turn.Wait($"{headers}.lock");
         if (Directory.Exists(headers)) return headers;
         string sources = new EngineFetcher(pins, root, new Npm(), Console.Out).Fetch("any", EngineLock.SourcesKind);
         string work = $"{headers}.{Environment.ProcessId}";
@@ -17,7 +18,7 @@ internal static class GgmlHeaders
             Command.Run("git", "is needed to unpack llama.cpp's sources", "clone", "--quiet", "--no-checkout", Path.Combine(sources, "gitRelease.bundle"), work);
             Command.Run("git", "is needed to unpack llama.cpp's sources", ["-C", work, "checkout", "--quiet", "HEAD", "--", .. s_paths]);
             Directory.Delete(Path.Combine(work, ".git"), recursive: true);
-            if (!Directory.Exists(headers)) Directory.Move(work, headers);
+            Directory.Move(work, headers);
         }
         finally
         {

@@ -59,6 +59,7 @@ internal static class PluginVerb
 
     private static void BuildHere(string cuda)
     {
+        using IDisposable turn = Turn.Wait($"{Folder(Platform.Rid)}.lock");
         string folder = Build(Platform.Rid, Folder(Platform.Rid), "nbm", ["-DNBM_SANITIZE=OFF", $"-DNBM_CUDA={cuda}", .. CudaToolkit.Options(Repository.Artifacts)]).Folder;
         Keep(BuildChat(Folder(Platform.Rid), "nbm_chat", []), "nbm_chat", Platform.Rid, "objcopy");
         Keep(folder, "nbm", Platform.Rid, "objcopy");
@@ -71,6 +72,7 @@ internal static class PluginVerb
     {
         CrossCompiler cross = CrossCompiler.For(rid, Repository.Artifacts) ??
             throw new BuildException($"there is no compiler for {rid} here; install {string.Join(" or ", CrossTarget.All.Select(static target => $"{target.Compiler} for {target.Rid}"))}, or set NBM_FETCH_CROSS=1 on a Debian system");
+        using IDisposable turn = Turn.Wait($"{Folder(rid)}.lock");
         string program = cross.Target.System == "Windows" ? ".exe" : "";
         (string folder, string engine) = Build(rid, Folder(rid), "nbm_tests", cross.Options);
         string chat = BuildChat(Folder(rid), "nbm_chat_tests", cross.Options);
