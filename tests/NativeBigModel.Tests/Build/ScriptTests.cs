@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 using NativeBigModel.Build;
 
@@ -22,6 +23,25 @@ public sealed class ScriptTests : IDisposable
         Tool.Result result = await Tool.Run("nbm-build.dll", ["nonsense"]);
         Assert.Equal(2, result.ExitCode);
         foreach (string verb in (string[])["restore", "build", "test", "bench", "pack", "consumers"]) Assert.Matches($@"(?m)^  {verb} +\w", result.Errors);
+    }
+
+    [Fact]
+    public async Task The_first_command_of_README_is_understood_by_dotnet_run()
+    {
+        Match command = Regex.Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md")), @"(?m)^dotnet run --project (\S+) -- demo$");
+        Assert.True(command.Success);
+        string configuration = AppContext.BaseDirectory.Contains("/Release/", StringComparison.Ordinal) ? "Release" : "Debug";
+        // What is built already; dotnet run reads projects in a way of its own.
+        ProcessStartInfo start = new(Tool.Host, ["run", "--no-build", "--configuration", configuration, "--project", Path.Combine(Repository.Root, command.Groups[1].Value), "--", "demo", "--help"])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using Process run = Process.Start(start)!;
+        Task<string> errors = run.StandardError.ReadToEndAsync();
+        string output = await run.StandardOutput.ReadToEndAsync();
+        await run.WaitForExitAsync();
+        Assert.True(run.ExitCode == 0, output + await errors);
+        Assert.Contains("nbm demo", output, StringComparison.Ordinal);
     }
 
     [Fact]
