@@ -111,7 +111,11 @@ internal static class ConvertBench
         });
         writer.Start();
         foreach (FileInfo file in new DirectoryInfo(folder).EnumerateFiles("*.safetensors"))
-            Parallel.For(0, file.Length / piece, new ParallelOptions { MaxDegreeOfParallelism = 4 }, () => new byte[piece], (i, _, read) => { files.Read(file.FullName, i * piece, read); return read; }, _ => { });
+            Parallel.For(0, (file.Length + piece - 1) / piece, new ParallelOptions { MaxDegreeOfParallelism = 4 }, () => new byte[piece], (i, _, read) =>
+            {
+                files.Read(file.FullName, i * piece, read.AsSpan(0, (int)Math.Min(piece, file.Length - i * piece)));
+                return read;
+            }, _ => { });
         writer.Join();
         return Stopwatch.GetElapsedTime(started).TotalSeconds;
     }

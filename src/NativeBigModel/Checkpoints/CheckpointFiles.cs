@@ -75,8 +75,7 @@ internal sealed class CheckpointFiles(bool once = false) : IDisposable
             while (done < destination.Length)
             {
                 int before = (int)((offset + done) % DirectFile.Alignment), wanted = Math.Min(destination.Length - done, MostDirect - before);
-                int whole = (before + wanted + DirectFile.Alignment - 1) / DirectFile.Alignment * DirectFile.Alignment;
-                int got = Math.Min(wanted, RandomAccess.Read(file, new Span<byte>(buffer.Bytes, whole), offset + done - before) - before);
+                int got = Math.Min(wanted, RandomAccess.Read(file, new Span<byte>(buffer.Bytes, DirectFile.Whole(before + wanted)), offset + done - before) - before);
                 if (got <= 0) break;
                 new Span<byte>(buffer.Bytes + before, got).CopyTo(destination[done..]);
                 done += got;

@@ -82,8 +82,7 @@ internal sealed unsafe class BlockWriter : IDisposable
 
     private void End(long number, Block block)
     {
-        int whole = (block.Bytes + DirectFile.Alignment - 1) / DirectFile.Alignment * DirectFile.Alignment;
-        var memory = new Span<byte>(block.Memory.Bytes, whole);
+        var memory = new Span<byte>(block.Memory.Bytes, DirectFile.Whole(block.Bytes));
         memory[block.Bytes..].Clear(); // what stands behind the file's end until it gets its size
         try { RandomAccess.Write(_direct!, memory, number * BlockBytes); }
         catch (IOException) { RandomAccess.Write(_file, memory[..block.Bytes], number * BlockBytes); } // another alignment is wanted; what else went wrong does so again

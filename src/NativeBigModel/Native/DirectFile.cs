@@ -9,6 +9,9 @@ internal static partial class DirectFile
     /// <summary>What offsets, lengths and addresses are multiples of.</summary>
     public const int Alignment = 4096;
 
+    /// <summary>So many bytes and what they lack of a multiple of <see cref="Alignment"/>.</summary>
+    public static int Whole(int bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+
     // Linux, asm-generic/fcntl.h; the direct flag is another on ARM.
     private const int WriteOnly = 1, CloseOnExec = 0x80000;
 

@@ -78,7 +78,7 @@ internal static class PlanSearch
     private static MemoryLimits FastestFirst(MemoryLimits limits, Plan resident, SpeedModel speeds, int spareLayers)
     {
         DevicePlan[] gpus = [.. resident.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).OrderByDescending(device => speeds.ReadSpeed(DeviceName.GpuIndex(device.Name)!.Value))];
-        long left = gpus.Sum(device => device.WeightBytes + device.KvBytes), layer = resident.Layers.Where(layer => layer.Name != Item.Input).Max(layer => layer.WeightBytes + layer.KvBytes), compute = gpus.Max(device => device.ComputeBytes);
+        long left = gpus.Sum(device => device.WeightBytes + device.KvBytes), layer = resident.Computed.Max(layer => layer.WeightBytes + layer.KvBytes), compute = gpus.Max(device => device.ComputeBytes);
         ImmutableSortedDictionary<int, long> leaning = limits.Gpus;
         foreach (DevicePlan gpu in gpus)
         {

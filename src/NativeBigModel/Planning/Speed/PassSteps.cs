@@ -29,6 +29,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
 
     private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
 
+    private double DiskSpeed => speeds.DiskBytesPerSecond / _readers;
+
     private MatrixSpeeds CpuWhileStreaming => field ??= speeds.CpuWhileStreaming([.. _routes.Devices.Select(DeviceName.GpuIndex).OfType<int>()]);
 
     /// <summary>Links that bring weights at the same time; 1 where none does.</summary>
@@ -73,7 +75,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
 
     // What comes to the CPU is copied into the ring by the CPU, which reads it, and reads and writes its place.
     private double CopySeconds(LayerPlacement layer) =>
-        (layer.Device == DeviceName.Disk ? layer.WeightBytes / (speeds.DiskBytesPerSecond / _readers) : 0) + 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
+        (layer.Device == DeviceName.Disk ? layer.WeightBytes / DiskSpeed : 0) + 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
 
     private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes)
     {
@@ -84,5 +86,5 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // The share of a mixture's experts that so many tokens need.
     private double ExpertsTouched(int tokens) => model.ExpertCount > 0 ? 1 - Math.Pow(1 - (double)Math.Max(1, model.ExpertUsedCount) / model.ExpertCount, tokens) : 1;
 
-    private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(speeds.DiskBytesPerSecond / _readers, link) : link;
+    private double Source(string device, double link) => device == DeviceName.Disk ? Math.Min(DiskSpeed, link) : link;
 }
