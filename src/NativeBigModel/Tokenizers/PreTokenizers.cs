@@ -18,7 +18,7 @@ internal static class PreTokenizers
     private const string Gpt2 = SplittingRules.Gpt2;
     private const string Digits = SplittingRules.EachDigit + "\n" + Gpt2;
     private const string Tail = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+    private const string Contractions = SplittingRules.AnyCase;
     private const string Word = @"|[^\r\n\p{L}\p{N}]?\p{L}+";
     private const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
     public const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
@@ -54,6 +54,16 @@ internal static class PreTokenizers
     private const string Bloom = @" ?[^(\s|[.,!?…。，、।۔،])]+";
     private const string Jais2 = Contractions + Word + @"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
         + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
+
+    // As Kimi's own code spells it, for the expressions of Rust: sets intersected, and a script.
+    private const string Kimi = @"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+" + Contractions
+        + @"?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*" + Contractions + @"?|\p{N}{1,3}" + Tail;
+    private const string Afmoe = SplittingRules.DigitChunks + "\n" + """
+        \A\p{Nd}{1,2}(?=\p{Nd}{3}+\z)
+        \A\p{Nd}{3}|\G\p{Nd}{3}
+        (?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|[\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+)
+        [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+        """;
 
     private const string Ideographs = "[一-龥぀-ゟ゠-ヿ]+";
     private const string Spark = """
@@ -95,6 +105,8 @@ internal static class PreTokenizers
         new("deepseek-coder", DeepSeekCoder),
         new("deepseek-llm", DeepSeekLlm + SplittingRules.EachDigit),
         new("deepseek-llm", DeepSeekLlm + SplittingRules.DigitRuns), // no token of it has two digits, so that this comes to the same
+        new("afmoe", Afmoe),
+        new("kimi-k2", Kimi),
         new("falcon", Falcon, CleanSpaces: true, MissesDigitRuns: true),
         new("bloom", Bloom, CleanSpaces: true),
         new("poro-chat", Bloom),

@@ -18,10 +18,18 @@ internal sealed record SplittingRules(string[] Rules, bool NormalizeNfc, SpacePr
     /// <summary>Ranges of a set: the letters with a case that some tokenizers know beyond the first 65536 characters.</summary>
     public const string CasedBeyondBmp = "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943";
 
+    public const string AnyCase = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+    public const string DecimalRuns = @"\p{Nd}+";
+
+    /// <summary>A set: one script.</summary>
+    public const string Han = @"[\p{Han}]";
+
+    /// <summary>Digits from the right in runs of 510, a multiple of three, which spares an engine that tries every split.</summary>
+    public const string DigitChunks = @"\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510}";
+
     public const string PunctuationRuns = "Punctuation.Contiguous";
     public const string EachPunctuation = "Punctuation.Isolated";
 
-    private const string AnyCase = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private const string AnyCaseSpelledOut = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
 
     /// <summary>Null where the pre-tokenizer has no ByteLevel part, and the model so is no byte-level BPE.</summary>

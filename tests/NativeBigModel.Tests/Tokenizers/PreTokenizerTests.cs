@@ -16,6 +16,15 @@ public class PreTokenizerTests
 
     private const string DeepSeek2Letters = @"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
 
+    private const string KimiRegex = @"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+    private static readonly string[] s_afmoe =
+    [
+        @"\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510}", @"\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z)", @"\A\p{Nd}{3}|\G\p{Nd}{3}",
+        @"(?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|[\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+)",
+        DeepSeekRegex,
+    ];
+
     public static TheoryData<string, string, bool, bool, string> Known() => new()
     {
         { "Llama 3", Split(Samples.Llama3Regex, ByteLevel), true, false, "llama-bpe" },
@@ -31,6 +40,8 @@ public class PreTokenizerTests
         { "DeepSeek 3", Sequence(One(@"\p{N}{1,3}"), One("[一-龥぀-ゟ゠-ヿ]+"), One(DeepSeekRegex), ByteLevel), false, false, "deepseek-v3" },
         { "DeepSeek 2", Sequence(One("[\r\n]"), One(DeepSeek2Letters), One(@"\s?[!-/:-~！-／：-～‘-‟　-。]+"), One(@"\s+$"), One("[一-龥ࠀ-一가-퟿]+"), Digits, ByteLevel), false, false, "deepseek-llm" },
         { "DeepSeek 2 with digits together", Sequence(One("[\r\n]"), One(DeepSeek2Letters), One(@"\s?[!-/:-~！-／：-～‘-‟　-。]+"), One(@"\s+$"), One("[一-龥ࠀ-一가-퟿]+"), """{"type": "Digits", "individual_digits": false}""", ByteLevel), false, false, "deepseek-llm" },
+        { "Kimi", Split(KimiRegex, ByteLevel), true, false, "kimi-k2" },
+        { "AFMoE", Sequence([.. s_afmoe.Select(One), ByteLevel]), false, false, "afmoe" },
         { "Seed", Split(SeedRegex, ByteLevel), false, false, "seed-coder" },
         { "Bloom", Split(@" ?[^(\s|[.,!?…。，、।۔،])]+", ByteLevel), false, false, "poro-chat" },
     };
@@ -88,6 +99,9 @@ public class PreTokenizerTests
     [Fact]
     public void A_space_before_every_part_of_a_split_is_refused() =>
         Assert.Throws<UnsupportedModelException>(() => Read(Sequence(Digits, """{"type": "ByteLevel", "add_prefix_space": true, "use_regex": true}"""), false, false));
+
+    /// <summary>tokenizer.json's pre_tokenizer that splits by each of the rules, then spells bytes.</summary>
+    internal static JsonNode Splits(IEnumerable<string> rules) => JsonNode.Parse(Sequence([.. rules.Select(One), ByteLevel]))!;
 
     private static Vocabulary Read(string preTokenizer, bool ignoreMerges, bool nfc)
     {

@@ -14,6 +14,8 @@ public class WordSplitterTests
     [InlineData("deepseek-v3", "漢字かなabc_def 1234", "漢字かな|abc|_def| |123|4")]
     [InlineData("deepseek-llm", "Hello wörld 123!\n你好, f(x)  ", "Hello| w|ö|rld| |1|2|3|!|\n|你好|,| f|(|x|)|  ")]
     [InlineData("deepseek-llm", "a\U00010400\U0001D400b ƻ\U0001E943", "a|\U00010400|\U0001D400|b| ƻ|\U0001E943")]
+    [InlineData("kimi-k2", "helloWorld HTMLPage's 漢字々かな\U00020000〇12345", "hello|World| HTMLPage's| |漢字々|かな|\U00020000〇|123|45")]
+    [InlineData("afmoe", "a1234567 ²12 漢字かな한글ไทย", "a|1|234|567| |²|12| |漢字かな|한글|ไทย")]
     [InlineData("bloom", "(a|b. c\u3000d", "(|a|||b|.| c|\u3000|d")]
     [InlineData("bailingmoe", "'LL don't!!\n", "'LL| don|'t|!!\n")]
     [InlineData("superbpe", "1234567 x", "1|234|567| x")]
@@ -38,6 +40,8 @@ public class WordSplitterTests
     [InlineData("tekken", "A")]
     [InlineData("llama-bpe", "\n")]
     [InlineData("falcon", "1")]
+    [InlineData("afmoe", "1")]
+    [InlineData("kimi-k2", "漢")]
     public void A_run_of_any_length_ends_no_process(string pre, string unit)
     {
         string text = string.Concat(Enumerable.Repeat(unit, 300_000));
