@@ -44,12 +44,12 @@ internal static class HuggingFaceTokenizer
     {
         (int? bos, int? eos) = (special.Bos, special.Eos);
         PostProcessor? around = files.Tokenizer is { } tokenizer ? PostProcessor.Read(tokenizer, table) : null;
-        List<int> before = around?.Before ?? [];
+        List<int> before = around?.Before ?? [.. vocabulary.Text.Leading];
         List<int> after = around?.After ?? [];
         if (around is null)
         {
             // The classes that read tokenizer.model themselves begin with BOS unless told otherwise.
-            if (bos is { } first && (files.Config?.Find("add_bos_token")?.Flag() ?? files.Tokenizer is null)) before.Add(first);
+            if (before.Count == 0 && bos is { } first && (files.Config?.Find("add_bos_token")?.Flag() ?? files.Tokenizer is null)) before.Add(first);
             if (eos is { } last && files.Config?.Find("add_eos_token")?.Flag() is true) after.Add(last);
         }
         else if (before is [var only] && vocabulary.Model is not "bert")

@@ -115,11 +115,14 @@ internal static class LooseFiles
 
     private static JsonNode Gpt2(bool space) => new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = space, ["use_regex"] = true };
 
-    private static JsonNode Qwen2(bool space) => new JsonObject
+    private static JsonNode Qwen2(bool space) => Split(PreTokenizers.Qwen2);
+
+    /// <summary>A pre_tokenizer of byte-level BPE: one regular expression's matches, and what lies between them.</summary>
+    public static JsonObject Split(string rule) => new()
     {
         ["type"] = "Sequence",
         ["pretokenizers"] = new JsonArray(
-            new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = PreTokenizers.Qwen2 }, ["behavior"] = "Isolated", ["invert"] = false }, JsonNode.Parse(ByteLevel)),
+            new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = rule }, ["behavior"] = "Isolated", ["invert"] = false }, JsonNode.Parse(ByteLevel)),
     };
 
     private static JsonObject Around(TokenizerFiles files, string first, string last, Func<string, int> id)
@@ -132,8 +135,8 @@ internal static class LooseFiles
 
     private static bool IsMerge(string line, int number) => line.Length > 0 && !(number == 0 && line.StartsWith("#version", StringComparison.Ordinal));
 
-    // The vocabulary is set in as it stands, so that what is wrong with it is found where it is read.
-    private static JsonDocument Compose(JsonNode tokenizer, string vocabulary, string file)
+    /// <summary>The document with a vocabulary. That is set in as it stands, so that what is wrong with it is found where it is read.</summary>
+    public static JsonDocument Compose(JsonNode tokenizer, string vocabulary, string file)
     {
         const string place = "\"vocab\":0";
         tokenizer["model"]!["vocab"] = 0;

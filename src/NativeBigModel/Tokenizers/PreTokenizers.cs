@@ -20,7 +20,7 @@ internal static class PreTokenizers
     private const string Tail = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string Contractions = SplittingRules.AnyCase;
     private const string Word = @"|[^\r\n\p{L}\p{N}]?\p{L}+";
-    private const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
+    public const string Llama3 = Contractions + Word + @"|\p{N}{1,3}" + Tail;
     public const string Qwen2 = Contractions + Word + @"|\p{N}" + Tail;
     private const string Qwen35 = Contractions + @"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string Upper = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+";
@@ -56,7 +56,7 @@ internal static class PreTokenizers
         + @"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
 
     // As Kimi's own code spells it, for the expressions of Rust: sets intersected, and a script.
-    private const string Kimi = @"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+" + Contractions
+    public const string Kimi = @"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+" + Contractions
         + @"?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*" + Contractions + @"?|\p{N}{1,3}" + Tail;
     private const string Afmoe = SplittingRules.DigitChunks + "\n" + """
         \A\p{Nd}{1,2}(?=\p{Nd}{3}+\z)
@@ -106,7 +106,7 @@ internal static class PreTokenizers
         new("deepseek-llm", DeepSeekLlm + SplittingRules.EachDigit),
         new("deepseek-llm", DeepSeekLlm + SplittingRules.DigitRuns), // no token of it has two digits, so that this comes to the same
         new("afmoe", Afmoe),
-        new("kimi-k2", Kimi),
+        new("kimi-k2", Kimi, IgnoreMerges: true), // llama.cpp goes by merges alone; Kimi's own code takes a word that is a token whole, and not every token is reached
         new("falcon", Falcon, CleanSpaces: true, MissesDigitRuns: true),
         new("bloom", Bloom, CleanSpaces: true),
         new("poro-chat", Bloom),

@@ -20,6 +20,7 @@ internal static class SentencePieceBpe
         }
         AddPieces(model, table);
         TextRules added = AddedTokens.AddTo(table, files);
+        if (ChatGlmTokens.AreMeant(files)) added = added with { Leading = ChatGlmTokens.AddTo(table, model.Pieces.Count) };
         ShowSpaces(table);
         bool prefix = files.Config?.Find("add_prefix_space")?.Flag() ?? model.AddDummyPrefix;
         // "legacy": false is transformers' word for the rule that its conversion to tokenizer.json spells as Metaspace "first".

@@ -36,7 +36,8 @@ internal sealed class TokenizerFiles : IDisposable
             AddedTokens = Open("added_tokens.json", LargestSetting);
             ChatTemplateJson = Open("chat_template.json", LargestSetting);
             HasTokenizerJson = Tokenizer is not null;
-            if (!HasTokenizerJson && !Has(SentencePiece)) Tokenizer = Keep(VocabularyJson, LooseFiles.Bpe(this)) ?? Keep(VocabularyTxt, LooseFiles.WordPiece(this)) ?? Keep(SentencePieceT5, LooseFiles.Unigram(this));
+            if (!HasTokenizerJson && RankFiles.Read(this) is { } ranks) Tokenizer = Keep(ranks.File, ranks.Tokenizer);
+            else if (!HasTokenizerJson && !Has(SentencePiece)) Tokenizer = Keep(VocabularyJson, LooseFiles.Bpe(this)) ?? Keep(VocabularyTxt, LooseFiles.WordPiece(this)) ?? Keep(SentencePieceT5, LooseFiles.Unigram(this));
         }
         catch
         {

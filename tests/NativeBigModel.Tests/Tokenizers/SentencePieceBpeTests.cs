@@ -35,6 +35,26 @@ public class SentencePieceBpeTests
         Assert.True(vocabulary.AddBos && vocabulary.AddSpacePrefix && !vocabulary.AddEos);
     }
 
+    // tokenization_chatglm.py: [gMASK] and sop before a text, and only what tokenizer_config.json lists is cut out of one.
+    [Theory]
+    [InlineData("{}", "sop<|user|>")]
+    [InlineData("""{"269": {"content": "sop", "special": true}, "272": {"content": "<|user|>", "special": true}}""", "")]
+    public void ChatGLM_has_its_tokens_behind_the_pieces(string listed, string text)
+    {
+        const int pieces = Samples.SentencePieceSize, rows = pieces + 12;
+        using TokenizerFolder folder = new TokenizerFolder().With("tokenizer.model", Samples.SentencePieceModel(s_scores)).With("config.json", $$"""{"architectures": ["NoGraphOfIt"], "vocab_size": {{rows}}, "eos_token_id": 2}""")
+            .With("tokenizer_config.json", $$"""{"tokenizer_class": "ChatGLMTokenizer", "added_tokens_decoder": {{listed}}}""");
+        Vocabulary vocabulary = folder.Read(rows);
+        using Tokenizer tokenizer = Tokenizer.Open(folder.Path);
+        int[] ids = tokenizer.Encode("abc", addSpecial: false);
+
+        Assert.Equal(["[MASK]", "[gMASK]", "[sMASK]", "sop", "eop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>", "[PAD275]"], vocabulary.Tokens[pieces..(pieces + 10)]);
+        Assert.Equal([259, 264], ids);
+        Assert.Equal([pieces + 1, pieces + 3, .. ids], tokenizer.Encode("abc"));
+        Assert.Equal(text, tokenizer.Decode([.. tokenizer.Encode("sop<|user|>", addSpecial: false).Where(id => id < pieces)]));
+        Assert.Throws<CheckpointException>(() => folder.Read(pieces + 3));
+    }
+
     [Fact]
     public void Tokenizer_model_alone_says_the_same_as_tokenizer_json()
     {
