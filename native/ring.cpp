@@ -82,19 +82,9 @@ static size_t place(group & one, size_t start, size_t ring, size_t alignment) {
 void lay_out(std::vector<group> & groups, size_t ring, size_t alignment, bool with_shared) {
     size_t end = 0;
     for (group & one : groups) {
-        if (!one.shared) {
+        if (!one.shared || with_shared) {
             end = place(one, end, ring, alignment);
         }
-    }
-    // Shared groups come between the others in some passes only. Behind the next streamed group one is out of the way of those before and after it.
-    end = 0;
-    for (size_t i = 0; i < groups.size() && with_shared; i++) {
-        if (!groups[i].shared) {
-            continue;
-        }
-        const group & next = groups[groups[i].next >= 0 ? groups[i].next : i];
-        const bool    runs = i > 0 && groups[i - 1].shared;
-        end = place(groups[i], runs || next.shared ? end : next.takes.back().to, ring, alignment);
     }
 }
 
