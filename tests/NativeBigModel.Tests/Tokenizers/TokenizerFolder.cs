@@ -117,8 +117,13 @@ internal static class Samples
         "SentencePiece" => [("tokenizer.json", Utf8(SentencePieceJson())), Settings("</s>", "LlamaTokenizer")],
         "loose" => [("vocab.json", Utf8(ByteLevel()["model"]!["vocab"]!)), ("merges.txt", "#version: 0.2\na b\nab c\n"u8.ToArray()), Settings("abc", "GPT2Tokenizer")],
         "words" => [("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"u8.ToArray()), Settings(null, "BertTokenizer")],
+        "ranks" => [("tokenizer.model", Encoding.UTF8.GetBytes(Ranks())), ("tokenizer_config.json", Utf8(new JsonObject { ["eos_token"] = "<|endoftext|>", ["tokenizer_class"] = "ChatGLM4Tokenizer" }))],
         _ => [("spiece.model", SentencePieceModel(algorithm: 1)), Settings("</s>", "T5Tokenizer")],
     };
+
+    /// <summary>The tokens of <see cref="ByteLevel"/> as tiktoken's ranks.</summary>
+    public static string Ranks() =>
+        string.Join('\n', Enumerable.Range(0, 256).Select(static value => new[] { (byte)value }).Append("ab"u8.ToArray()).Append("abc"u8.ToArray()).Select(static (token, rank) => $"{Convert.ToBase64String(token)} {rank}"));
 
     private static (string Name, byte[] Bytes) Settings(string? eos, string type) =>
         ("tokenizer_config.json", Utf8(new JsonObject { ["eos_token"] = eos, ["tokenizer_class"] = type, ["extra_ids"] = 0 }));
