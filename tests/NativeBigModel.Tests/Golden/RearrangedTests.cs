@@ -231,6 +231,33 @@ public class RearrangedTests
         Assert.Equal(await Logits(idle), await Logits(without));
     }
 
+    // transformers divides scores by the root of the head's length and by the layer's number, each where the configuration says so: queries that are longer by as much score the same.
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    public async Task GPT_2_divides_scores_as_its_configuration_says(bool byHead, bool byLayer)
+    {
+        if (TestFolders.Golden is null) return;
+        using TempFolder source = TestFolders.Copy("gpt2");
+        JsonObject config = ConfigOf(source, "GPT2LMHeadModel");
+        (config["scale_attn_weights"], config["scale_attn_by_inverse_layer_idx"]) = (byHead, byLayer);
+        int width = (int)config["n_embd"]!, head = width / (int)config["n_head"]!;
+        File.WriteAllText(source["config.json"], config.ToJsonString());
+        SafetensorsFile.Write(source["model.safetensors"], [.. Read(source.Path).Select(weight =>
+        {
+            float[] values = Nmse.Floats(weight.Value.Data);
+            float length = weight.Key.Contains("h.1.", StringComparison.Ordinal) && byLayer ? 2 : 1;
+            if (!byHead) length /= MathF.Sqrt(head);
+            bool fused = weight.Key.Contains("attn.c_attn", StringComparison.Ordinal);
+            for (int i = 0; i < values.Length; i++) values[i] *= fused && i % (3 * width) < width ? length : 1;
+            return (weight.Key, "F32", weight.Value.Shape, MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
+        })]);
+        using JsonDocument reference = JsonDocument.Parse(File.ReadAllBytes(source["reference.json"]));
+        await using BigModel model = await Capitals.Load(source.Path, Capitals.Exact());
+        await GoldenModelTests.Require(model, reference.RootElement, Nmse.ReadFloats(source["logits.f32"]), 1e-6);
+    }
+
     // Their graphs want an output projection even where it is the embedding.
     [Theory]
     [InlineData("qwen2_moe", "model.embed_tokens.weight")]
