@@ -69,7 +69,9 @@ internal sealed class QuantizationMix
     private TensorType MixType(TensorSpec tensor)
     {
         Role role = RoleOf(tensor.Name);
-        if (role == Role.Output || (role == Role.TokenEmbedding && _tied))
+        bool isOutput = role == Role.Output || (role == Role.TokenEmbedding && _tied);
+        if (_mix == WeightType.MXFP4_MOE) return !isOutput && tensor.Dimensions.Length > 2 ? TensorType.MXFP4 : TensorType.Q8_0;
+        if (isOutput)
         {
             if (IsFalcon || tensor.Columns % _base.BlockSize() != 0 || _base == TensorType.Q8_0) return TensorType.Q8_0;
             return IsTiny || _mix == WeightType.IQ3_XXS ? TensorType.Q5_K : TensorType.Q6_K;
@@ -78,6 +80,7 @@ internal sealed class QuantizationMix
         return role switch
         {
             Role.TokenEmbedding when _mix == WeightType.IQ3_XXS => TensorType.IQ3_S,
+            Role.TokenEmbedding when _mix is WeightType.TQ1_0 or WeightType.TQ2_0 or WeightType.Q2_0 => TensorType.Q4_K,
             Role.Value or Role.FusedQkv => SensitiveType(),
             Role.Key when _shape.ExpertCount == 8 => TensorType.Q8_0,
             Role.Key or Role.Query when _mix == WeightType.IQ3_XS => TensorType.IQ3_XXS,
@@ -179,13 +182,13 @@ internal sealed class QuantizationMix
     private bool Is70B => _shape.Layers.Length == 80
         && (_shape.Architecture == "qwen2" || (_shape.Architecture == "llama" && _shape.ExpertCount != 8 && GroupedHeads > 1));
 
-    // A row that is no multiple of 256 takes the nearest type with blocks of 32, and one that is no multiple of 32 stays a float.
+    // A row that is no multiple of its block takes the nearest type with blocks of 32, and one that is no multiple of 32 stays a float. (llama-quantize refuses such a row of Q1_0.)
     private static TensorType Fitting(TensorType type, long columns)
     {
         if (columns % type.BlockSize() == 0) return type;
         TensorType smaller = type switch
         {
-            TensorType.Q2_K or TensorType.Q3_K => TensorType.Q4_0,
+            TensorType.Q2_K or TensorType.Q3_K or TensorType.TQ1_0 or TensorType.TQ2_0 or TensorType.Q2_0 => TensorType.Q4_0,
             TensorType.Q4_K => TensorType.Q5_0,
             TensorType.Q5_K => TensorType.Q5_1,
             TensorType.Q6_K => TensorType.Q8_0,

@@ -65,6 +65,16 @@ public enum WeightType
     IQ1_M,
     /// <summary>1.56-bit codebook; needs an <see cref="ImportanceMatrix"/>.</summary>
     IQ1_S,
+    /// <summary>2.06 bits a weight, for models that were trained to three values.</summary>
+    TQ2_0,
+    /// <summary>1.69 bits a weight, for models that were trained to three values.</summary>
+    TQ1_0,
+    /// <summary>2.25 bits a weight, plain blocks.</summary>
+    Q2_0,
+    /// <summary>1.125 bits a weight: signs and a scale.</summary>
+    Q1_0,
+    /// <summary>Microscaling 4-bit floats for stacked experts, Q8_0 for the rest.</summary>
+    MXFP4_MOE,
 }
 
 /// <summary>Names and numbers of <see cref="WeightType"/>s.</summary>
@@ -110,6 +120,11 @@ public static class WeightTypes
         WeightType.IQ2_XXS => TensorType.IQ2_XXS,
         WeightType.IQ1_M => TensorType.IQ1_M,
         WeightType.IQ1_S => TensorType.IQ1_S,
+        WeightType.TQ2_0 => TensorType.TQ2_0,
+        WeightType.TQ1_0 => TensorType.TQ1_0,
+        WeightType.Q2_0 => TensorType.Q2_0,
+        WeightType.Q1_0 => TensorType.Q1_0,
+        WeightType.MXFP4_MOE => TensorType.MXFP4,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
     };
 
@@ -146,6 +161,11 @@ public static class WeightTypes
         WeightType.IQ4_XS => 30,
         WeightType.IQ1_M => 31,
         WeightType.BF16 => 32,
+        WeightType.TQ1_0 => 36,
+        WeightType.TQ2_0 => 37,
+        WeightType.MXFP4_MOE => 38,
+        WeightType.Q1_0 => 40,
+        WeightType.Q2_0 => 41,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, null),
     };
 
@@ -153,13 +173,6 @@ public static class WeightTypes
     internal static uint FileTypeOf(IEnumerable<TensorSpec> tensors)
     {
         TensorType most = tensors.GroupBy(tensor => tensor.Type, tensor => tensor.Elements).MaxBy(group => group.Sum())!.Key;
-        // llama.h, enum llama_ftype: types that no WeightType is made of.
-        return most switch
-        {
-            TensorType.TQ1_0 => 36,
-            TensorType.TQ2_0 => 37,
-            TensorType.MXFP4 => 38,
-            _ => Enum.GetValues<WeightType>().First(type => type.BaseType() == most).FileType(),
-        };
+        return Enum.GetValues<WeightType>().First(type => type.BaseType() == most).FileType();
     }
 }

@@ -67,6 +67,10 @@ public enum TensorType
     TQ2_0 = 35,
     /// <summary>Microscaling 4-bit float, blocks of 32 with a shared exponent.</summary>
     MXFP4 = 39,
+    /// <summary>Signs alone, blocks of 128, one scale.</summary>
+    Q1_0 = 41,
+    /// <summary>2-bit, blocks of 64, one scale.</summary>
+    Q2_0 = 42,
 }
 
 /// <summary>Sizes of <see cref="TensorType"/>s. The figures are ggml's (ggml-common.h); a test compares them with the engine's own.</summary>
@@ -77,7 +81,7 @@ public static class TensorTypes
     /// <summary>Whether this library knows the size of <paramref name="type"/>.</summary>
     public static bool IsKnown(TensorType type) => Find(type).Block != 0;
 
-    /// <summary>Elements in one block: 1, 32 or 256. A row's length must be a multiple of it.</summary>
+    /// <summary>Elements in one block: 1, 32, 64, 128 or 256. A row's length must be a multiple of it.</summary>
     public static int BlockSize(this TensorType type) => Find(type).Block;
 
     /// <summary>Bytes of one block.</summary>
@@ -126,6 +130,8 @@ public static class TensorTypes
         TensorType.IQ1_M => new(256, 56),
         TensorType.TQ1_0 => new(256, 54),
         TensorType.TQ2_0 => new(256, 66),
+        TensorType.Q1_0 => new(128, 18),
+        TensorType.Q2_0 => new(64, 18),
         _ => default,
     };
 }

@@ -12,7 +12,7 @@ public class StockQuantizerTests
 
     // The types whose choices depend on the layer or on the shape of attention.
     private static readonly WeightType[] s_layered =
-        [WeightType.Q2_K, WeightType.Q3_K_S, WeightType.Q3_K_M, WeightType.Q3_K_L, WeightType.Q4_K_S, WeightType.Q4_K_M, WeightType.Q5_K_M, WeightType.Q8_0];
+        [WeightType.Q2_K, WeightType.Q3_K_S, WeightType.Q3_K_M, WeightType.Q3_K_L, WeightType.Q4_K_S, WeightType.Q4_K_M, WeightType.Q5_K_M, WeightType.Q8_0, WeightType.TQ2_0, WeightType.TQ1_0, WeightType.Q2_0, WeightType.MXFP4_MOE];
 
     // Those that llama-quantize makes only with an importance matrix.
     private static readonly WeightType[] s_weighed =
