@@ -48,16 +48,14 @@ internal static class ModelFiles
 
         public FileSink(IReadOnlyList<FilePart> parts, IReadOnlyList<ModelTensor> tensors, string mark)
         {
-            foreach (FilePart part in parts)
+            try
             {
-                var output = new BlockWriter(part.Path + mark, part.Bytes);
-                _outputs.Add(output);
-                output.Write(0, part.Header);
-                for (int i = 0; i < part.Offsets.Length; i++)
-                {
-                    long bytes = tensors[part.First + i].Spec.Bytes, end = part.Offsets[i] + bytes, next = i + 1 < part.Offsets.Length ? part.Offsets[i + 1] : part.Bytes;
-                    _places.Add(new(output, part.Offsets[i], bytes, checked((int)(next - end))));
-                }
+                foreach (FilePart part in parts) Open(part, tensors, mark);
+            }
+            catch
+            {
+                Dispose();
+                throw;
             }
         }
 
@@ -73,5 +71,17 @@ internal static class ModelFiles
         public void Complete() => _outputs.ForEach(output => output.Complete());
 
         public void Dispose() => _outputs.ForEach(output => output.Dispose());
+
+        private void Open(FilePart part, IReadOnlyList<ModelTensor> tensors, string mark)
+        {
+            var output = new BlockWriter(part.Path + mark, part.Bytes);
+            _outputs.Add(output);
+            output.Write(0, part.Header);
+            for (int i = 0; i < part.Offsets.Length; i++)
+            {
+                long bytes = tensors[part.First + i].Spec.Bytes, end = part.Offsets[i] + bytes, next = i + 1 < part.Offsets.Length ? part.Offsets[i + 1] : part.Bytes;
+                _places.Add(new(output, part.Offsets[i], bytes, checked((int)(next - end))));
+            }
+        }
     }
 }

@@ -14,8 +14,6 @@ internal sealed class NbmMappingHandle() : SafeHandleZeroOrMinusOneIsInvalid(own
 /// <summary>A file as memory. What another program takes away of it reads as zeros, and shows: see <see cref="Require"/>.</summary>
 internal sealed unsafe class MappedFile
 {
-    private const int ErrorBytes = 512;
-
     private readonly string _path;
 
     private MappedFile(string path, NbmMappingHandle handle, byte* memory, long length)
@@ -35,10 +33,11 @@ internal sealed unsafe class MappedFile
     {
         try { StreamingLibrary.Load(); }
         catch (EngineException) { return null; }
-        byte* error = stackalloc byte[ErrorBytes];
-        NbmStatus status = NbmApi.NbmMappingCreate(path, out NbmMappingHandle handle, out byte* memory, out ulong length, error, ErrorBytes);
-        if (status == NbmStatus.Ok) return new(path, handle, memory, (long)length);
-        handle.Dispose();
+        NbmMappingHandle? handle = null;
+        byte* memory = null;
+        ulong length = 0;
+        if (NbmErrors.Of((error, size) => NbmApi.NbmMappingCreate(path, out handle, out memory, out length, error, size)) is null) return new(path, handle!, memory, (long)length);
+        handle?.Dispose();
         return null;
     }
 
@@ -46,9 +45,8 @@ internal sealed unsafe class MappedFile
     /// <exception cref="CheckpointException">It cannot be read.</exception>
     public void Fill(long offset, long bytes)
     {
-        byte* error = stackalloc byte[ErrorBytes];
-        if (NbmApi.NbmMappingFill(Handle, (ulong)offset, (ulong)bytes, error, ErrorBytes) != NbmStatus.Ok)
-            throw new CheckpointException(Path.GetFileName(_path), $"byte {offset}", Utf8.Text(error));
+        if (NbmErrors.Of((error, size) => NbmApi.NbmMappingFill(Handle, (ulong)offset, (ulong)bytes, error, size)) is { } reason)
+            throw new CheckpointException(Path.GetFileName(_path), $"byte {offset}", reason);
     }
 
     /// <summary>Requires that all that was read of it was there.</summary>

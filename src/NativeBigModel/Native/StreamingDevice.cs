@@ -14,11 +14,7 @@ internal sealed class NbmDeviceHandle() : SafeHandleZeroOrMinusOneIsInvalid(owns
 /// <summary>A device that streams one model's weights through a ring; see native/nbm.h for the order of calls. The model must hold <see cref="Handle"/> until it is freed.</summary>
 internal sealed unsafe class StreamingDevice
 {
-    private const int ErrorBytes = 512;
-
     private StreamingDevice(NbmDeviceHandle handle) => Handle = handle;
-
-    private delegate NbmStatus Call(byte* error, nuint size);
 
     public NbmDeviceHandle Handle { get; }
 
@@ -81,8 +77,8 @@ internal sealed unsafe class StreamingDevice
     /// <summary>Why the last computation failed, or nothing.</summary>
     public string TakeError()
     {
-        byte* error = stackalloc byte[ErrorBytes];
-        NbmApi.NbmDeviceLastError(Handle, error, ErrorBytes);
+        byte* error = stackalloc byte[NbmErrors.Bytes];
+        NbmApi.NbmDeviceLastError(Handle, error, NbmErrors.Bytes);
         return Utf8.Text(error);
     }
 
@@ -93,10 +89,8 @@ internal sealed unsafe class StreamingDevice
     /// </summary>
     public static StreamingDevice HostPlace(nint host, nint gpu) => Create(host, ringBytes: 0, computes: false, pinsFor: gpu);
 
-    private static void Check(Call call)
+    private static void Check(NbmErrors.Call call)
     {
-        byte* error = stackalloc byte[ErrorBytes];
-        NbmStatus status = call(error, ErrorBytes);
-        if (status != NbmStatus.Ok) throw new EngineException($"streaming: {Utf8.Text(error)}");
+        if (NbmErrors.Of(call) is { } reason) throw new EngineException($"streaming: {reason}");
     }
 }

@@ -85,6 +85,16 @@ public class DirectFileTests
         Assert.Equal("mine", File.ReadAllText(folder["file"]));
     }
 
+    [Fact]
+    public void A_file_that_cannot_be_made_leaves_none_of_those_before_it_open()
+    {
+        using var folder = new TempFolder();
+        FilePart[] parts = [new(folder["first"], [1, 2, 3], 0, [], 3), new(Path.Combine(folder["missing"], "second"), [1], 0, [], 1)];
+        Assert.Throws<DirectoryNotFoundException>(() => ModelFiles.Write(parts, [], null, default));
+        Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
+        if (OperatingSystem.IsLinux()) Assert.DoesNotContain(Directory.GetFiles("/proc/self/fd"), file => File.ResolveLinkTarget(file, returnFinalTarget: false)?.FullName.StartsWith(folder.Path, StringComparison.Ordinal) == true);
+    }
+
     // All of it, in pieces of any size.
     private static List<(int Offset, int Bytes)> Cut(long bytes, int most = 700_000)
     {
