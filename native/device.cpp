@@ -42,10 +42,11 @@ void nbm_device::commit() {
     if (committed) {
         throw failure{NBM_INVALID, "the device is committed already"};
     }
-    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
-    groups = nbm::make_groups(tensors, alignment);
+    make_rooms();
+    groups = nbm::make_groups(tensors);
     usages.resize(groups.size());
-    size_t in_ram = 0;
+    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
+    size_t       in_ram    = 0;
     for (group & one : groups) {
         // Tensors that stand side by side in arena and ring alike come over in one copy.
         for (streamed_tensor & tensor : one.tensors) {
@@ -56,12 +57,12 @@ void nbm_device::commit() {
             tensor.offset = in_ram;
             in_ram += (tensor.size + alignment - 1) / alignment * alignment;
         }
-        in_ram = (in_ram + nbm::files::alignment - 1) / nbm::files::alignment * nbm::files::alignment;
+        in_ram = nbm::files::whole(in_ram);
     }
     ram = std::make_unique<nbm::arena>(options.pins_for != nullptr ? options.pins_for : inner, in_ram, options.allow_unpinned != 0);
     if (std::any_of(groups.begin(), groups.end(), [this](const group & one) { return travels(one); })) {
         allocate_ring();
-        nbm::lay_out(groups, ring.size, alignment, options.shared_batch > 0);
+        nbm::lay_out(groups, ring.size, options.shared_batch > 0);
     }
     place_tensors();
     if (ring.buffer != nullptr) {
@@ -69,6 +70,18 @@ void nbm_device::commit() {
     }
     courier   = nbm::make_courier(inner);
     committed = true;
+}
+
+// What comes from files to the CPU is read straight into the ring, whole blocks of it: a tensor lies there as far behind a block's beginning as in its file. Plans count these rooms
+// (Planning/RingSize.cs).
+void nbm_device::make_rooms() {
+    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
+    ring.direct = ggml_backend_dev_type(inner) == GGML_BACKEND_DEVICE_TYPE_CPU
+        && std::any_of(tensors.begin(), tensors.end(), [](const streamed_tensor & one) { return one.file >= 0; });
+    for (streamed_tensor & one : tensors) {
+        one.room  = ring.direct ? nbm::files::room(one.size) : (one.size + alignment - 1) / alignment * alignment;
+        one.inset = ring.direct && one.file >= 0 ? one.offset % nbm::files::alignment / alignment * alignment : 0;
+    }
 }
 
 // Streamed tensors point into the ring and shared ones into the arena, once and for ever.
@@ -121,17 +134,21 @@ void nbm_device::allocate_ring() {
     if (views == nullptr) {
         throw failure{NBM_NO_MEMORY, "no memory for the ring's tensor"};
     }
-    const std::string on = ggml_backend_dev_name(inner);
+    const std::string on    = ggml_backend_dev_name(inner);
+    const size_t      slack = ring.direct ? 0 : alignment; // to where it begins
     for (const group & one : groups) {
-        if (travels(one) && one.size + alignment > options.ring_bytes) {
-            throw failure{NBM_INVALID, on + ": a ring of " + std::to_string(options.ring_bytes) + " bytes; " + one.name + " takes " + std::to_string(one.size + alignment)};
+        if (travels(one) && one.size + slack > options.ring_bytes) {
+            throw failure{NBM_INVALID, on + ": a ring of " + std::to_string(options.ring_bytes) + " bytes; " + one.name + " takes " + std::to_string(one.size + slack)};
         }
     }
     if (options.ring_bytes > ggml_backend_buft_get_max_size(buft)) {
         throw failure{NBM_NO_MEMORY, on + ": a ring of " + std::to_string(options.ring_bytes) + " bytes; the device allocates at most "
                                          + std::to_string(ggml_backend_buft_get_max_size(buft)) + " at once"};
     }
-    ring.buffer = ggml_backend_buft_alloc_buffer(buft, options.ring_bytes);
+    if (ring.direct) {
+        ring_pages = std::make_unique<nbm::arena>(inner, options.ring_bytes, true);
+    }
+    ring.buffer = ring.direct ? ggml_backend_cpu_buffer_from_ptr(ring_pages->data(), options.ring_bytes) : ggml_backend_buft_alloc_buffer(buft, options.ring_bytes);
     if (ring.buffer == nullptr) {
         throw failure{NBM_NO_MEMORY, on + ": refused " + std::to_string(options.ring_bytes) + " bytes for the ring"};
     }

@@ -61,6 +61,7 @@ struct nbm_device {
     bool                            committed = false;
     std::vector<nbm::group>         groups;
     nbm::ring_memory                ring;
+    std::unique_ptr<nbm::arena>     ring_pages; // its memory where files are read straight into it
     std::unique_ptr<nbm::arena>     ram;
     std::unique_ptr<nbm::transport> transport;
     std::unique_ptr<nbm::courier>   courier; // null where the device has none
@@ -75,6 +76,7 @@ private:
 
     int         group_of(const ggml_tensor * node) const;
     bool        is_large(const ggml_tensor * op) const; // of so many tokens that the device computes with shared weights too
+    void        make_rooms();
     void        place_tensors();
     void        allocate_ring();
     bool        travels(const nbm::group & one) const { return !one.shared || options.shared_batch > 0; }

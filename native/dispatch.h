@@ -19,6 +19,7 @@ struct ring_memory {
     uint8_t             * base   = nullptr;
     size_t                size   = 0;
     ggml_tensor         * view   = nullptr; // spans it, so that copies have a tensor to name
+    bool                  direct = false;   // host memory that files are read straight into: every tensor has room for whole blocks of its file, from an aligned address on
 };
 
 // Used by one computing thread at a time. A group is asked for, awaited, marked and released, in this order, or dropped before it is awaited.

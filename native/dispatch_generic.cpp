@@ -1,5 +1,6 @@
 // The transport over the plain ggml backend interface. A thread of its own reads and enqueues: on a device with events it hands copies to a second
-// stream and lets the device order them against the computing; on one without (the CPU) host memory is filled while other groups are computed from.
+// stream and lets the device order them against the computing; on one without (the CPU) host memory is filled, from files
+// without a copy, while other groups are computed from.
 #include "dispatch.h"
 #include "timing.h"
 
@@ -37,7 +38,7 @@ public:
         size_t largest = 0;
         for (const group & one : groups) {
             for (const streamed_tensor & tensor : one.tensors) {
-                if (tensor.file >= 0) {
+                if (tensor.file >= 0 && !ring.direct) {
                     largest = std::max(largest, files::room(std::min(tensor.bytes, chunk)));
                 }
             }
@@ -159,10 +160,13 @@ private:
         bool                 used   = false;
     };
 
+    // A piece of a tensor.
     struct read_job {
         const streamed_tensor * tensor;
-        size_t                  at;
+        uint64_t                offset;  // in its file
         size_t                  size;
+        size_t                  place;   // in the ring
+        std::atomic<int>      * missing; // pieces of the tensor that have not come
     };
 
     struct state {
@@ -271,12 +275,16 @@ private:
     // False where the delivery is off.
     bool fill(const delivery & now) {
         const group & what = groups[now.group];
-        std::vector<read_job> jobs;
+        std::vector<read_job>         jobs;
+        std::vector<std::atomic<int>> missing(what.tensors.size());
         for (size_t i = 0; i < what.tensors.size(); i++) {
             const streamed_tensor & tensor = what.tensors[i];
             if (tensor.file >= 0) {
-                for (size_t at = 0; at < tensor.bytes; at += chunk) {
-                    jobs.push_back({&tensor, at, std::min(chunk, tensor.bytes - at)});
+                // What is read in place is whole blocks.
+                const size_t before = ring.direct ? tensor.offset % files::alignment : 0;
+                for (size_t at = 0; at < before + tensor.bytes; at += chunk) {
+                    jobs.push_back({&tensor, tensor.offset - before + at, std::min(chunk, before + tensor.bytes - at), tensor.place - tensor.inset + at, &missing[i]});
+                    missing[i]++;
                 }
                 continue;
             }
@@ -321,37 +329,68 @@ private:
         return true;
     }
 
+    // Reads to the ring itself, as far as it has room, until all is there. False where the delivery is off.
+    bool read_in_place(const delivery & now, const read_job & job, int at_once) {
+        const streamed_tensor & tensor = *job.tensor;
+        for (size_t done = 0; done < job.size;) {
+            const size_t place = job.place + done;
+            const size_t bytes = std::min(job.size - done, free_until(now, place, place + files::whole(job.size - done)) - place);
+            if (bytes == 0) {
+                return false;
+            }
+            read(now, job, done, bytes, ring.base + place, at_once);
+            done += bytes;
+        }
+        // Where tensors begin in a file as the device does not want them, whoever reads the last piece of one moves it.
+        const size_t landed = tensor.place - tensor.inset + tensor.offset % files::alignment;
+        if (--*job.missing == 0 && landed != tensor.place) {
+            std::memmove(ring.base + tensor.place, ring.base + landed, tensor.bytes);
+        }
+        return true;
+    }
+
+    // Reads to a stage and copies on. False where the delivery is off.
+    bool read_and_bring(const delivery & now, const read_job & job, stage & with, int at_once) {
+        if (with.used) {
+            ggml_backend_event_synchronize(with.free);
+        }
+        const uint8_t              * bytes = read(now, job, 0, job.size, with.memory, at_once);
+        std::unique_lock<std::mutex> lock(enqueueing, std::defer_lock);
+        if (asynchronous) {
+            lock.lock();
+        }
+        if (!bring(now, job.place, bytes, job.size, false)) {
+            return false;
+        }
+        if (asynchronous) {
+            ggml_backend_event_record(with.free, copy);
+            with.used = true;
+        }
+        return true;
+    }
+
+    const uint8_t * read(const delivery & now, const read_job & job, size_t at, size_t size, uint8_t * memory, int at_once) {
+        const auto      begun = timing::clock::now();
+        const uint8_t * bytes = from.read(job.tensor->file, job.offset + at, size, memory);
+        times->add_load(now.group, size, (timing::clock::now() - begun) / at_once);
+        count(stats.bytes_from_file, size);
+        return bytes;
+    }
+
     // What files bring is timed as it is read: the copies onwards are short and hidden behind it. False where the delivery is off.
     bool read_in(const delivery & now, const std::vector<read_job> & jobs) {
-        const size_t           at_once = std::min<size_t>(readers, jobs.size());
+        const int              at_once = (int) std::min<size_t>(readers, jobs.size());
         std::atomic<size_t>    next{0};
         std::atomic<bool>      off{false};
         std::optional<failure> problem;
-        std::mutex             enqueueing; // the copy stream and the problem
         auto work = [&](stage & with) {
             for (size_t i = next++; i < jobs.size(); i = next++) {
                 try {
-                    if (with.used) {
-                        ggml_backend_event_synchronize(with.free);
-                    }
-                    const streamed_tensor & tensor = *jobs[i].tensor;
-                    const auto              begun  = timing::clock::now();
-                    const uint8_t         * bytes  = from.read(tensor.file, tensor.offset + jobs[i].at, jobs[i].size, with.memory);
-                    times->add_load(now.group, jobs[i].size, (timing::clock::now() - begun) / (int) at_once);
-                    std::unique_lock<std::mutex> lock(enqueueing, std::defer_lock);
-                    if (asynchronous) {
-                        lock.lock();
-                    }
-                    if (!bring(now, tensor.place + jobs[i].at, bytes, jobs[i].size, false)) {
+                    if (!(ring.direct ? read_in_place(now, jobs[i], at_once) : read_and_bring(now, jobs[i], with, at_once))) {
                         off  = true;
                         next = jobs.size();
                         return;
                     }
-                    if (asynchronous) {
-                        ggml_backend_event_record(with.free, copy);
-                        with.used = true;
-                    }
-                    count(stats.bytes_from_file, jobs[i].size);
                 } catch (const failure & caught) {
                     std::lock_guard<std::mutex> lock(enqueueing);
                     problem = caught;
@@ -360,7 +399,7 @@ private:
             }
         };
         std::vector<std::thread> others;
-        for (size_t i = 1; i < at_once; i++) {
+        for (int i = 1; i < at_once; i++) {
             others.emplace_back(work, std::ref(stages[i]));
         }
         work(stages[0]);
@@ -384,6 +423,7 @@ private:
     std::unique_ptr<timing> times;
     std::optional<arena>    staging;
     stage                   stages[readers];
+    std::mutex              enqueueing; // the copy stream, and the problem of a reader
 
     mutable std::mutex      mutex;
     std::condition_variable changed;

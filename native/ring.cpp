@@ -19,8 +19,6 @@ static std::pair<int, std::string> order_of(const char * name) {
     return text.compare(stack.size(), 6, "output") == 0 ? std::make_pair(INT_MAX, std::string("output")) : std::make_pair(-1, text);
 }
 
-static size_t aligned(size_t size, size_t alignment) { return (size + alignment - 1) / alignment * alignment; }
-
 // The next group after `from`, pass after pass. From the decoder on it goes to the next token, which is not encoded.
 static int successor(const std::vector<group> & groups, int from, bool with_shared) {
     const int count = (int) groups.size();
@@ -33,7 +31,7 @@ static int successor(const std::vector<group> & groups, int from, bool with_shar
     return -1;
 }
 
-std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, size_t alignment) {
+std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors) {
     // The parts of a layer stand in the order of their first tensors.
     std::map<std::tuple<int, std::string, bool>, size_t> first;
     for (size_t i = 0; i < tensors.size(); i++) {
@@ -47,7 +45,7 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, siz
         to.name    = name;
         to.shared  = tensor.shared;
         to.encoder = name.rfind("enc.", 0) == 0;
-        to.size += aligned(tensor.size, alignment);
+        to.size += tensor.room;
         to.tensors.push_back(tensor);
     }
     std::vector<group> groups;
@@ -62,28 +60,27 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, siz
 }
 
 // Places a group from `start` on and returns where it ends.
-static size_t place(group & one, size_t start, size_t ring, size_t alignment) {
+static size_t place(group & one, size_t start, size_t ring) {
     one.takes = {{start, start}};
     for (streamed_tensor & tensor : one.tensors) {
-        const size_t size = aligned(tensor.size, alignment);
-        if (one.takes.back().to + size > ring) {
+        if (one.takes.back().to + tensor.room > ring) {
             one.takes.push_back({0, 0});
         }
-        tensor.place = one.takes.back().to;
-        one.takes.back().to += size;
+        tensor.place = one.takes.back().to + tensor.inset;
+        one.takes.back().to += tensor.room;
     }
     // What is left unused before the ring's end may be what it lacks.
     if (one.takes.size() > 2 || (one.takes.size() == 2 && one.takes[1].to > start)) {
-        return place(one, 0, ring, alignment);
+        return place(one, 0, ring);
     }
     return one.takes.back().to;
 }
 
-void lay_out(std::vector<group> & groups, size_t ring, size_t alignment, bool with_shared) {
+void lay_out(std::vector<group> & groups, size_t ring, bool with_shared) {
     size_t end = 0;
     for (group & one : groups) {
         if (!one.shared || with_shared) {
-            end = place(one, end, ring, alignment);
+            end = place(one, end, ring);
         }
     }
 }

@@ -18,6 +18,8 @@ struct streamed_tensor {
     size_t        size;        // that the device wants for it, padding included
     int           file   = -1; // where bound to one
     uint64_t      offset = 0;  // in the file, or in the arena
+    size_t        room   = 0;  // of the ring, that is its alone
+    size_t        inset  = 0;  // of its place in this room
     size_t        place  = 0;  // in the ring
     bool          shared = false;
 };
@@ -41,11 +43,11 @@ struct group {
     int next_with_shared = -1;
 };
 
-// Groups in the order in which a token passes them. `alignment` is the device's.
-std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors, size_t alignment);
+// Groups in the order in which a token passes them.
+std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors);
 
 // Gives every tensor its place in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. Groups follow each
 // other round the ring, so that one can come into what the others leave; a tensor lies in one piece.
-void lay_out(std::vector<group> & groups, size_t ring, size_t alignment, bool with_shared);
+void lay_out(std::vector<group> & groups, size_t ring, bool with_shared);
 
 } // namespace nbm

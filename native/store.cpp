@@ -3,8 +3,6 @@
 
 namespace nbm {
 
-static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
-
 arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : device(device), bytes(size), allow_unpinned(allow_unpinned) {
     if (size == 0) {
         return;
@@ -25,7 +23,7 @@ arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : devi
     if (buffer != nullptr) {
         os::unmap_pages(mapped, bytes);
         mapped = nullptr;
-        base   = (uint8_t *) round_up((size_t) ggml_backend_buffer_get_base(buffer), files::alignment);
+        base   = (uint8_t *) files::whole((size_t) ggml_backend_buffer_get_base(buffer));
     } else if (!allow_unpinned) {
         os::unmap_pages(mapped, bytes);
         throw failure{NBM_NO_MEMORY, std::to_string(size) + " bytes of pinned memory were refused"};
@@ -89,7 +87,7 @@ const uint8_t * files::read(int file, uint64_t offset, size_t size, uint8_t * me
     if (end > from.file.size()) {
         throw failure{NBM_IO, from.path + ": ends at byte " + std::to_string(from.file.size()) + ", and " + std::to_string(end) + " are needed"};
     }
-    const size_t want = round_up((size_t) (end - start), alignment);
+    const size_t want = whole((size_t) (end - start));
     for (size_t done = 0; start + done < end;) {
         const size_t count = from.read(start + done, want - done, memory + done);
         if (count == 0) {

@@ -56,8 +56,11 @@ public:
     // Fills `memory`, which has room for a whole number of aligned blocks around [offset, offset + size), and returns where `offset` itself landed.
     const uint8_t * read(int file, uint64_t offset, size_t size, uint8_t * memory) const;
 
-    // Bytes that `read` needs for a range of this size.
-    static size_t room(size_t size) { return (size / alignment + 2) * alignment; }
+    // Bytes that `read` needs for a range of this size: whole blocks, and one more where it does not begin with one.
+    static size_t room(size_t size) { return whole(size) + alignment; }
+
+    // So many bytes and what they lack of whole blocks.
+    static size_t whole(size_t size) { return (size + alignment - 1) / alignment * alignment; }
 
 private:
     struct entry {

@@ -143,9 +143,17 @@ inline std::vector<float> resident() {
     return out;
 }
 
-// A temporary file with the bytes of every tensor, each at an odd place.
-struct weight_file {
-    std::string           path = (std::filesystem::temp_directory_path() / ("nbm-test-" + std::to_string(std::rand()) + ".bin")).string();
+struct temporary_file {
+    std::string path = (std::filesystem::temp_directory_path() / ("nbm-test-" + std::to_string(std::rand()) + ".bin")).string();
+
+    temporary_file() = default;
+    ~temporary_file() { std::filesystem::remove(path); }
+    temporary_file(const temporary_file &) = delete;
+    temporary_file & operator=(const temporary_file &) = delete;
+};
+
+// A temporary file with the bytes of every tensor: two at odd places, one where a tensor may begin in memory, one where a block begins, and so on.
+struct weight_file : temporary_file {
     std::vector<uint64_t> offsets;
 
     explicit weight_file(const chain & model) { write(model); }
@@ -156,7 +164,8 @@ struct weight_file {
         uint64_t      at = 0;
         for (size_t i = 0; i < model.tensors.size(); i++) {
             auto        bytes = model.bytes_of(i);
-            std::string gap(i % 7 * 13 + 1, '\x5a');
+            size_t      unit = i % 4 < 2 ? 1 : i % 4 == 2 ? 32 : 4096, odd = i % 7 * 13 + 1;
+            std::string gap((at + odd + unit - 1) / unit * unit - at, '\x5a');
             file.write(gap.data(), (std::streamsize) gap.size());
             at += gap.size();
             offsets.push_back(at);
@@ -164,23 +173,22 @@ struct weight_file {
             at += bytes.size() * sizeof(float);
         }
     }
-
-    ~weight_file() { std::filesystem::remove(path); }
 };
 
-// Bytes of a ring for this many of the chain's layers.
-inline uint64_t ring_of(double of_layers, ggml_backend_dev_t device = cpu()) {
-    const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device));
-    auto         aligned   = [&](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
-    return (uint64_t) (of_layers * (double) (2 * aligned(width * width * sizeof(float)) + aligned(width * sizeof(float)))) + alignment;
+// Bytes of a ring for this many of the chain's layers. In the CPU's, what files are read into has a block more than it fills.
+inline uint64_t ring_of(double of_layers, ggml_backend_dev_t device = cpu(), bool from_files = false) {
+    const bool   in_place  = from_files && device == cpu();
+    const size_t alignment = in_place ? 4096 : ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device));
+    auto         room      = [&](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment + (in_place ? alignment : 0); };
+    return (uint64_t) (of_layers * (double) (2 * room(width * width * sizeof(float)) + room(width * sizeof(float)))) + (in_place ? 0 : alignment);
 }
 
 struct streamed {
     nbm_device * device = nullptr;
     char         error[512] = "";
 
-    explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu()) {
-        nbm_options options = {ring_of(ring, inner), 1, 1, shared_batch, 1, nullptr};
+    explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu(), bool from_files = false) {
+        nbm_options options = {ring_of(ring, inner, from_files), 1, 1, shared_batch, 1, nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

@@ -11,7 +11,7 @@ int main(int count, char ** arguments) {
         std::printf("no CPU backend in %s\n0 passed, 1 failed\n", arguments[1]);
         return 1;
     }
-    ggml_backend_register(test_gpus("4000000,1000"));
+    ggml_backend_register(test_gpus("40000000,1000"));
     int passed = 0, all = 0;
     for (const std::vector<test> & group : {streaming_tests(), fault_tests(), system_tests()}) {
         for (const test & one : group) {

@@ -16,7 +16,11 @@ uint64_t ram_of(const chain & model, const std::function<bool(size_t)> & on_disk
 void placement(ggml_backend_dev_t inner, double ring, const std::function<bool(size_t)> & on_disk) {
     const auto expected = resident();
     const bool timed    = inner == cpu(); // the host's clock serves the host
-    streamed   stream(ring, 0, inner);
+    bool       from_files = false;
+    for (size_t i = 0; i < layers * 3; i++) {
+        from_files = from_files || on_disk(i);
+    }
+    streamed stream(ring, 0, inner, from_files);
     {
         chain       model(nbm_device_stream_buft(stream.device));
         weight_file file(model);
@@ -29,6 +33,7 @@ void placement(ggml_backend_dev_t inner, double ring, const std::function<bool(s
         nbm_device_get_stats(stream.device, &stats);
         require(stats.groups == layers + 1, std::to_string(stats.groups) + " groups");
         require(stats.loads >= stats.groups, "every group was loaded");
+        require((stats.staging_bytes > 0) == (from_files && inner != cpu()), "files are read straight into the CPU's ring: " + std::to_string(stats.staging_bytes));
         require(stats.timed == (timed ? 1 : 0), "timed as the device can tell");
         uint64_t load_ns = 0, wait_ns = 0, bytes = 0, loaded = 0;
         for (uint64_t i = 0; i < stats.groups; i++) {
@@ -65,22 +70,17 @@ uint64_t shared_loads(const streamed & stream) {
     return loads;
 }
 
-// Weights that the CPU reads where they rest, and the device streams for a batch that is large enough.
-void shared_weights(ggml_backend_dev_t inner, double ring) {
+// Weights that the CPU reads where they rest, and the device streams for a batch that is large enough. All others may come from a file.
+void shared_weights(ggml_backend_dev_t inner, double ring, bool from_files) {
     const auto expected = resident();
-    streamed   stream(ring, rows, inner);
-    chain      model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
-    require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
-    for (size_t i = 0; i < model.tensors.size(); i++) {
-        void * memory = nbm_device_tensor_bytes(stream.device, model.tensors[i]);
-        require(memory != nullptr, "everything rests in memory");
-        auto bytes = model.bytes_of(i);
-        std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
-    }
-    require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+    const auto shared   = [](size_t i) { return i < layers * 3 && i / 3 % 2 == 1 && i % 3 != 2; };
+    streamed    stream(ring, rows, inner, from_files);
+    chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [&](size_t i) { return from_files && !shared(i); });
     for (size_t i = 0; i < model.tensors.size(); i++) {
         const bool resting = model.tensors[i]->data == nbm_device_tensor_bytes(stream.device, model.tensors[i]);
-        require(resting == (i < layers * 3 && i / 3 % 2 == 1 && i % 3 != 2), std::string(model.tensors[i]->name) + ": only shared weights are computed with where they rest");
+        require(resting == shared(i), std::string(model.tensors[i]->name) + ": only shared weights are computed with where they rest");
     }
     ggml_context * context = ggml_init({ggml_tensor_overhead() * 8, nullptr, true});
     for (int batch : {1, rows - 1, rows}) {
@@ -99,6 +99,51 @@ void shared_weights(ggml_backend_dev_t inner, double ring) {
         compute(model, backend, GGML_STATUS_SUCCESS, 1, 2);
     }
     require(shared_loads(stream) <= before + layers / 2, "shared weights came for small batches: " + std::to_string(shared_loads(stream) - before));
+    ggml_backend_free(backend);
+}
+
+// A product with one tensor of 19 MB, named as a layer's.
+std::vector<float> product(ggml_backend_buffer_type_t type, ggml_backend_t backend, const std::function<void(ggml_tensor *)> & fill) {
+    ggml_context * weights = ggml_init({ggml_tensor_overhead(), nullptr, true}), * context = ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true});
+    ggml_tensor  * large = ggml_new_tensor_2d(weights, GGML_TYPE_F32, width, 50000), * input = ggml_new_tensor_1d(context, GGML_TYPE_F32, width);
+    ggml_set_name(large, "blk.0.up.weight");
+    ggml_backend_buffer_t home = ggml_backend_alloc_ctx_tensors_from_buft(weights, type);
+    fill(large);
+    ggml_tensor * result = ggml_mul_mat(context, large, input);
+    ggml_cgraph * graph  = ggml_new_graph(context);
+    ggml_build_forward_expand(graph, result);
+    ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
+    const auto            in     = values(0, width);
+    std::vector<float>    out((size_t) ggml_nelements(result));
+    ggml_backend_tensor_set(input, in.data(), 0, ggml_nbytes(input));
+    require(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS, "computing failed");
+    ggml_backend_tensor_get(result, out.data(), 0, ggml_nbytes(result));
+    for (ggml_backend_buffer_t one : {buffer, home}) {
+        ggml_backend_buffer_free(one);
+    }
+    for (ggml_context * one : {context, weights}) {
+        ggml_free(one);
+    }
+    return out;
+}
+
+// What is read in several pieces at once, from wherever it begins in a file.
+void large_tensor(ggml_backend_dev_t inner, size_t begin) {
+    const auto     bytes    = values(1, width * 50000);
+    const size_t   size     = bytes.size() * sizeof(float);
+    ggml_backend_t plain    = start(cpu());
+    const auto     expected = product(ggml_backend_dev_buffer_type(cpu()), plain, [&](ggml_tensor * large) { ggml_backend_tensor_set(large, bytes.data(), 0, size); });
+    ggml_backend_free(plain);
+    temporary_file file;
+    std::ofstream(file.path, std::ios::binary).write(std::string(begin, 'x').data(), (std::streamsize) begin).write((const char *) bytes.data(), (std::streamsize) size);
+    streamed       stream(300, 0, inner, true);
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    const auto     out     = product(nbm_device_stream_buft(stream.device), backend, [&](ggml_tensor * large) {
+        require(nbm_device_bind_file(stream.device, large, file.path.c_str(), begin, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+    });
+    require(out == expected, "the product differs from the resident one");
     ggml_backend_free(backend);
 }
 
@@ -186,8 +231,12 @@ std::vector<test> streaming_tests() {
             tests.push_back({"all in memory" + with, [=] { placement(device, ring, [](size_t) { return false; }); }});
             tests.push_back({"all in a file" + with, [=] { placement(device, ring, [](size_t) { return true; }); }});
             tests.push_back({"tensors in turn" + with, [=] { placement(device, ring, [](size_t i) { return i % 2 == 0; }); }});
-            tests.push_back({"shared weights" + with, [=] { shared_weights(device, ring); }});
+            tests.push_back({"shared weights" + with, [=] { shared_weights(device, ring, false); }});
+            tests.push_back({"shared weights beside others in a file" + with, [=] { shared_weights(device, ring, true); }});
             tests.push_back({"layers in turn" + with, [=] { placement(device, ring, [](size_t i) { return i / 3 % 2 == 0; }); }});
+        }
+        for (size_t begin : {0, 4093, 4096 + 32, 8192 - 64}) {
+            tests.push_back({"a large tensor from byte " + std::to_string(begin) + " of a file" + on, [=] { large_tensor(device, begin); }});
         }
         tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
         tests.push_back({"two contexts share one ring" + on, [=] { two_contexts(device); }});

@@ -3,6 +3,10 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csetjmp>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -100,6 +104,71 @@ void refused_store() {
     ggml_free(context);
 }
 
+struct mapped_file : temporary_file {
+    static constexpr size_t size = 5 * block + 7;
+
+    const uint8_t * memory  = nullptr;
+    nbm_mapping   * mapping = nullptr;
+    char            error[512] = "";
+
+    mapped_file() {
+        std::ofstream(path, std::ios::binary).write(std::string(size, 'w').data(), (std::streamsize) size);
+        uint64_t told = 0;
+        require(nbm_mapping_create(path.c_str(), &mapping, (const void **) &memory, &told, error, sizeof error) == NBM_OK, error);
+        require(told == size, "a mapping has the file's size");
+    }
+    ~mapped_file() { nbm_mapping_destroy(mapping); }
+};
+
+void mapping_cut_short() {
+    mapped_file file, sound;
+    require(nbm_mapping_fill(file.mapping, 1, file.size - 1, file.error, sizeof file.error) == NBM_OK, file.error);
+    require(nbm_mapping_fill(file.mapping, 1, file.size, file.error, sizeof file.error) == NBM_INVALID, "a part beyond the file");
+    require(std::strstr(file.error, std::to_string(file.size + 1).c_str()) != nullptr, std::string("the error tells the bytes: ") + file.error);
+    require(std::string((const char *) file.memory, file.size) == std::string(file.size, 'w') && nbm_mapping_is_damaged(file.mapping) == 0, "the whole file");
+    std::filesystem::resize_file(file.path, 2 * block);
+    require(file.memory[2 * block - 1] == 'w' && nbm_mapping_is_damaged(file.mapping) == 0, "what is left of it");
+    require(file.memory[3 * block] == 0 && nbm_mapping_is_damaged(file.mapping) == 1, "what is gone reads as zeros, and the mapping is damaged");
+    require(file.memory[file.size - 1] == 0 && file.memory[0] == 'w', "as all behind it, and nothing before it");
+    require(sound.memory[3 * block] == 'w' && nbm_mapping_is_damaged(sound.mapping) == 0, "another file's mapping is sound");
+}
+
+void mapping_missing() {
+    nbm_mapping * mapping = nullptr;
+    const void  * memory;
+    uint64_t      size;
+    char          error[512];
+    require(nbm_mapping_create("/nonexistent/weights", &mapping, &memory, &size, error, sizeof error) == NBM_IO && mapping == nullptr, "a missing file is an I/O error");
+    require(std::strstr(error, "/nonexistent/weights") != nullptr, error);
+}
+
+void mapping_replaced() {
+    mapped_file file;
+    std::filesystem::remove(file.path);
+    std::ofstream(file.path, std::ios::binary).write(std::string(file.size, 'x').data(), (std::streamsize) file.size);
+    require(file.memory[file.size - 1] == 'w' && nbm_mapping_is_damaged(file.mapping) == 0, "a file that is replaced stays what it was");
+}
+
+sigjmp_buf recovered;
+
+// The process's own handler is asked about memory that is not a mapping's. It must be there before the first mapping.
+void foreign_bus_error() {
+    temporary_file file;
+    std::ofstream(file.path, std::ios::binary).write(std::string(2 * block, 'w').data(), (std::streamsize) (2 * block));
+    const int descriptor = open(file.path.c_str(), O_RDONLY | O_CLOEXEC);
+    auto *    memory     = (volatile uint8_t *) mmap(nullptr, 2 * block, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    close(descriptor);
+    struct sigaction own = {};
+    own.sa_handler = [](int) { siglongjmp(recovered, 1); };
+    sigaction(SIGBUS, &own, nullptr);
+    mapped_file beside;
+    std::filesystem::resize_file(file.path, block);
+    const bool told = sigsetjmp(recovered, 1) != 0 || memory[block] != 0;
+    munmap((void *) memory, 2 * block);
+    require(told, "the handler before ours was not asked");
+    require(nbm_mapping_is_damaged(beside.mapping) == 0, "our mapping is sound");
+}
+
 } // namespace
 
 std::vector<test> system_tests() {
@@ -107,5 +176,9 @@ std::vector<test> system_tests() {
         {"reads that are interrupted or bring less go on", short_reads},
         {"a disk that fails is told, and recovered from", failing_disk},
         {"a store that cannot be had is told", refused_store},
+        {"a bus error elsewhere is for the handler before ours", foreign_bus_error},
+        {"a mapped file that is cut short reads as zeros and says so", mapping_cut_short},
+        {"a missing file is not mapped", mapping_missing},
+        {"a mapped file that is replaced stays what it was", mapping_replaced},
     };
 }

@@ -7,9 +7,10 @@ namespace NativeBigModel.Planning;
 /// <param name="WeightBytes">Bytes of its tensors.</param>
 /// <param name="KvBytes">Bytes of its keys and values.</param>
 /// <param name="RingBytes">Bytes of the ring that it takes while it passes through.</param>
+/// <param name="DirectRingBytes">The same of a ring that files are read straight into.</param>
 /// <param name="LargestTensorBytes">Bytes of the largest of its tensors.</param>
 /// <param name="SharedBytes">Bytes that it shares with the input while both are in host memory, and needs for itself on a GPU.</param>
-internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long LargestTensorBytes, long SharedBytes)
+internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long DirectRingBytes, long LargestTensorBytes, long SharedBytes)
 {
     public const string Input = "input";
     public const string Output = "output";
@@ -77,7 +78,7 @@ internal sealed class Placement
         {
             var placement = new Placement(limits, compute, mode, streamAll);
             long ring = placement.AddRing(ringLayers, items);
-            if (readsDisk) placement._devices.ReserveStaging(StagingSize.AtMost(1, items.Skip(1).Where(item => !placement.StaysOnGpu(item))));
+            if (readsDisk) placement._devices.ReserveStaging(StagingSize.AtMost([placement._target], items.Skip(1).Where(item => !placement.StaysOnGpu(item))));
             placement.Run(items, item =>
             {
                 if (!travelling.Contains(item.Name)) return placement.PlaceResident(item) ?? placement.PlaceStreamed(item);
@@ -102,9 +103,9 @@ internal sealed class Placement
     // An output that is larger than a layer makes the ring so much longer that it may as well stay.
     private long AddRing(double ringLayers, IReadOnlyList<Item> items)
     {
-        long ring = RingSize.AtMost(ringLayers, items.SkipLast(1).Where(item => item.Name != Item.Input));
+        long ring = RingSize.AtMost(_target, ringLayers, items.SkipLast(1).Where(item => item.Name != Item.Input));
         _outputStays = !_streamAll && _target != DeviceName.Host && _devices.HasRoom(_target, ring + items.Sum(item => item.KvBytes) + items[^1].WeightBytes + items[^1].SharedBytes);
-        if (!_outputStays) ring = RingSize.AtMost(ringLayers, items.Where(item => item.Name != Item.Input));
+        if (!_outputStays) ring = RingSize.AtMost(_target, ringLayers, items.Where(item => item.Name != Item.Input));
         _devices.AddRing(_target, ring);
         return ring;
     }

@@ -131,7 +131,7 @@ public sealed record LayerPlacement(string Name, string Device, string ComputeDe
 /// <param name="WeightBytes">Bytes of weights.</param>
 /// <param name="KvBytes">Bytes of KV cache.</param>
 /// <param name="RingBytes">Bytes of the ring that streamed layers pass through.</param>
-/// <param name="StagingBytes">Bytes of host memory through which what is read from disk passes on its way into rings; 0 for other devices.</param>
+/// <param name="StagingBytes">Bytes of host memory through which what is read from disk passes on its way to GPUs; 0 for other devices.</param>
 /// <param name="ComputeBytes">Bytes of the buffers that it computes in.</param>
 /// <param name="LimitBytes">Bytes that it may hold; null for the disk, and for host memory that was not named.</param>
 public sealed record DevicePlan(string Name, long WeightBytes, long KvBytes, long RingBytes, long StagingBytes, long ComputeBytes, long? LimitBytes)

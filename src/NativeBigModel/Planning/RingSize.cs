@@ -25,24 +25,27 @@ internal static class RingSize
     }
 
     /// <summary>The most that placing these items may need.</summary>
-    public static long AtMost(double layers, IEnumerable<Item> items) => Bytes(layers, Groups(items, _ => false));
+    public static long AtMost(string device, double layers, IEnumerable<Item> items) => Bytes(layers, Groups(items, _ => false, device == DeviceName.Host));
 
     /// <summary>Bytes of tensors in the ring, each from an aligned place on.</summary>
     public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes));
+
+    /// <summary>Bytes of tensors in a ring that files are read straight into.</summary>
+    public static long ReadInPlace(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => FileRead.Room(tensor.Bytes));
 
     private static (long Largest, long Layer) Groups(string device, IReadOnlyList<LayerPlacement> placed, IReadOnlyList<Item> items)
     {
         var routes = new RingRoutes(placed);
         List<(LayerPlacement Layer, Item Item)> passing = [.. placed.Zip(items).Where(pair => routes.Of(pair.First) == device)];
         HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
-        return Groups(passing.Select(pair => pair.Item), onCpu.Contains);
+        return Groups(passing.Select(pair => pair.Item), onCpu.Contains, device == DeviceName.Host && placed.Any(layer => layer is { Streamed: true, Device: DeviceName.Disk }));
     }
 
     // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
-    private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> travelsAlone)
+    private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> travelsAlone, bool readInPlace)
     {
         ILookup<bool, long> groups = passing.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
-            .ToLookup(group => group.Key == Item.Output, group => group.Sum(item => item.RingBytes));
+            .ToLookup(group => group.Key == Item.Output, group => group.Sum(item => readInPlace ? item.DirectRingBytes : item.RingBytes));
         long layer = groups[false].DefaultIfEmpty().Max();
         return (Math.Max(layer, groups[true].DefaultIfEmpty().Max()), layer);
     }

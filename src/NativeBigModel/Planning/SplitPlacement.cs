@@ -86,15 +86,15 @@ internal sealed class SplitPlacement
     private void Run(bool readsDisk, Dictionary<string, long>? mostRings)
     {
         _devices.TakeForInput(_items[0].WeightBytes, 0);
-        long longest = RingSize.AtMost(_ringLayers, _items.Where(Streams));
         Item output = _items[^1];
         string last = _targets[^1];
+        long longest = RingSize.AtMost(last, _ringLayers, _items.Where(Streams));
         // An output that is larger than a layer makes the ring so much longer that it may as well stay.
         long cache = _items.Sum(item => item.KvBytes) / _targets.Length;
         bool outputStays = Keeps(last) && _devices.HasRoom(last, cache + longest + output.WeightBytes + output.SharedBytes);
         foreach (string target in _targets)
         {
-            long ring = target == last && !outputStays ? RingSize.AtMost(_ringLayers, _items.Skip(1)) : longest;
+            long ring = target == last && !outputStays ? RingSize.AtMost(target, _ringLayers, _items.Skip(1)) : longest;
             _devices.AddRing(target, mostRings is null ? ring : Math.Min(ring, mostRings[target]));
         }
         // An embedding that is used twice is not streamed.
@@ -104,7 +104,7 @@ internal sealed class SplitPlacement
             _devices.Take(last, output.WeightBytes + output.SharedBytes, 0);
             _kept.Add(output.Name);
         }
-        if (readsDisk) _devices.ReserveStaging(StagingSize.AtMost(_targets.Length, _items.Skip(1).Where(item => !_kept.Contains(item.Name))));
+        if (readsDisk) _devices.ReserveStaging(StagingSize.AtMost(_targets, _items.Skip(1).Where(item => !_kept.Contains(item.Name))));
         ShareOut();
         _computing = [.. _targets.Where(_ownerOf.ContainsValue)];
         foreach (Item item in _items.Skip(1)) _devices.Take(_ownerOf[item.Name], 0, item.KvBytes);

@@ -21,7 +21,7 @@ public enum StreamingBottleneck
 /// <param name="HostBytes">Host memory in which streamed weights rest.</param>
 /// <param name="Pinned">Whether that memory is pinned for the device.</param>
 /// <param name="FileBytes">Bytes of streamed weights that stay on disk.</param>
-/// <param name="StagingBytes">Host memory through which they pass.</param>
+/// <param name="StagingBytes">Host memory through which they pass on their way to GPUs; 0 where the CPU computes, into whose ring they are read.</param>
 /// <param name="Loads">Groups brought into the ring.</param>
 /// <param name="BytesFromHost">Bytes brought from host memory.</param>
 /// <param name="BytesFromFile">Bytes brought from disk.</param>

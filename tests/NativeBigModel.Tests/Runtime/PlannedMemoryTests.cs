@@ -39,24 +39,24 @@ public class PlannedMemoryTests
         }
     }
 
-    // A megabyte, and more than is read at once; a matrix and, in a hybrid plan, what a layer has besides its largest ones.
     [Theory]
     [InlineData(2_000, OffloadMode.Stream)]
-    [InlineData(30_000, OffloadMode.Stream)]
-    [InlineData(30_000, OffloadMode.Hybrid)]
-    public void Memory_that_files_are_read_into_is_planned_to_the_byte(int feedForward, OffloadMode offload)
+    [InlineData(1_999, OffloadMode.Disk)]
+    [InlineData(2_000, OffloadMode.Hybrid)]
+    public void A_ring_that_files_are_read_into_has_room_for_their_blocks_and_no_more(int feedForward, OffloadMode offload)
     {
         using var folder = new TempFolder();
         new TinyModel("LlamaForCausalLM") { Layers = 4, Hidden = 128, FeedForward = feedForward, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
         Checkpoint checkpoint = Checkpoint.Open(folder.Path);
-        Plan Within(long host) => checkpoint.Plan(new Machine([], 0), new() { WeightType = WeightType.AsStored, ContextLength = 64, BatchSize = 64, MaxMemory = new() { Host = host }, Offload = offload, OffloadFolder = folder["offload"] });
-        DevicePlan all = Within(1L << 40).Devices.Single();
-        Assert.Equal(0, all.StagingBytes);
-        Plan less = Within(all.TotalBytes - 1);
-        DevicePlan host = less.Devices.Single(device => device.Name == DeviceName.Host);
+        Plan Within(long host) => checkpoint.Plan(new Machine([], 0), new() { WeightType = WeightType.AsStored, ContextLength = 64, BatchSize = 64, MaxMemory = new() { Host = host }, Offload = offload, RingLayers = 1, OffloadFolder = folder["offload"] });
+        Plan less = Within(Within(1L << 40).Devices.Sum(device => device.TotalBytes) - 1);
+        Assert.Contains(less.Layers, layer => layer is { Streamed: true, Device: DeviceName.Disk });
         Allocate(checkpoint, less, out NativeBigModel.Native.NbmStats? stats);
-        Assert.Equal(((long)stats!.Value.StagingBytes, true), (host.StagingBytes, host.StagingBytes > 0));
-        Assert.Contains(less.Layers, layer => layer.Device == DeviceName.Disk);
+        DevicePlan host = less.Devices.Single(device => device.Name == DeviceName.Host);
+        Assert.Equal((0, 0, (ulong)host.RingBytes), (host.StagingBytes, (long)stats!.Value.StagingBytes, stats.Value.RingBytes));
+        // A block less is refused by the device, which knows where in the files the tensors begin.
+        Plan tight = less with { Devices = less.Devices.Replace(host, host with { RingBytes = host.RingBytes - 4096 }) };
+        Assert.Contains($"a ring of {host.RingBytes - 4096} bytes", Assert.Throws<EngineException>(() => Allocate(checkpoint, tight, out _)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -102,6 +102,25 @@ public class SeveralGpusTests
         }
     });
 
+    // A megabyte, and more than is read at once.
+    [TestGpusFact]
+    public Task Memory_that_files_are_read_into_is_planned_to_the_byte() => TestGpus.Run(["128000000", "128000000"], static () =>
+    {
+        foreach (int feedForward in (int[])[2_000, 30_000])
+        {
+            using var folder = new TempFolder();
+            new TinyModel("LlamaForCausalLM") { Layers = 4, Hidden = Hidden, FeedForward = feedForward, KvHeads = 2, HeadLength = 32 }.Write(folder.Path);
+            Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+            PlanOptions options = new() { WeightType = WeightType.AsStored, ContextLength = 64, BatchSize = 64, Offload = OffloadMode.Disk, RingLayers = 1, OffloadFolder = folder["offload"] };
+            Plan plan = checkpoint.Plan(Machine.Probe() with { HostFreeBytes = 1 << 30 }, options);
+            EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
+            using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
+            long planned = plan.Devices.Single(device => device.Name == DeviceName.Host).StagingBytes;
+            Assert.Equal((planned, true), (placement.Streams.Values.Sum(device => (long)device.Stats.StagingBytes), planned > 0));
+        }
+        return Task.CompletedTask;
+    });
+
     [TestGpusFact]
     public Task Every_GPU_holds_the_bytes_that_the_plan_says_and_needs_no_more_in_40_configurations() => TestGpus.Run(s_small, static () =>
     {

@@ -55,11 +55,11 @@ internal static class DeviceMapPlanner
         MappedPlacement placed = Infer(strategy, left, withCache, question);
         if (placed.Overfull is not null && placed.Target is { } target)
         {
-            left = Less(left, target, RingSize.AtMost(question.RingLayers, question.StreamedItems));
+            left = Less(left, target, RingSize.AtMost(target, question.RingLayers, question.StreamedItems));
             placed = Infer(strategy, left, withCache, question);
         }
-        if (placed.Overfull is not null && placed.Layers.Any(layer => layer.Device == DeviceName.Disk))
-            placed = Infer(strategy, Less(left, DeviceName.Host, StagingSize.AtMost(1, question.StreamedItems.Skip(1))), withCache, question);
+        if (placed is { Overfull: not null, Target: { } reader } && placed.Layers.Any(layer => layer.Device == DeviceName.Disk))
+            placed = Infer(strategy, Less(left, DeviceName.Host, StagingSize.AtMost([reader], question.StreamedItems.Skip(1))), withCache, question);
         string note = $"accelerate counts weights alone, and {DeviceName.Label(device.Name)} would hold {device.TotalBytes} of {device.LimitBytes} bytes with the rest; its answer here counts the KV cache, the ring, staging and the compute buffers as well";
         return Require(placed with { Notes = [.. placed.Notes, note] });
     }

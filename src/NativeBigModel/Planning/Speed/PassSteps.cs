@@ -63,7 +63,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes);
             if (shared) seconds /= 1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy;
-            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, CopySeconds(layer));
+            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
         }
         double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
@@ -73,9 +73,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 
-    // What comes to the CPU is copied into the ring by the CPU, which reads it, and reads and writes its place.
-    private double CopySeconds(LayerPlacement layer) =>
-        (layer.Device == DeviceName.Disk ? layer.WeightBytes / DiskSpeed : 0) + 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
+    // A disk is read straight into the CPU's ring. What rests in memory is copied there by the CPU, which reads it, and reads and writes its place.
+    private double BringSeconds(LayerPlacement layer) =>
+        layer.Device == DeviceName.Disk ? layer.WeightBytes / DiskSpeed : 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
 
     private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes)
     {
