@@ -59,6 +59,7 @@ internal static class ConvertCommand
         Files = result.Files.Select(file => new { file.Path, file.Bytes }),
         Tensors = result.Tensors.Count,
         Types = result.Tensors.GroupBy(tensor => tensor.Type).ToDictionary(group => group.Key.ToString(), group => group.Count()),
+        Losses = result.Losses.ToDictionary(loss => loss.Key.ToString(), loss => loss.Value),
         Seconds = result.Elapsed.TotalSeconds,
     };
 
@@ -70,5 +71,6 @@ internal static class ConvertCommand
         }
         string types = string.Join(", ", result.Tensors.GroupBy(tensor => tensor.Type).Select(group => $"{group.Count()} {group.Key}"));
         Console.Out.WriteLine($"{result.Path}: {result.Tensors.Count} tensors ({types}), {ByteSize.Format(result.Bytes)}{(dry ? ", nothing was written" : $", {result.Elapsed.TotalSeconds:0.0} s")}");
+        if (result.Losses.Count > 0) Console.Out.WriteLine($"squared error over squared weights, on a sample: {string.Join(", ", result.Losses.OrderBy(loss => loss.Key).Select(loss => $"{loss.Key} {loss.Value:0.0e+00}"))}");
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using NativeBigModel.Checkpoints.Gguf;
 using NativeBigModel.Conversion;
@@ -14,6 +15,11 @@ public sealed record ConversionResult(string Path, long Bytes, IReadOnlyList<Ten
 {
     /// <summary>Each file with its size.</summary>
     public IReadOnlyList<(string Path, long Bytes)> Files { get; init; } = [(Path, Bytes)];
+
+    /// <summary>
+    /// What quantising lost: of each type that was made, the squared error over the squares of the weights, on a sample of rows. Weights whose stored codes were kept are not in it.
+    /// </summary>
+    public IReadOnlyDictionary<TensorType, double> Losses { get; init; } = ImmutableDictionary<TensorType, double>.Empty;
 }
 
 /// <summary>Writes checkpoints as GGUF files that any llama.cpp reads.</summary>
@@ -53,9 +59,9 @@ public static class GgufConverter
             long started = Stopwatch.GetTimestamp();
             if (!checkpoint.HasWeights) throw new CheckpointException(Path.GetFileName(checkpoint.Path), "weights", "the checkpoint holds no weight files, only a configuration");
             (ModelDefinition definition, IReadOnlyList<FilePart> parts) = Lay(checkpoint, outputPath, options);
-            ModelFiles.Write(parts, definition.Tensors, progress, cancel);
+            LossSample losses = ModelFiles.Write(parts, definition.Tensors, progress, cancel);
             progress?.Report(new LoadProgress(LoadPhase.Ready, definition.Shape.WeightBytes, definition.Shape.WeightBytes));
-            return Result(definition, parts) with { Elapsed = Stopwatch.GetElapsedTime(started) };
+            return Result(definition, parts) with { Elapsed = Stopwatch.GetElapsedTime(started), Losses = losses.ByType };
         }, cancel);
     }
 

@@ -15,10 +15,11 @@ internal sealed record FilePart(string Path, byte[] Header, int First, long[] Of
 /// <summary>Writes a model's files beside their places, each tensor at once where it belongs, and renames them when all are complete.</summary>
 internal static class ModelFiles
 {
-    /// <summary>Writes all parts of a model; existing files are replaced at the end.</summary>
-    public static void Write(IReadOnlyList<FilePart> parts, IReadOnlyList<ModelTensor> tensors, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    /// <summary>Writes all parts of a model; existing files are replaced at the end. Returns what was lost.</summary>
+    public static LossSample Write(IReadOnlyList<FilePart> parts, IReadOnlyList<ModelTensor> tensors, IProgress<LoadProgress>? progress, CancellationToken cancel)
     {
         if (tensors.Any(tensor => tensor.Spec.Type.IsQuantized() && tensor.Spec.Type != tensor.Source.Type)) EngineLibrary.Load();
+        LossSample losses = new();
         string mark = $".{Guid.NewGuid():N}.partial";
         try
         {
@@ -26,10 +27,11 @@ internal static class ModelFiles
             using (var sink = new FileSink(parts, tensors, mark))
             {
                 var tracker = new ProgressTracker(progress, tensors.Sum(tensor => tensor.Spec.Bytes));
-                TensorPump.Run(tensors, files, sink, tracker.Add, cancel);
+                TensorPump.Run(tensors, files, sink, tracker.Add, cancel, losses);
                 sink.Complete();
             }
             foreach (FilePart part in parts) File.Move(part.Path + mark, part.Path, overwrite: true);
+            return losses;
         }
         catch
         {

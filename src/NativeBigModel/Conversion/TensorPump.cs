@@ -38,7 +38,7 @@ internal static class TensorPump
     private readonly record struct Piece(int Tensor, long FirstRow, long Rows);
 
     /// <summary>Runs to the end, or throws the first failure after all workers have stopped. The progress callback is told of bytes delivered, from any thread.</summary>
-    public static void Run(IReadOnlyList<ModelTensor> tensors, CheckpointFiles files, ITensorSink sink, Action<long>? progress, CancellationToken cancel)
+    public static void Run(IReadOnlyList<ModelTensor> tensors, CheckpointFiles files, ITensorSink sink, Action<long>? progress, CancellationToken cancel, LossSample? losses = null)
     {
         if (tensors.Count == 0) return;
         RequireEncodable(tensors);
@@ -58,7 +58,7 @@ internal static class TensorPump
                 if (index >= pieces.Length) return;
                 try
                 {
-                    Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, memory, progress, stop.Token);
+                    Deliver(tensors[pieces[index].Tensor], pieces[index], files, sink, memory, progress, losses, stop.Token);
                 }
                 catch (OperationCanceledException) when (stop.IsCancellationRequested) { return; }
                 catch (Exception error)
@@ -99,7 +99,7 @@ internal static class TensorPump
     private static long StepRows(ModelTensor tensor) =>
         Math.Max(tensor.Source.RowsTogether, tensor.Source.Type == tensor.Spec.Type ? ReadBytes / tensor.Source.RowBytes : StepElements / tensor.Source.Columns);
 
-    private static void Deliver(ModelTensor tensor, Piece piece, CheckpointFiles files, ITensorSink sink, WorkerMemory memory, Action<long>? progress, CancellationToken stop)
+    private static void Deliver(ModelTensor tensor, Piece piece, CheckpointFiles files, ITensorSink sink, WorkerMemory memory, Action<long>? progress, LossSample? losses, CancellationToken stop)
     {
         TensorSource source = tensor.Source;
         long targetRowBytes = tensor.Spec.Bytes / source.Rows, offset = piece.FirstRow * targetRowBytes, step = StepRows(tensor);
@@ -119,6 +119,7 @@ internal static class TensorPump
                 Span<byte> read = memory.Source(checked((int)(rows * source.RowBytes)));
                 source.Read(files, row, read);
                 RowEncoder.Encode(tensor.Spec.Name, read, source.Type, part, tensor.Spec.Type, source.Columns, tensor.Importance, row, tensor.MatrixRows);
+                if (tensor.Spec.Type.IsQuantized()) losses?.Add(read[..checked((int)source.RowBytes)], source.Type, part[..checked((int)targetRowBytes)], tensor.Spec.Type, checked((int)source.Columns));
             }
             delivered = part.Length;
         }

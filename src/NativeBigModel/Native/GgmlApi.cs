@@ -34,6 +34,10 @@ internal static unsafe partial class GgmlApi
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool GgmlValidateRowData(TensorType type, void* data, nuint nBytes);
 
+    /// <summary>What ggml does with a type; it lives as long as the library.</summary>
+    [LibraryImport(Base, EntryPoint = "ggml_get_type_traits")]
+    internal static partial GgmlTypeTraits* GgmlGetTypeTraits(TensorType type);
+
     [LibraryImport(Base, EntryPoint = "ggml_nbytes")]
     internal static partial nuint GgmlNBytes(GgmlTensor* tensor);
 
@@ -43,4 +47,16 @@ internal static unsafe partial class GgmlApi
     /// <summary>Bytes that a tensor's record takes in a context: ggml_object and ggml_tensor.</summary>
     [LibraryImport(Base, EntryPoint = "ggml_tensor_overhead")]
     internal static partial nuint GgmlTensorOverhead();
+}
+
+/// <summary>struct ggml_type_traits, up to what is used of it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct GgmlTypeTraits
+{
+    public byte* TypeName;
+    public long BlckSize;
+    public long BlckSizeInterleave;
+    public nuint TypeSize;
+    public byte IsQuantized;
+    public delegate* unmanaged<void*, float*, long, void> ToFloat;
 }

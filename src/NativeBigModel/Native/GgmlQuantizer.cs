@@ -26,6 +26,13 @@ internal static unsafe class GgmlQuantizer
         Validate(name, type, destination);
     }
 
+    /// <summary>The values that quantised rows stand for.</summary>
+    public static void Dequantize(TensorType type, ReadOnlySpan<byte> rows, Span<float> values)
+    {
+        fixed (byte* from = rows)
+        fixed (float* to = values) GgmlApi.GgmlGetTypeTraits(type)->ToFloat(from, to, values.Length);
+    }
+
     /// <summary>Requires scales that are numbers.</summary>
     /// <exception cref="CheckpointException">The values gave a scale that the type cannot hold.</exception>
     public static void Validate(string name, TensorType type, ReadOnlySpan<byte> blocks)

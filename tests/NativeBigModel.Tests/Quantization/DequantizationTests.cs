@@ -78,6 +78,23 @@ public class DequantizationTests
         foreach (TensorType smaller in s_candidates.Where(type => type.BlockBytes() < kept.BlockBytes())) Assert.InRange(sources.Average(source => Loss(source, smaller)), bound, 1);
     }
 
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task A_conversion_says_what_it_lost(string name)
+    {
+        if (name is TestFolders.NoFolders or "gpt_oss_mxfp4") return;
+        using TempFolder output = new();
+        string folder = Path.Combine(TestFolders.Golden!, name);
+        List<TensorSource> sources = [.. Open(folder).All.Select(weight => Open(folder).Find(weight)!.Source).Where(source => source is QuantizedSource)];
+
+        ConversionResult result = await GgufConverter.ConvertAsync(Checkpoint.Open(folder), output["out.gguf"], WeightType.AsStored);
+
+        // Where codes are kept, nothing is made.
+        TensorType kept = sources[0].StoredType;
+        if (sources[0].As(kept) != sources[0]) Assert.Empty(result.Losses);
+        else Assert.InRange(Assert.Single(result.Losses, loss => loss.Key == kept).Value / sources.Average(source => Loss(source, kept)), 0.8, 1.25);
+    }
+
     // What is lost is what the types above lose, times what two small layers make of it.
     [Theory]
     [MemberData(nameof(Cases))]
