@@ -4,9 +4,12 @@ using NativeBigModel.Native;
 
 namespace NativeBigModel.Conversion;
 
-/// <summary>What quantising loses, measured on one row of each piece while it is made. Thread-safe.</summary>
+/// <summary>What quantising loses, measured while it is made on one row of a tensor's first piece and of some after it. Thread-safe.</summary>
 internal sealed class LossSample
 {
+    /// <summary>Of so many pieces one is looked at.</summary>
+    public const int Every = 8;
+
     private readonly Dictionary<TensorType, (double Error, double Whole)> _sums = [];
 
     /// <summary>The squared error of each type over the squares of what it stands for.</summary>

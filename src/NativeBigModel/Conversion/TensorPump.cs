@@ -119,7 +119,7 @@ internal static class TensorPump
                 Span<byte> read = memory.Source(checked((int)(rows * source.RowBytes)));
                 source.Read(files, row, read);
                 RowEncoder.Encode(tensor.Spec.Name, read, source.Type, part, tensor.Spec.Type, source.Columns, tensor.Importance, row, tensor.MatrixRows);
-                if (tensor.Spec.Type.IsQuantized()) losses?.Add(read[..checked((int)source.RowBytes)], source.Type, part[..checked((int)targetRowBytes)], tensor.Spec.Type, checked((int)source.Columns));
+                if (tensor.Spec.Type.IsQuantized() && row / step % LossSample.Every == 0) losses?.Add(read[..checked((int)source.RowBytes)], source.Type, part[..checked((int)targetRowBytes)], tensor.Spec.Type, checked((int)source.Columns));
             }
             delivered = part.Length;
         }
