@@ -30,5 +30,6 @@ internal sealed class CheckpointText(IReadOnlyDictionary<string, string> templat
     public static CheckpointText Of(Vocabulary? vocabulary, Func<GgufMetadata> metadata) => vocabulary is null
         ? new(new Dictionary<string, string>(), static () => ChatTokens.None, static () => null, metadata)
         : new(vocabulary.ChatTemplates, () => new(vocabulary.NamedTokens, vocabulary.Tokens, vocabulary.Kinds),
-            () => new(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer)), metadata);
+            () => new(TokenizerFiles.TokenizerJson, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Text, PreTokenizers.Find(vocabulary.PreTokenizer),
+                UnigramPath.For(vocabulary.Model, vocabulary.Tokens, vocabulary.Kinds, vocabulary.Scores)), metadata);
 }

@@ -35,7 +35,12 @@ internal static class HuggingFaceTokenizer
             if (model.Find("byte_fallback")?.Flag() is true) return SentencePieceBpe.Read(tokenizer, Pieces(files), files, table);
             throw new UnsupportedModelException($"{model.File}: model: BPE that is neither byte-level nor falls back to bytes");
         }
-        return Pieces(files) is { } pieces ? SentencePieceBpe.Read(pieces, files, table) : null;
+        return Pieces(files) switch
+        {
+            null => null,
+            { Algorithm: SentencePieceModel.Unigram } pieces => Unigram.Read(pieces, files, table),
+            var pieces => SentencePieceBpe.Read(pieces, files, table),
+        };
     }
 
     private static SentencePieceModel? Pieces(TokenizerFiles files) => files.ReadSentencePiece() is { } bytes ? SentencePieceModel.Parse(bytes) : null;

@@ -5,7 +5,7 @@ namespace NativeBigModel.Tokenizers;
 /// <summary>BPE with byte fallback, from tokenizer.model or tokenizer.json, as llama.cpp's "llama" by scores, or "gpt2" by merges.</summary>
 internal static class SentencePieceBpe
 {
-    private const string PrependsSpace = """
+    internal const string PrependsSpace = """
         {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
         """;
 
@@ -14,10 +14,8 @@ internal static class SentencePieceBpe
     {
         const string file = TokenizerFiles.SentencePiece;
         RefuseUnlessBpe(model);
-        if (model.CharacterMap is not null || model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
-        {
-            throw new UnsupportedModelException($"{file}: normalizer_spec: a character map, remove_extra_whitespaces, unescaped white space or white space as suffix");
-        }
+        if (model.CharacterMap is not null) throw new UnsupportedModelException($"{file}: normalizer_spec: a character map with BPE");
+        RefuseSpaces(model);
         AddPieces(model, table);
         TextRules added = AddedTokens.AddTo(table, files);
         if (ChatGlmTokens.AreMeant(files)) added = added with { Leading = ChatGlmTokens.AddTo(table, model.Pieces.Count) };
@@ -80,7 +78,14 @@ internal static class SentencePieceBpe
         if (!model.IsBpe) throw new UnsupportedModelException($"{TokenizerFiles.SentencePiece}: trainer_spec.model_type: {model.Algorithm}, and only 2 (BPE) is read");
     }
 
-    private static void AddPieces(SentencePieceModel model, TokenTable table)
+    /// <summary>Refuses what is done to white space by other rules than these.</summary>
+    internal static void RefuseSpaces(SentencePieceModel model)
+    {
+        if (model.RemoveExtraWhitespaces || !model.EscapeWhitespaces || model.WhitespaceAsSuffix)
+            throw new UnsupportedModelException($"{TokenizerFiles.SentencePiece}: normalizer_spec: remove_extra_whitespaces, unescaped white space or white space as suffix");
+    }
+
+    internal static void AddPieces(SentencePieceModel model, TokenTable table)
     {
         for (int id = 0; id < model.Pieces.Count; id++)
         {
@@ -100,7 +105,7 @@ internal static class SentencePieceBpe
     }
 
     // Tokens that tokenizer.model does not list are added tokens: they are cut out of the text and never joined.
-    private static float[] Scores(SentencePieceModel model, TokenTable table)
+    internal static float[] Scores(SentencePieceModel model, TokenTable table)
     {
         float[] scores = new float[table.Size];
         for (int id = 0; id < scores.Length && id < model.Pieces.Count; id++) scores[id] = model.Pieces[id].Score;
@@ -116,10 +121,10 @@ internal static class SentencePieceBpe
         }
     }
 
-    private static bool IsByte(string text) =>
+    internal static bool IsByte(string text) =>
         text is ['<', '0', 'x', _, _, '>'] && byte.TryParse(text.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte value) && text == Name(value);
 
-    private static string Name(byte value) => $"<0x{value:X2}>";
+    internal static string Name(byte value) => $"<0x{value:X2}>";
 
     private static Vocabulary Complete(string file, TokenTable table, float[]? scores, bool addSpacePrefix, TextRules rules)
     {

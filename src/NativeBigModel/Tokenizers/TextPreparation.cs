@@ -28,6 +28,7 @@ internal sealed class TextPreparation
     private readonly int? _unknown;
     private readonly string[] _tokens;
     private readonly WordSplitter? _words;
+    private readonly UnigramPath? _path;
     private readonly bool _addsBos;
     private readonly Task<Dictionary<string, int>>? _wholeWords;
     private readonly bool _lineEndIsToken;
@@ -37,9 +38,10 @@ internal sealed class TextPreparation
     /// <param name="kinds">One per token.</param>
     /// <param name="rules">What the tokenizer does.</param>
     /// <param name="words">The pre-tokenizer of byte-level BPE; null for other models.</param>
-    public TextPreparation(string file, string[] tokens, TokenKind[] kinds, TextRules rules, PreTokenizer? words = null)
+    /// <param name="path">What tokenizes in the engine's place; null where the engine does.</param>
+    public TextPreparation(string file, string[] tokens, TokenKind[] kinds, TextRules rules, PreTokenizer? words = null, UnigramPath? path = null)
     {
-        (_rules, _kinds, _tokens) = (rules, kinds, tokens);
+        (_rules, _kinds, _tokens, _path) = (rules, kinds, tokens, path);
         if (words is not null)
         {
             (_words, _addsBos) = (new(words.Rules), words.AddsBos);
@@ -156,6 +158,7 @@ internal sealed class TextPreparation
             _ => stretch,
         };
         if (_words is not null) return Spelt(_words.Split(text));
+        if (_path is not null) return _path.Split(text);
         return _rules.LongestWord > 0 && _unknown is not null ? WithoutLongWords(text) : text.Length > 0 ? [new(text)] : [];
     }
 

@@ -56,6 +56,8 @@ public class FuzzTests
     [InlineData("loose", "vocab.json", 200)]
     [InlineData("loose", "merges.txt", 200)]
     [InlineData("words", "vocab.txt", 200)]
+    [InlineData("fallback", "tokenizer.json", 200)]
+    [InlineData("model", "tokenizer.model", 300)]
     [InlineData("ranks", "tokenizer.model", 400)]
     [InlineData("pieces", "spiece.model", 400)]
     public void Damage_to_a_tokenizer_of_each_kind(string kind, string name, int count)

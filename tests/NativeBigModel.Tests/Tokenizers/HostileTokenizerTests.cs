@@ -282,7 +282,7 @@ public class HostileTokenizerTests
         ["score infinite"] = () => Samples.SentencePieceModel(text => text is "ab" ? float.NegativeInfinity : 0),
         ["type 9"] = () => [0x0A, 0x05, 0x0A, 0x01, 0x41, 0x18, 0x09],
         ["byte piece without a byte"] = () => [0x0A, 0x05, 0x0A, 0x01, 0x41, 0x18, 0x06],
-        ["unigram"] = () => Samples.SentencePieceModel(algorithm: 1),
+        ["words"] = () => Samples.SentencePieceModel(algorithm: 3),
         ["extra white space removed"] = () => Samples.SentencePieceModel(removeExtraWhitespaces: true),
         ["byte missing"] = () => Samples.SentencePieceModel(drop: "<0x7F>"),
     };

@@ -13,6 +13,8 @@ public class SmallTokenizerTests
     [InlineData("WordPiece", "AB. \u00c1b\u0301 [SEP]x", "2 7 8 7 3 1 3", "[CLS] ab. ab [SEP] [UNK] [SEP]")]
     [InlineData("SentencePiece", "abc <s> é", "1 259 264 259 1 259 259 198 172", "<s> abc <s>  é")]
     [InlineData("loose", "abcab d", "257 256 32 100", "abcab d")]
+    [InlineData("fallback", "ab dé\n", "258 263 258 262 197 171 12 1", "ab dé\n</s>")]
+    [InlineData("model", "abc é", "259 264 259 198 172", "abc é")]
     [InlineData("ranks", "abcab d", "260 262 257 256 32 100", "abcab d")]
     [InlineData("words", "ab abb ba", "2 4 5 4 5 5 1 3", "[CLS] ab abb [UNK] [SEP]")]
     public async Task Text_to_ids_and_back(string kind, string text, string ids, string back)

@@ -95,6 +95,17 @@ internal static class Samples
         }
         """)!;
 
+    /// <summary>unk, end, 256 bytes (2 to 257), then pieces and their scores.</summary>
+    public static JsonNode Fallback()
+    {
+        JsonNode json = Unigram();
+        json["pre_tokenizer"] = JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}""");
+        json["model"]!["byte_fallback"] = true;
+        JsonArray pieces = json["model"]!["vocab"]!.AsArray();
+        for (int value = 0; value < 256; value++) pieces.Insert(2 + value, new JsonArray($"<0x{value:X2}>", 0.0));
+        return json;
+    }
+
     /// <summary>pad, unk, cls, sep, then words and parts of words.</summary>
     public static JsonNode WordPiece() => JsonNode.Parse("""
         {
@@ -117,6 +128,8 @@ internal static class Samples
         "SentencePiece" => [("tokenizer.json", Utf8(SentencePieceJson())), Settings("</s>", "LlamaTokenizer")],
         "loose" => [("vocab.json", Utf8(ByteLevel()["model"]!["vocab"]!)), ("merges.txt", "#version: 0.2\na b\nab c\n"u8.ToArray()), Settings("abc", "GPT2Tokenizer")],
         "words" => [("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"u8.ToArray()), Settings(null, "BertTokenizer")],
+        "fallback" => [("tokenizer.json", Utf8(Fallback())), Settings("</s>", "LlamaTokenizer")],
+        "model" => [("tokenizer.model", SentencePieceModel(static text => text is "abc" ? -1 : -3, algorithm: 1)), Settings("</s>", "LlamaTokenizer")],
         "ranks" => [("tokenizer.model", Encoding.UTF8.GetBytes(Ranks())), ("tokenizer_config.json", Utf8(new JsonObject { ["eos_token"] = "<|endoftext|>", ["tokenizer_class"] = "ChatGLM4Tokenizer" }))],
         _ => [("spiece.model", SentencePieceModel(algorithm: 1)), Settings("</s>", "T5Tokenizer")],
     };

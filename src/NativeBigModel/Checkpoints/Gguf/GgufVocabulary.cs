@@ -51,7 +51,8 @@ internal static class GgufVocabulary
     {
         PreTokenizer? words = keys.String("tokenizer.ggml.model") is "gpt2" ? PreTokenizers.Find(keys.String("tokenizer.ggml.pre")) : null;
         if (keys.Strings("tokenizer.ggml.tokens") is not { } tokens || (TextRules.Read(keys, tokens.Length) ?? TextRules.ImpliedBy(words)) is not { } rules) return null;
-        return new(keys.File, tokens, Kinds(keys, tokens.Length), rules, words);
+        TokenKind[] kinds = Kinds(keys, tokens.Length);
+        return new(keys.File, tokens, kinds, rules, words, UnigramPath.For(keys.String("tokenizer.ggml.model"), tokens, kinds, keys.Floats("tokenizer.ggml.scores")));
     }
 
     private static TokenKind[] Kinds(GgufKeys keys, int count) => keys.Integers("tokenizer.ggml.token_type") is { } kinds
