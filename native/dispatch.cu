@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace nbm {
-namespace {
+inline namespace on_cuda { // with a name: of one without, nvcc makes up a part of its symbols from the folder
 
 constexpr size_t largest = 1u << 20; // larger tensors gain nothing over a copy
 constexpr int    parcels = 8;
@@ -303,7 +303,7 @@ private:
     const int                device;
 };
 
-} // namespace
+} // namespace on_cuda
 
 std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner) {
     const int device = cuda_number(inner);

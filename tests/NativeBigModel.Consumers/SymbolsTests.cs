@@ -25,6 +25,7 @@ public sealed class SymbolsTests(Packages packages)
             Assert.True(Find(library, ".debug_info") < 0, $"the library of {entry.FullName} has symbols itself");
             foreach (string machine in (string[])[Repository.Root, Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + "/", Path.GetTempPath()])
                 Assert.True(Find(debug, machine) < 0, $"{entry.FullName} names {machine}");
+            Assert.True(Find(library, "_GLOBAL__N__") < 0, $"the library of {entry.FullName} has a name in it that nvcc makes of the folder");
             // The link: the name, a zero, zeros up to a multiple of four bytes, and the file's CRC-32, which zip has as well.
             int link = Find(library, entry.Name + '\0');
             Assert.True(link >= 0, $"the library of {entry.FullName} does not name it");
