@@ -298,7 +298,9 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     ask_for(with_shared ? groups[last].next_with_shared : groups[last].next, with_shared);
 }
 
-// The graph is cut where a node first needs another group: up to there the present group is read, from there on the next one.
+static bool is_product(const ggml_tensor * node) { return node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID; }
+
+// The graph is cut where a node first needs another group, from which on that is read, and before it where products of weights that rest on the device follow.
 //
 // Where the CPU computes parts of a layer, one pass is many graphs. A group is held from graph to graph until another is needed; the next time it is left
 // after as many graphs, so that its place is free while the CPU computes.
@@ -317,22 +319,36 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
         needed[node] = group_of(graph->nodes[node]);
         // A product tells how many tokens there are; other nodes count their heads as well.
         const ggml_tensor * op = graph->nodes[node];
-        with_shared = with_shared || (needed[node] >= 0 && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) && is_large(op));
+        with_shared = with_shared || (needed[node] >= 0 && is_product(op) && is_large(op));
     }
-    int  from = 0;
-    bool used = false; // the held group, in this graph
+    int  from = 0, end = 0; // of the nodes that are still to be computed, and of those that read the held group
+    bool used = false;      // the held group, in this graph
+    // Computes the nodes before `to`. With the first product that other weights have the held group is done, and its place is free while they are multiplied.
+    auto advance = [&](int to, bool last) {
+        const int others = (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
+        ggml_status status = compute_nodes(compute, graph, from, others);
+        if (held >= 0) {
+            transport->mark(held, compute);
+            usages[held].graphs += used ? 1 : 0;
+            if (!last) {
+                usages[held].known = usages[held].graphs;
+            }
+            if (!last || (usages[held].known > 0 && usages[held].graphs >= usages[held].known)) {
+                leave();
+            }
+        }
+        if (status == GGML_STATUS_SUCCESS) {
+            status = compute_nodes(compute, graph, others, to);
+        }
+        from = to;
+        return status;
+    };
     for (int node = 0; node < graph->n_nodes; node++) {
         if (needed[node] < 0) {
             continue;
         }
         if (needed[node] != held) {
-            const ggml_status status = compute_nodes(compute, graph, from, node);
-            from = node;
-            if (held >= 0) {
-                transport->mark(held, compute);
-                usages[held].known = usages[held].graphs + (used ? 1 : 0);
-                leave();
-            }
+            const ggml_status status = advance(node, false);
             if (status != GGML_STATUS_SUCCESS) {
                 return status;
             }
@@ -342,16 +358,9 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
             hold(needed[node], compute, with_shared);
         }
         used = true;
+        end  = node + 1;
     }
-    const ggml_status status = compute_nodes(compute, graph, from, graph->n_nodes);
-    if (held >= 0) {
-        transport->mark(held, compute);
-        usages[held].graphs += used ? 1 : 0;
-        if (usages[held].known > 0 && usages[held].graphs >= usages[held].known) {
-            leave();
-        }
-    }
-    return status;
+    return advance(graph->n_nodes, true);
 }
 
 void nbm_device::fail(const std::string & text) {
