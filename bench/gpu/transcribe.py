@@ -6,7 +6,7 @@ import re
 import sys
 
 WEIGHTS = 13476831232  # of the GGUF file: 32 layers of 4096 x 11008, 32000 tokens, F16
-COLUMNS = 'model,type,weight_bytes,budget_bytes,contender,round,load_s,prompt_tokens,prompt_s,token_s,convert_s,gpu_peak_bytes,host_peak_bytes,bound_token_s,bound_prompt_s,failure'
+COLUMNS = 'model,type,weight_bytes,budget_bytes,contender,round,load_s,prompt_tokens,prompt_s,token_s,convert_s,gpu_peak_bytes,host_peak_bytes,bound_token_s,bound_prompt_s,predicted_token_s,predicted_prompt_s,failure'
 NAMES = {'eager': 'torch eager', 'eager-pinned': 'torch pinned', 'airllm': "AirLLM's method"}
 # Of that machine, measured beside this contest: the link here, the CPU while the link runs, and the link meanwhile, in bench/notes.md.
 LINK, CPU_BESIDE, LINK_BESIDE = 55.5e9, 48e9, 55.2e9

@@ -39,11 +39,14 @@ internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Tas
         if (child.Result is not { } result) return [bare with { Failure = child.Failure }];
         if (!result.TryGetProperty("load_s", out JsonElement load) || !result.TryGetProperty("rounds", out JsonElement measured) || measured.GetArrayLength() == 0)
             return [bare with { Failure = "the result has no load_s and rounds" }];
+        JsonElement? predicted = result.TryGetProperty("plan", out JsonElement plan) && plan.TryGetProperty("predicted", out JsonElement speeds) && speeds.ValueKind == JsonValueKind.Object ? speeds : null;
         return measured.EnumerateArray().GroupBy(each => each.GetProperty("prompt").GetInt32()).Select(group => bare with
         {
             LoadSeconds = load.GetDouble(),
             PromptTokens = group.Key,
             PromptSeconds = Repeated.Of(group.Select(each => (double?)each.GetProperty("prefill_s").GetDouble()))!.Median,
+            PredictedTokenSeconds = predicted?.GetProperty("decode_seconds").GetDouble(),
+            PredictedPromptSeconds = predicted?.GetProperty("prompt_tokens").GetInt32() == group.Key ? predicted?.GetProperty("prefill_seconds").GetDouble() : null,
             TokenSeconds = Repeated.Of(group.Select(each => (double?)each.GetProperty("decode_s_per_token").GetDouble()))!.Median,
         });
     }

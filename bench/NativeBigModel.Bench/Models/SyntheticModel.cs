@@ -75,9 +75,12 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
     public void WriteGguf(string path, CancellationToken cancel = default)
     {
         ImmutableArray<TensorSpec> tensors = Tensors;
-        Dictionary<TensorType, byte[]> blocks = tensors.Select(tensor => tensor.Type).Distinct().ToDictionary(type => type, type => RandomWeights.Block(type, Deviation * MathF.Sqrt(4096f / Width)));
-        GgufFile.Write(path, Keys(), [.. tensors.Select((tensor, i) => new ModelTensor(tensor, Source(tensor, blocks[tensor.Type], i)))], null, cancel);
+        Dictionary<(TensorType, bool), byte[]> blocks = tensors.Select(Kind).Distinct().ToDictionary(kind => kind, kind => RandomWeights.Block(kind.Type, Deviation * MathF.Sqrt(4096f / Width) / (kind.AddsUp ? MathF.Sqrt(2 * Layers) : 1)));
+        GgufFile.Write(path, Keys(), [.. tensors.Select((tensor, i) => new ModelTensor(tensor, Source(tensor, blocks[Kind(tensor)], i)))], null, cancel);
     }
+
+    // What every layer adds to the residual stream is small, as GPT-2 begins its training: or all tokens become alike, and choose the same experts.
+    private static (TensorType Type, bool AddsUp) Kind(TensorSpec tensor) => (tensor.Type, tensor.Name.Contains(".attn_output.", StringComparison.Ordinal) || tensor.Name.Contains(".ffn_down", StringComparison.Ordinal));
 
     private static TensorSource Source(TensorSpec tensor, byte[] block, int number) => tensor.Dimensions.Length == 1
         ? new UniformSource(1, tensor.Rows, tensor.Columns)

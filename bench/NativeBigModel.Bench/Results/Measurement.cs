@@ -48,6 +48,12 @@ internal sealed record Measurement
     /// <summary>The same for the prompt.</summary>
     public double? BoundPromptSeconds { get; init; }
 
+    /// <summary>Seconds for a token that the contender foretold before it loaded the model.</summary>
+    public double? PredictedTokenSeconds { get; init; }
+
+    /// <summary>The same for the prompt.</summary>
+    public double? PredictedPromptSeconds { get; init; }
+
     /// <summary>Why there are no figures, or nothing.</summary>
     public string Failure { get; init; } = "";
 }

@@ -11,7 +11,8 @@ internal sealed record ResultFile(IReadOnlyList<string> Head, IReadOnlyList<Meas
         ("model", row => row.Model), ("type", row => row.Type), ("weight_bytes", row => row.WeightBytes), ("budget_bytes", row => row.BudgetBytes),
         ("contender", row => row.Contender), ("round", row => row.Round), ("load_s", row => row.LoadSeconds), ("prompt_tokens", row => row.PromptTokens),
         ("prompt_s", row => row.PromptSeconds), ("token_s", row => row.TokenSeconds), ("convert_s", row => row.ConvertSeconds), ("gpu_peak_bytes", row => row.GpuPeakBytes),
-        ("host_peak_bytes", row => row.HostPeakBytes), ("bound_token_s", row => row.BoundTokenSeconds), ("bound_prompt_s", row => row.BoundPromptSeconds), ("failure", row => row.Failure),
+        ("host_peak_bytes", row => row.HostPeakBytes), ("bound_token_s", row => row.BoundTokenSeconds), ("bound_prompt_s", row => row.BoundPromptSeconds),
+        ("predicted_token_s", row => row.PredictedTokenSeconds), ("predicted_prompt_s", row => row.PredictedPromptSeconds), ("failure", row => row.Failure),
     ];
 
     /// <summary>The line with the columns' names.</summary>
@@ -60,7 +61,8 @@ internal sealed record ResultFile(IReadOnlyList<string> Head, IReadOnlyList<Meas
             Model = Text("model"), Type = Text("type"), WeightBytes = Needed<long>("weight_bytes"), BudgetBytes = Needed<long>("budget_bytes"),
             Contender = Text("contender"), Round = Needed<int>("round"), LoadSeconds = Number<double>("load_s"), PromptTokens = Number<int>("prompt_tokens"),
             PromptSeconds = Number<double>("prompt_s"), TokenSeconds = Number<double>("token_s"), ConvertSeconds = Number<double>("convert_s"), GpuPeakBytes = Number<long>("gpu_peak_bytes"),
-            HostPeakBytes = Number<long>("host_peak_bytes"), BoundTokenSeconds = Number<double>("bound_token_s"), BoundPromptSeconds = Number<double>("bound_prompt_s"), Failure = Text("failure"),
+            HostPeakBytes = Number<long>("host_peak_bytes"), BoundTokenSeconds = Number<double>("bound_token_s"), BoundPromptSeconds = Number<double>("bound_prompt_s"),
+            PredictedTokenSeconds = Number<double>("predicted_token_s"), PredictedPromptSeconds = Number<double>("predicted_prompt_s"), Failure = Text("failure"),
         };
     }
 

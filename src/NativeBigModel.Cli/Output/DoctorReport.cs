@@ -58,14 +58,15 @@ internal static class DoctorReport
 
     private static object Matrices(MatrixSpeeds matrices) => new
     {
-        Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond }), matrices.ExpertShare, matrices.LayerSeconds,
+        Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
+        matrices.ExpertShare, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)
     {
         Table table = new Table().Border(TableBorder.Rounded).AddColumn(new TableColumn("measured").NoWrap());
         foreach (MatrixSpeed type in speeds.Cpu.Types) table.AddColumn(new TableColumn($"{type.Type}").RightAligned().NoWrap());
-        table.AddColumn(new TableColumn("experts").RightAligned()).AddColumn(new TableColumn("a layer").RightAligned());
+        table.AddColumn(new TableColumn("experts").RightAligned()).AddColumn(new TableColumn("a layer").RightAligned()).AddColumn(new TableColumn("a pass").RightAligned());
         Rows("CPU", speeds.Cpu);
         if (speeds.CpuOwnLayouts is { } own && own != speeds.Cpu) Rows("CPU, own layouts", own);
         foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
@@ -78,9 +79,10 @@ internal static class DoctorReport
 
         void Rows(string name, MatrixSpeeds matrices)
         {
-            table.AddRow([$"{name}: weights read", .. Each(matrices, type => $"{type.BytesPerSecond / 1e9:0.0} GB/s"), $"{matrices.ExpertShare:P0}", $"{matrices.LayerSeconds * 1e6:0} us"]);
-            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), "", ""]);
+            table.AddRow([$"{name}: weights read", .. Each(matrices, type => $"{type.BytesPerSecond / 1e9:0.0} GB/s"), $"{matrices.ExpertShare:P0}", Micro(matrices.LayerSeconds), Micro(matrices.PassSeconds)]);
+            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
         }
+        static string Micro(double? seconds) => seconds is { } one ? $"{one * 1e6:0} us" : "";
         IEnumerable<string> Each(MatrixSpeeds matrices, Func<MatrixSpeed, string> show) =>
             speeds.Cpu.Types.Select(column => matrices.Types.FirstOrDefault(type => type.Type == column.Type) is { } type ? show(type) : "-");
     }

@@ -37,6 +37,17 @@ internal sealed class EnginePlacement
     /// <summary>The tensors in memory types that take whole tensors only.</summary>
     public IReadOnlySet<string> Whole { get; private init; } = new HashSet<string>();
 
+    /// <summary>Everything that a plan computes on one device, whatever the plan calls it.</summary>
+    /// <param name="device">A ggml_backend_dev_t.</param>
+    /// <param name="plan">The plan, which streams nothing.</param>
+    public static EnginePlacement WhollyOn(nint device, Plan plan)
+    {
+        int layers = plan.EngineLayers.Count();
+        var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
+        split[0] = layers;
+        return new([device, 0], split, layers);
+    }
+
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
     public static unsafe EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors)
     {

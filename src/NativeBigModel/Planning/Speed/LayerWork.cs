@@ -5,13 +5,13 @@ namespace NativeBigModel.Planning;
 /// <param name="Layer">Whether it is a layer, or has one's attention: what takes time beside reading weights.</param>
 internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool Layer)
 {
-    public sealed record Weights(TensorType Type, bool Experts, long Bytes, long Elements);
+    public sealed record Weights(TensorType Type, bool Experts, int Count, long Bytes, long Elements);
 
     /// <summary>The work of a model's items, by their names in a plan.</summary>
     public static Dictionary<string, LayerWork> Of(ModelShape model, bool split)
     {
         var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
-            [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
+            [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Count(tensor => tensor.Dimensions.Length > 1), group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
             item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key)));
         // Layers that are alike have one, so that what it takes is computed once.
         var distinct = new HashSet<LayerWork>();
@@ -24,7 +24,7 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         if (embedding is not null && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))
         {
             LayerWork output = work.GetValueOrDefault(Item.Output) ?? new([], false);
-            work[Item.Output] = output with { Matrices = [.. output.Matrices, new(embedding.Type, false, embedding.Bytes, embedding.Elements)] };
+            work[Item.Output] = output with { Matrices = [.. output.Matrices, new(embedding.Type, false, 1, embedding.Bytes, embedding.Elements)] };
         }
         return work;
     }
@@ -42,15 +42,19 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     /// <param name="expertsUsed">The share that one token needs.</param>
-    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed)
+    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed) => (Layer ? speeds.Layer(tokens) : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed);
+
+    /// <summary>The same of its matrices alone.</summary>
+    /// <inheritdoc cref="Seconds"/>
+    public double MatrixSeconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed)
     {
-        double seconds = Layer ? speeds.LayerSeconds : 0;
+        double seconds = 0;
         foreach (Weights weights in Matrices)
         {
             MatrixSpeed speed = speeds.Of(weights.Type);
             double share = weights.Experts ? speeds.ExpertShare : 1;
-            double reading = weights.Bytes * (weights.Experts ? expertsTouched : 1) / speed.BytesPerSecond;
-            double multiplying = 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
+            double reading = weights.Count * speed.StartSeconds + weights.Bytes * (weights.Experts ? expertsTouched : 1) / speed.BytesPerSecond;
+            double multiplying = tokens == 1 ? 0 : weights.Count * speed.PromptStartSeconds + 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
             seconds += Math.Max(reading, multiplying) / share;
         }
         return seconds;

@@ -92,18 +92,45 @@ public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, 
 /// <summary>How fast a device multiplies by weights of each type.</summary>
 /// <param name="Types">At least one; other types go by the nearest.</param>
 /// <param name="ExpertShare">What is left of these speeds for the experts of a mixture, whose matrices are small and chosen anew for each token; 0 to 1.</param>
-/// <param name="LayerSeconds">What a layer takes beside reading its weights: kernels that start, norms, attention of a short text.</param>
+/// <param name="LayerSeconds">What a layer takes beside its matrices for one token: norms, attention of a short text, kernels that start.</param>
 public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double ExpertShare, double LayerSeconds)
 {
+    /// <summary>Tokens of the prompt that is measured.</summary>
+    internal const int PromptTokens = 512;
+
+    /// <summary>The same for a prompt of 512 tokens; null for <see cref="LayerSeconds"/>.</summary>
+    public double? PromptLayerSeconds { get; init; }
+
+    /// <summary>What a pass takes beside its layers for one token.</summary>
+    public double PassSeconds { get; init; }
+
+    /// <summary>The same for a prompt of 512 tokens; null for <see cref="PassSeconds"/>.</summary>
+    public double? PromptPassSeconds { get; init; }
+
+    /// <summary>What a layer takes beside its matrices for so many tokens at once.</summary>
+    internal double Layer(int tokens) => Between(LayerSeconds, PromptLayerSeconds, tokens);
+
+    /// <summary>What a pass takes beside its layers for so many tokens at once.</summary>
+    internal double Pass(int tokens) => Between(PassSeconds, PromptPassSeconds, tokens);
+
     /// <summary>The speed for a type, or for the one most like it.</summary>
     internal MatrixSpeed Of(TensorType type) => Types.FirstOrDefault(speed => speed.Type == type) ?? Types.FirstOrDefault(speed => Kind(speed.Type) == Kind(type)) ?? Types[0];
+
+    private static double Between(double one, double? prompt, int tokens) => one + ((prompt ?? one) - one) * (tokens - 1) / (PromptTokens - 1);
 
     // What makes types alike is how they are unpacked: whole numbers, one scale a block, scales of scales.
     private static int Kind(TensorType type) => !type.IsQuantized() ? 0 : type == TensorType.Q8_0 ? 1 : type.BlockSize() <= 32 ? 2 : 3;
 }
 
-/// <summary>Speed with one type of weights.</summary>
+/// <summary>Speed with one type of weights, and what each matrix takes whatever its size.</summary>
 /// <param name="Type">The type.</param>
 /// <param name="BytesPerSecond">Weights read for one token: a matrix by a vector.</param>
 /// <param name="FlopsPerSecond">Operations for a long prompt, a matrix by many vectors; two for each weight and token.</param>
-public sealed record MatrixSpeed(TensorType Type, double BytesPerSecond, double FlopsPerSecond);
+public sealed record MatrixSpeed(TensorType Type, double BytesPerSecond, double FlopsPerSecond)
+{
+    /// <summary>Seconds that a matrix takes for one token beside reading it: its kernels start and end, and threads wait for each other.</summary>
+    public double StartSeconds { get; init; }
+
+    /// <summary>The same for a long prompt, whose last part leaves some of a device with nothing to do.</summary>
+    public double PromptStartSeconds { get; init; }
+}

@@ -61,11 +61,12 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
-            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes);
-            if (shared) seconds /= 1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy;
+            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + Pass(layer, _cpuAtRest, tokens);
+            // The link takes memory from it; and the way there and back takes what a layer takes beside its matrices.
+            if (shared) seconds = speeds.Cpu.Layer(tokens) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
         }
-        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes);
+        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         GpuSpeeds to = speeds.Gpu(index);
@@ -76,6 +77,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // A disk is read straight into the CPU's ring. What rests in memory is copied there by the CPU, which reads it, and reads and writes its place.
     private double BringSeconds(LayerPlacement layer) =>
         layer.Device == DeviceName.Disk ? layer.WeightBytes / DiskSpeed : 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
+
+    // The output is where a pass ends.
+    private static double Pass(LayerPlacement layer, MatrixSpeeds on, int tokens) => layer.Name == Item.Output ? on.Pass(tokens) : 0;
 
     private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using NativeBigModel.Native;
+using NativeBigModel.Planning;
 
 namespace NativeBigModel.Runtime.Calibration;
 
@@ -9,13 +10,14 @@ internal sealed unsafe class ComputeBench : IDisposable
     /// <summary>What every byte of memory is filled with.</summary>
     public const byte Filling = 0x33;
 
-    // The matrices of large models, so that starting kernels and waiting for threads weighs as little as it does there; what that takes is measured apart, by LayerSeconds.
-    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, CpuPromptRows = 1024;
+    // Matrices of large models, and small ones, which show what a matrix takes whatever its size.
+    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024;
+    private const int Matrices = 8; // of a prompt: enough for a GPU not to wait for the next
+    private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
     private const int Experts = 8, ExpertsUsed = 2;
     private const int GraphNodes = 2048;
-    private const int PromptTokens = 512;
+    private const int PromptTokens = MatrixSpeeds.PromptTokens;
     private const int Alignment = 256;
-    private const int KernelsPerLayer = 18; // norms, projections, rotary positions, attention and activation of a decoder's layer
     private const int LeastMatrices = 8; // more than one is in any cache
     private const long Scratch = 64L << 20, ProductAt = 16L << 20, IdsAt = 15L << 20;
 
@@ -59,27 +61,27 @@ internal sealed unsafe class ComputeBench : IDisposable
         if (_setThreads is not null) _setThreads(_backend, threads);
     }
 
-    /// <summary>Bytes of weights per second, one vector at a time; null for a type that the device does not multiply by.</summary>
-    public double? ReadSpeed(TensorType type, TimeSpan budget, CancellationToken cancel) =>
-        Run(graph => Fill(graph, type, ReadColumns, RowsThatFit(type, ReadColumns, ReadRows), 1, null), budget, cancel) is { } run ? run.Bytes / run.Seconds : null;
+    /// <summary>Bytes of weights per second, one vector at a time, by large matrices; null for a type that the device does not multiply by.</summary>
+    public double? ReadSpeed(TensorType type, TimeSpan budget, CancellationToken cancel) => Read(type, ReadColumns, ReadRows, budget, cancel) is { } run ? run.Bytes / run.Seconds : null;
 
-    /// <summary>Operations per second with a prompt of 512 tokens.</summary>
+    /// <summary>How fast it multiplies by a type; null for one that it does not multiply by.</summary>
     /// <param name="type">Of the weights.</param>
-    /// <param name="matrices">How many matrices make up a run: enough for the device not to wait for the next. One is a small one, for a CPU.</param>
     /// <param name="budget">About how long.</param>
     /// <param name="cancel">Stops it between runs.</param>
-    public double? MultiplySpeed(TensorType type, int matrices, TimeSpan budget, CancellationToken cancel) =>
-        Run(graph => Fill(graph, type, Columns, RowsThatFit(type, Columns, matrices == 1 ? CpuPromptRows : Rows), PromptTokens, matrices), budget, cancel) is { } run ? 2.0 * PromptTokens * run.Elements / run.Seconds : null;
-
-    /// <summary>The same as <see cref="ReadSpeed"/> for two experts of eight at a time.</summary>
-    public double? ExpertSpeed(TensorType type, TimeSpan budget, CancellationToken cancel) => Run(graph => FillExperts(graph, type), budget, cancel) is { } run ? run.Bytes / run.Seconds : null;
-
-    /// <summary>What the kernels of a layer take that have next to nothing to do.</summary>
-    public double LayerSeconds(TimeSpan budget, CancellationToken cancel)
+    public MatrixSpeed? Speed(TensorType type, TimeSpan budget, CancellationToken cancel)
     {
-        const int layers = 16;
-        return Run(graph => Fill(graph, TensorType.F16, Columns, 32, 1, layers * KernelsPerLayer), budget, cancel) is { } run ? run.Seconds / layers : 0;
+        if (Read(type, ReadColumns, ReadRows, budget / 2, cancel) is not { } large || Read(type, Columns, SmallRows, budget / 4, cancel) is not { } small) return null;
+        (double reading, double start) = Line(small.Seconds / small.Count, (double)small.Bytes / small.Count, large.Seconds / large.Count, (double)large.Bytes / large.Count);
+        if (Multiply(type, TrialRows, 1, budget / 4, cancel) is not { } trial) return null;
+        (double multiplying, double promptStart) = (trial.Elements / trial.Seconds, 0);
+        if (trial.Seconds < Soon && Multiply(type, SmallPromptRows, Matrices, budget / 4, cancel) is { } few && Multiply(type, Rows, Matrices, budget / 4, cancel) is { } many)
+            (multiplying, promptStart) = Line(few.Seconds / few.Count, (double)few.Elements / few.Count, many.Seconds / many.Count, (double)many.Elements / many.Count);
+        return new(type, reading, 2.0 * PromptTokens * multiplying) { StartSeconds = start, PromptStartSeconds = promptStart };
     }
+
+    /// <summary>Bytes per second of two experts of eight at a time, over what <paramref name="speed"/> says of matrices; null for a type that the device does not multiply by.</summary>
+    public double? ExpertShare(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel) =>
+        Run(graph => FillExperts(graph, speed.Type), budget, cancel) is { } run ? (run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond) / run.Seconds : null;
 
     public void Dispose()
     {
@@ -88,7 +90,22 @@ internal sealed unsafe class ComputeBench : IDisposable
         if (_backend is not null) GgmlGraphApi.GgmlBackendFree(_backend);
     }
 
-    private (double Seconds, long Bytes, long Elements)? Run(Action<Graph> fill, TimeSpan budget, CancellationToken cancel)
+    private Total? Read(TensorType type, int columns, int rows, TimeSpan budget, CancellationToken cancel) =>
+        Run(graph => Fill(graph, type, columns, RowsThatFit(type, columns, rows), 1, null), budget, cancel);
+
+    private Total? Multiply(TensorType type, int rows, int matrices, TimeSpan budget, CancellationToken cancel) =>
+        Run(graph => Fill(graph, type, Columns, RowsThatFit(type, Columns, rows), PromptTokens, matrices), budget, cancel);
+
+    // What each takes, and how many more a second, where time grows with the amount. Two that are hardly apart say nothing of the first.
+    private static (double PerSecond, double Each) Line(double small, double smallAmount, double large, double largeAmount)
+    {
+        double grown = large - small;
+        if (largeAmount < 2 * smallAmount || grown <= 0) return (largeAmount / large, 0);
+        double speed = (largeAmount - smallAmount) / grown, each = small - smallAmount / speed;
+        return each > 0 ? (speed, each) : (largeAmount / large, 0);
+    }
+
+    private Total? Run(Action<Graph> fill, TimeSpan budget, CancellationToken cancel)
     {
         GgmlContext* context = NewContext();
         try
@@ -108,7 +125,7 @@ internal sealed unsafe class ComputeBench : IDisposable
             }
             // As it goes mostly: what other programs take of the machine, they will take from a model too.
             times.Sort();
-            return (times[(times.Count - 1) / 2], graph.Bytes, graph.Elements);
+            return new(times[(times.Count - 1) / 2], graph.Count, graph.Bytes, graph.Elements);
         }
         finally { GgmlGraphApi.GgmlFree(context); }
     }
@@ -171,6 +188,7 @@ internal sealed unsafe class ComputeBench : IDisposable
         Place(_scratch, product, ProductAt);
         graph.Unsupported |= !GgmlGraphApi.GgmlBackendSupportsOp(_backend, product);
         GgmlGraphApi.GgmlBuildForwardExpand(graph.Address, product);
+        graph.Count++;
         graph.Bytes += bytes;
         graph.Elements += elements;
     }
@@ -188,6 +206,9 @@ internal sealed unsafe class ComputeBench : IDisposable
         MemSize = GraphNodes * 2 * (GgmlApi.GgmlTensorOverhead() + 64) + GgmlGraphApi.GgmlGraphOverheadCustom(GraphNodes, grads: false), NoAlloc = 1,
     });
 
+    /// <summary>A run's seconds, and its matrices with what they have together.</summary>
+    private readonly record struct Total(double Seconds, int Count, long Bytes, long Elements);
+
     private sealed class Graph(GgmlContext* context, GgmlGraph* address)
     {
         public GgmlContext* Context => context;
@@ -195,6 +216,8 @@ internal sealed unsafe class ComputeBench : IDisposable
         public GgmlGraph* Address => address;
 
         public bool Unsupported { get; set; }
+
+        public int Count { get; set; }
 
         public long Bytes { get; set; }
 

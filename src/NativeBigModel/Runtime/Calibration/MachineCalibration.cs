@@ -15,12 +15,11 @@ public static class MachineCalibration
 {
     private const long CpuBytes = 4L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
     private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
-    private const int GpuMatrices = 8;
     private const double Better = 1.03; // what a thread more must bring
 
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
     private static readonly TensorType[] s_read = [TensorType.F16, TensorType.Q4_0]; // limited by the memory and by the cores
-    private static readonly TimeSpan s_each = TimeSpan.FromSeconds(0.35);
+    private static readonly TimeSpan s_each = TimeSpan.FromSeconds(0.2);
 
     /// <summary>
     /// Measures the machine in under 20 seconds: each GPU's link both ways and its speed with each kind of weights, the CPU's, both at once, and a disk. The result is
@@ -49,14 +48,15 @@ public static class MachineCalibration
     /// <summary>Measures these GPUs, as ggml_backend_dev_t of the loaded engine, for about so long each; keeps nothing.</summary>
     internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, TimeSpan each, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
     {
-        var steps = new Steps(progress, 5 + gpus.Count * 3, cancel);
+        var steps = new Steps(progress, 6 + gpus.Count * 3, cancel);
         long free = Machine.Probe().HostFreeBytes;
         int cores = ProcessorCores.Usable, logical = Environment.ProcessorCount;
         using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(logical <= SmallProcessor ? SmallCpuBytes : CpuBytes, free / 4));
         int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, each / 2, cancel).Average()));
         cpu.SetThreads(threads);
-        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, 1, s_types, each, cancel));
-        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes, threads, each, cancel));
+        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, s_types, each, cancel));
+        cpuSpeeds = steps.Next("layers on the CPU", () => LayerBench.OfHost(cpuSpeeds, threads, free - cpu.WeightBytes, each, cancel));
+        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes / 2, threads, each, cancel));
         var links = new List<PinnedCopies>();
         try
         {
@@ -100,7 +100,7 @@ public static class MachineCalibration
     private static MatrixSpeeds Gpu(nint device, GpuDevice gpu, TimeSpan each, CancellationToken cancel)
     {
         using var bench = new ComputeBench(device, Math.Min(GpuBytes, gpu.FreeBytes / 4));
-        return Matrices(bench, GpuMatrices, s_types, each, cancel);
+        return LayerBench.OfGpu(device, Matrices(bench, s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
 
     // What a type that has such a layout reaches there; the others are as they were.
@@ -111,23 +111,18 @@ public static class MachineCalibration
         {
             using var bench = new ComputeBench(EngineDevices.Host(), bytes, layout.Key);
             bench.SetThreads(threads);
-            MatrixSpeeds own = Matrices(bench, 1, [.. layout], each, cancel);
+            MatrixSpeeds own = Matrices(bench, [.. layout], each, cancel);
             result = result with { Types = [.. result.Types.Select(type => own.Types.FirstOrDefault(one => one.Type == type.Type) ?? type)], ExpertShare = own.ExpertShare };
         }
         return result;
     }
 
-    private static MatrixSpeeds Matrices(ComputeBench bench, int matrices, IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
+    private static MatrixSpeeds Matrices(ComputeBench bench, IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
     {
-        List<MatrixSpeed> types = [];
-        foreach (TensorType type in asked)
-        {
-            if (bench.ReadSpeed(type, each, cancel) is { } reading && bench.MultiplySpeed(type, matrices, each / 2, cancel) is { } multiplying) types.Add(new(type, reading, multiplying));
-        }
-        if (types.Count == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", asked)}");
+        MatrixSpeed[] types = [.. asked.Select(type => bench.Speed(type, each * 1.5, cancel)).OfType<MatrixSpeed>()];
+        if (types.Length == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", asked)}");
         MatrixSpeed packed = types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
-        double experts = bench.ExpertSpeed(packed.Type, each, cancel) is { } speed ? Math.Clamp(speed / packed.BytesPerSecond, 0.05, 1) : 1;
-        return new([.. types], experts, bench.LayerSeconds(each / 2, cancel));
+        return new([.. types], bench.ExpertShare(packed, each, cancel) is { } share ? Math.Clamp(share, 0.05, 1) : 1, 0);
     }
 
     // Both for the same time: what each reaches, over what it reaches alone.

@@ -6,7 +6,7 @@ namespace NativeBigModel.Runtime.Calibration;
 /// <summary>Copies between host memory that is pinned for a device and that device, on a queue of its own. Used by one thread at a time.</summary>
 internal sealed unsafe class PinnedCopies : IDisposable
 {
-    private const long Most = 512L << 20; // host memory that is gone through, more than most caches
+    private const long Most = 1L << 30; // host memory that is gone through, more than a server's caches
     private const long Piece = 64L << 20;
 
     private readonly GgmlBackend* _queue;

@@ -1,0 +1,104 @@
+using System.Diagnostics;
+using NativeBigModel.Native;
+using NativeBigModel.Planning;
+using NativeBigModel.Tensors;
+
+namespace NativeBigModel.Runtime.Calibration;
+
+/// <summary>
+/// What a layer takes beside its matrices, and a pass beside its layers: the engine computes models that differ in their number of layers, and what their matrices take,
+/// by speeds that were measured before, is taken off.
+/// </summary>
+internal static class LayerBench
+{
+    private const int Width = 4096, LeastWidth = 512;
+    private const int Few = 1, Many = 5;
+    private const int ShortText = 16;
+    private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
+
+    /// <summary>The speeds of a CPU, with what a layer takes for one token: what a pass takes beside is lost in it, and a prompt's matrices take all of the time.</summary>
+    /// <param name="speeds">How fast it multiplies.</param>
+    /// <param name="threads">Its threads.</param>
+    /// <param name="freeBytes">Memory, of which less than a quarter is taken.</param>
+    /// <param name="budget">About how long it is computed.</param>
+    /// <param name="cancel">Stops it within a pass.</param>
+    public static MatrixSpeeds OfHost(MatrixSpeeds speeds, int threads, long freeBytes, TimeSpan budget, CancellationToken cancel)
+    {
+        const TensorType type = TensorType.F16;
+        if (Fitting(speeds, type, 1, freeBytes) is not { } width) return speeds;
+        ModelDefinition model = LayerModel.Of(Many, width, type);
+        return speeds with { LayerSeconds = Math.Max(0, Run(0, model, threads, freeBytes, [1], budget, cancel)[0] / Many - Matrices(model, speeds, 1)) };
+    }
+
+    /// <summary>The speeds of a GPU, with what a layer and a pass take for one token and for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
+    /// <param name="gpu">A ggml_backend_dev_t.</param>
+    /// <param name="speeds">How fast it multiplies.</param>
+    /// <param name="freeBytes">Of its memory, of which less than a quarter is taken.</param>
+    /// <param name="budget">About how long each of two models is computed.</param>
+    /// <param name="cancel">Stops it within a pass.</param>
+    public static MatrixSpeeds OfGpu(nint gpu, MatrixSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
+    {
+        const TensorType type = TensorType.Q4_0;
+        int[] batches = [1, MatrixSpeeds.PromptTokens];
+        if (Fitting(speeds, type, MatrixSpeeds.PromptTokens, freeBytes) is not { } width) return speeds;
+        ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
+        double[] few = Run(gpu, small, 1, freeBytes, batches, budget, cancel), many = Run(gpu, large, 1, freeBytes, batches, budget, cancel);
+        // Machines that others use give times that contradict each other: nothing takes less than no time.
+        double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(batches, (seconds, tokens) => Math.Max(0, seconds - Matrices(small, speeds, tokens)))];
+        double[] passes = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
+        return speeds with { LayerSeconds = layers[0], PassSeconds = passes[0], PromptLayerSeconds = layers[1], PromptPassSeconds = passes[1] };
+    }
+
+    private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, 1, 1);
+
+    // The widest that is computed and loaded soon enough; null where there is none.
+    private static int? Fitting(MatrixSpeeds speeds, TensorType type, int tokens, long freeBytes)
+    {
+        for (int width = Width; width >= LeastWidth; width /= 2)
+        {
+            ModelDefinition one = LayerModel.Of(1, width, type);
+            if (one.Shape.WeightBytes * (Many + 1) <= freeBytes / 4 && Matrices(one, speeds, tokens) * Many <= s_longestPass.TotalSeconds) return width;
+        }
+        return null;
+    }
+
+    // Seconds of a pass of each size, one token last in a text of the largest.
+    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, int[] batches, TimeSpan budget, CancellationToken cancel)
+    {
+        var limits = new MemoryLimits { Host = freeBytes };
+        if (gpu != 0) limits = limits with { Gpus = limits.Gpus.Add(0, freeBytes) };
+        Plan plan = Planner.Plan(model.Shape, new Machine([], freeBytes), new() { MaxMemory = limits, ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>() });
+        using NativeLog.Silence _ = NativeLog.Silenced();
+        using EngineModel engine = EngineModel.Load(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, null, cancel);
+        using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
+        int held = Math.Max(ShortText, batches.Max());
+        Compute(context, held, 0);
+        return [.. batches.Select(tokens => Median(() => Compute(context, tokens, tokens == 1 ? held : 0), budget / batches.Length, cancel))];
+    }
+
+    // Always at the same place, so that every pass does the same.
+    private static void Compute(EngineContext context, int tokens, int held)
+    {
+        context.Keep(0, held);
+        context.Batch.Clear();
+        for (int i = 0; i < tokens; i++) context.Batch.Add(i % 2, held + i, 0, output: i == tokens - 1);
+        context.Compute();
+    }
+
+    private static double Median(Action pass, TimeSpan budget, CancellationToken cancel)
+    {
+        const int most = 64;
+        var times = new List<double>();
+        long started = Stopwatch.GetTimestamp();
+        // The first two warm up: kernels are compiled, and graphs recorded.
+        for (int i = 0; times.Count < 3 || (times.Count < most && Stopwatch.GetElapsedTime(started) < budget); i++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            long begun = Stopwatch.GetTimestamp();
+            pass();
+            if (i >= 2) times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
+        }
+        times.Sort();
+        return times[(times.Count - 1) / 2];
+    }
+}
