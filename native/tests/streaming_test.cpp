@@ -220,10 +220,60 @@ void two_contexts(ggml_backend_dev_t inner) {
     require(problem.empty(), problem);
 }
 
+// The ring has room for one layer, and between two of them are products of weights that rest on the device.
+void layers_between() {
+    streamed       stream(1);
+    chain          model(nbm_device_stream_buft(stream.device));
+    weight_file    file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    constexpr int  between = 12;
+    ggml_context * context = ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true});
+    ggml_tensor  * resting = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, width), * now = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, rows);
+    for (int layer = 0; layer < 2; layer++) {
+        now = ggml_mul_mat(context, model.tensors[layer * 3 + 1], ggml_mul_mat(context, model.tensors[layer * 3], now));
+        for (int i = 0; layer == 0 && i < between; i++) {
+            now = ggml_mul_mat(context, resting, now);
+        }
+    }
+    ggml_cgraph * graph = ggml_new_graph(context);
+    ggml_build_forward_expand(graph, now);
+    ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
+    ggml_backend_buffer_clear(buffer, 0);
+    // Each node is followed by a moment in which the next layer may come.
+    struct watch {
+        nbm_device * device;
+        int          without = 0;
+    } seen = {stream.device};
+    auto look = [](void * data) {
+        watch   & of = *(watch *) data;
+        nbm_stats stats;
+        for (int i = 0; i < 100; i++) {
+            nbm_device_get_stats(of.device, &stats);
+            if (stats.loads >= 2) {
+                return false;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        of.without++;
+        return false;
+    };
+    auto set = (ggml_backend_set_abort_callback_t) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(nbm_device_handle(stream.device)), "ggml_backend_set_abort_callback");
+    require(set != nullptr, "the device takes a request to stop");
+    set(backend, look, &seen);
+    const ggml_status status = ggml_backend_graph_compute(backend, graph);
+    ggml_backend_buffer_free(buffer);
+    ggml_free(context);
+    ggml_backend_free(backend);
+    require(status == GGML_STATUS_SUCCESS, "computing gave status " + std::to_string(status));
+    require(seen.without < between, std::to_string(seen.without) + " nodes were computed before the second layer was there");
+}
+
 } // namespace
 
 std::vector<test> streaming_tests() {
     std::vector<test> tests;
+    tests.push_back({"a layer comes while what rests on the device is multiplied by", layers_between});
     for (ggml_backend_dev_t device : {cpu(), gpu()}) {
         const std::string on = std::string(" on ") + ggml_backend_dev_name(device);
         for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 16.0}) {

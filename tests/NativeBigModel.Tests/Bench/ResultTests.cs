@@ -31,9 +31,9 @@ public class ResultTests
     [Theory]
     [InlineData("model,other\n", "line 1")]
     [InlineData("# head\n", "line 2")]
-    [InlineData("# head\nCOLUMNS\n7b,F16,1\n", "line 3: 3 fields, and there are 16 columns")]
-    [InlineData("COLUMNS\n7b,F16,many,1,nbm,1,,,,,,,,,,\n", "line 2: weight_bytes: 'many' is not a number")]
-    [InlineData("COLUMNS\n7b,F16,1,1,nbm,,,,,,,,,,,\n", "line 2: round: there is no number")]
+    [InlineData("# head\nCOLUMNS\n7b,F16,1\n", "line 3: 3 fields, and there are 18 columns")]
+    [InlineData("COLUMNS\n7b,F16,many,1,nbm,1,,,,,,,,,,,,\n", "line 2: weight_bytes: 'many' is not a number")]
+    [InlineData("COLUMNS\n7b,F16,1,1,nbm,,,,,,,,,,,,,\n", "line 2: round: there is no number")]
     public void AFileThatIsNoneIsRefusedWithThePlace(string text, string expected)
     {
         using var folder = new TempFolder();
