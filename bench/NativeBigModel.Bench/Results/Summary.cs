@@ -55,7 +55,7 @@ internal static class Summary
     {
         static double? Off(Measurement[] rows, Func<Measurement, double?> predicted, Func<Measurement, double?> measured) => Repeated.Of(rows.Select(row => predicted(row) / measured(row) - 1))?.Median;
         double? token = Off(rows, row => row.PredictedTokenSeconds, row => row.TokenSeconds), prompt = Off(rows, row => row.PredictedPromptSeconds, row => row.PromptSeconds);
-        return token is null ? "" : $"token {token:+0 %;-0 %}{(prompt is null ? "" : $", prompt {prompt:+0 %;-0 %}")}";
+        return token is null ? "" : $"token {token:+0 %;-0 %;0 %}{(prompt is null ? "" : $", prompt {prompt:+0 %;-0 %;0 %}")}";
     }
 
     private static string Fraction(Measurement[] rows, Measurement[] first, Figure figure) =>
