@@ -14,6 +14,7 @@ internal sealed unsafe class ComputeBench : IDisposable
     private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024;
     private const int Matrices = 8; // of a prompt: enough for a GPU not to wait for the next
     private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
+    private const double MostOfLarge = 0.2;
     private const int Experts = 8, ExpertsUsed = 2;
     private const int GraphNodes = 2048;
     private const int PromptTokens = MatrixSpeeds.PromptTokens;
@@ -96,13 +97,12 @@ internal sealed unsafe class ComputeBench : IDisposable
     private Total? Multiply(TensorType type, int rows, int matrices, TimeSpan budget, CancellationToken cancel) =>
         Run(graph => Fill(graph, type, Columns, RowsThatFit(type, Columns, rows), PromptTokens, matrices), budget, cancel);
 
-    // What each takes, and how many more a second, where time grows with the amount. Two that are hardly apart say nothing of the first.
+    // What each takes whatever its size, and how many more a second, where time grows with the amount. The first is a small part of what a large one takes: two times that were
+    // disturbed would say anything.
     private static (double PerSecond, double Each) Line(double small, double smallAmount, double large, double largeAmount)
     {
-        double grown = large - small;
-        if (largeAmount < 2 * smallAmount || grown <= 0) return (largeAmount / large, 0);
-        double speed = (largeAmount - smallAmount) / grown, each = small - smallAmount / speed;
-        return each > 0 ? (speed, each) : (largeAmount / large, 0);
+        double grown = large - small, each = largeAmount < 2 * smallAmount || grown <= 0 ? 0 : Math.Clamp(small - smallAmount * grown / (largeAmount - smallAmount), 0, MostOfLarge * large);
+        return (largeAmount / (large - each), each);
     }
 
     private Total? Run(Action<Graph> fill, TimeSpan budget, CancellationToken cancel)

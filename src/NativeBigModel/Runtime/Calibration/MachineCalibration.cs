@@ -100,6 +100,7 @@ public static class MachineCalibration
     private static MatrixSpeeds Gpu(nint device, GpuDevice gpu, TimeSpan each, CancellationToken cancel)
     {
         using var bench = new ComputeBench(device, Math.Min(GpuBytes, gpu.FreeBytes / 4));
+        bench.SetThreads(ProcessorCores.Usable); // of one that computes on the CPU
         return LayerBench.OfGpu(device, Matrices(bench, s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
 
