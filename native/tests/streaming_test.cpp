@@ -276,7 +276,7 @@ std::vector<test> streaming_tests() {
     tests.push_back({"a layer comes while what rests on the device is multiplied by", layers_between});
     for (ggml_backend_dev_t device : {cpu(), gpu()}) {
         const std::string on = std::string(" on ") + ggml_backend_dev_name(device);
-        for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 16.0}) {
+        for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 9.2, 16.0}) {
             const std::string with = " with a ring of " + std::to_string(ring).substr(0, 4) + " layers" + on;
             tests.push_back({"all in memory" + with, [=] { placement(device, ring, [](size_t) { return false; }); }});
             tests.push_back({"all in a file" + with, [=] { placement(device, ring, [](size_t) { return true; }); }});

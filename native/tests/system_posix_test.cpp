@@ -13,7 +13,7 @@
 
 namespace {
 
-enum class disk { sound, stuttering, broken };
+enum class disk { sound, stuttering, slow, broken };
 
 std::atomic<disk>     condition{disk::sound};
 std::atomic<unsigned> reads{0};
@@ -32,6 +32,9 @@ extern "C" __attribute__((visibility("default"))) ssize_t pread(int file, void *
     if (condition == disk::stuttering && number % 3 == 1) {
         errno = EINTR;
         return -1;
+    }
+    if (condition == disk::slow) {
+        usleep(number % 7 * 100);
     }
     const size_t part = condition == disk::stuttering && size > block ? (size / 2 + block - 1) / block * block : size;
     return syscall(SYS_pread64, file, memory, part, offset);
@@ -70,6 +73,31 @@ void failing_disk() {
     require(told.find(file.path) != std::string::npos && told.find(std::strerror(EIO)) != std::string::npos, "the error names file and reason: " + told);
     require(compute(model, backend) == expected, "after the disk is sound again");
     ggml_backend_free(backend);
+}
+
+// Passes that leave out layers: what was foreseen is dropped while it is read, and its place is another's.
+void dropped_loads(double ring) {
+    chain          here(ggml_backend_dev_buffer_type(cpu()));
+    ggml_backend_t plain = start(cpu());
+    for (size_t i = 0; i < here.tensors.size(); i++) {
+        auto bytes = here.bytes_of(i);
+        ggml_backend_tensor_set(here.tensors[i], bytes.data(), 0, ggml_nbytes(here.tensors[i]));
+    }
+    streamed    stream(ring, 0, cpu(), true);
+    chain       model(nbm_device_stream_buft(stream.device));
+    weight_file file(model);
+    condition = disk::slow;
+    stream.bind(model, file, [](size_t) { return true; });
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    bool           same    = true;
+    for (int pass = 0; pass < 40; pass++) {
+        const int step = 1 + pass * pass % 5;
+        same = same && compute(model, backend, GGML_STATUS_SUCCESS, rows, step) == compute(here, plain, GGML_STATUS_SUCCESS, rows, step);
+    }
+    condition = disk::sound;
+    require(same, "a pass that leaves out layers differs from the resident one");
+    ggml_backend_free(backend);
+    ggml_backend_free(plain);
 }
 
 // Bytes of address space that this process has.
@@ -174,6 +202,9 @@ void foreign_bus_error() {
 std::vector<test> system_tests() {
     return {
         {"reads that are interrupted or bring less go on", short_reads},
+        {"what is dropped while it is read spoils nothing in a ring of one layer", [] { dropped_loads(1); }},
+        {"what is dropped while it is read spoils nothing in a ring of two layers", [] { dropped_loads(2.2); }},
+        {"what is dropped while it is read spoils nothing in a ring of five layers", [] { dropped_loads(5); }},
         {"a disk that fails is told, and recovered from", failing_disk},
         {"a store that cannot be had is told", refused_store},
         {"a bus error elsewhere is for the handler before ours", foreign_bus_error},

@@ -139,7 +139,8 @@ public class StreamingTests(Capitals capitals)
         await Capitals.Logits(model, s_ids);
         StreamingStats before = model.Streaming!;
         Assert.Equal([.. model.Plan.Layers.Where(layer => layer.Streamed).Select(layer => (layer.Name, layer.WeightBytes))], before.Groups.Select(group => (group.Name, group.HostBytes)));
-        Assert.All(before.Groups, group => Assert.True(group is { Loads: > 0, FileBytes: 0, Shared: false } && group.TimedBytes >= group.Loads * group.HostBytes && group.LoadTime > TimeSpan.Zero));
+        Assert.All(before.Groups, group => Assert.True(group is { Loads: > 0, FileBytes: 0, Shared: false } && group.TimedBytes >= group.Loads * group.HostBytes));
+        Assert.All(before.Groups.Where(group => group.HostBytes > 1 << 16), group => Assert.True(group.LoadTime > TimeSpan.Zero)); // a kilobyte takes less than the tick of 100 ns
         Assert.True(before is { Timed: true, Speed: > 0, PeakSpeed: > 0 });
         Assert.NotEqual(StreamingBottleneck.Unknown, before.Bottleneck);
         await Capitals.Logits(model, s_ids);
