@@ -34,6 +34,22 @@ public class SpeedModelTests
     }
 
     [Fact]
+    public void Matrices_layers_and_passes_take_something_whatever_their_size()
+    {
+        const double matrix = 3e-6, layer = 20e-6, pass = 1e-3, promptMatrix = 10e-6, promptLayer = 300e-6, promptPass = 5e-3;
+        MatrixSpeeds slower = s_round.Gpus[0].Matrices with
+        {
+            Types = [s_round.Gpus[0].Matrices.Types[0] with { StartSeconds = matrix, PromptStartSeconds = promptMatrix }],
+            LayerSeconds = layer, PassSeconds = pass, PromptLayerSeconds = promptLayer, PromptPassSeconds = promptPass,
+        };
+        Prediction before = Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).Predicted!;
+        Prediction with = Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu, s_round with { Gpus = [s_round.Gpus[0] with { Matrices = slower }] }).Predicted!;
+        // A layer of Llama's has seven matrices, and the output is one.
+        Near(64 * (7 * matrix + layer) + matrix + pass, with.DecodeSeconds - before.DecodeSeconds, 0.001);
+        Near(64 * (7 * promptMatrix + promptLayer) + promptMatrix + promptPass, with.PrefillSeconds - before.PrefillSeconds, 0.001);
+    }
+
+    [Fact]
     public void A_streamed_model_takes_what_the_link_takes_and_from_disk_what_the_disk_takes()
     {
         Plan ram = Plan("0=6GiB,cpu=60GiB", OffloadMode.Stream), disk = Plan("0=6GiB,cpu=60GiB", OffloadMode.Disk);
@@ -129,8 +145,8 @@ public class SpeedModelTests
         Near(experts * (1 - Math.Pow(62 / 64.0, 32)) / 10e9, plan.Predicted!.PrefillSeconds, 0.05);
     }
 
-    private static Plan Plan(string limits, OffloadMode mode) =>
-        Planner.Plan(s_model, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode });
+    private static Plan Plan(string limits, OffloadMode mode, MachineSpeeds? speeds = null) =>
+        Planner.Plan(s_model, new Machine([], 0) { Speeds = speeds ?? s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode });
 
     private static void Near(double expected, double actual, double tolerance) => Assert.InRange(actual, expected * (1 - tolerance), expected * (1 + tolerance));
 }
