@@ -13,6 +13,7 @@ internal static class LayerBench
 {
     private const int Width = 4096, LeastWidth = 512;
     private const int Few = 1, Many = 5;
+    private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
     private const int ShortText = 16;
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
@@ -25,9 +26,9 @@ internal static class LayerBench
     public static MatrixSpeeds OfHost(MatrixSpeeds speeds, int threads, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
         const TensorType type = TensorType.F16;
-        if (Fitting(speeds, type, 1, freeBytes) is not { } width) return speeds;
-        ModelDefinition model = LayerModel.Of(Many, width, type);
-        return speeds with { LayerSeconds = Math.Max(0, Run(0, model, threads, freeBytes, [1], budget, cancel)[0] / Many - Matrices(model, speeds, 1)) };
+        ModelDefinition model = LayerModel.Of(HostLayers, HostWidth, type);
+        if (model.Shape.WeightBytes > freeBytes / 4) return speeds;
+        return speeds with { LayerSeconds = Math.Max(0, Run(0, model, threads, freeBytes, [1], budget, cancel)[0] / HostLayers - Matrices(model, speeds, 1)) };
     }
 
     /// <summary>The speeds of a GPU, with what a layer and a pass take for one token and for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
@@ -40,7 +41,7 @@ internal static class LayerBench
     {
         const TensorType type = TensorType.Q4_0;
         int[] batches = [1, MatrixSpeeds.PromptTokens];
-        if (Fitting(speeds, type, MatrixSpeeds.PromptTokens, freeBytes) is not { } width) return speeds;
+        if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
         double[] few = Run(gpu, small, 1, freeBytes, batches, budget, cancel), many = Run(gpu, large, 1, freeBytes, batches, budget, cancel);
         // Machines that others use give times that contradict each other: nothing takes less than no time.
@@ -52,12 +53,12 @@ internal static class LayerBench
     private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, 1, 1);
 
     // The widest that is computed and loaded soon enough; null where there is none.
-    private static int? Fitting(MatrixSpeeds speeds, TensorType type, int tokens, long freeBytes)
+    private static int? Fitting(MatrixSpeeds speeds, TensorType type, long freeBytes)
     {
         for (int width = Width; width >= LeastWidth; width /= 2)
         {
             ModelDefinition one = LayerModel.Of(1, width, type);
-            if (one.Shape.WeightBytes * (Many + 1) <= freeBytes / 4 && Matrices(one, speeds, tokens) * Many <= s_longestPass.TotalSeconds) return width;
+            if (one.Shape.WeightBytes * (Many + 1) <= freeBytes / 4 && Matrices(one, speeds, MatrixSpeeds.PromptTokens) * Many <= s_longestPass.TotalSeconds) return width;
         }
         return null;
     }

@@ -48,15 +48,13 @@ public static class MachineCalibration
     /// <summary>Measures these GPUs, as ggml_backend_dev_t of the loaded engine, for about so long each; keeps nothing.</summary>
     internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, TimeSpan each, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
     {
-        var steps = new Steps(progress, 6 + gpus.Count * 3, cancel);
+        var steps = new Steps(progress, 7 + gpus.Count * 3, cancel);
         long free = Machine.Probe().HostFreeBytes;
         int cores = ProcessorCores.Usable, logical = Environment.ProcessorCount;
         using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(logical <= SmallProcessor ? SmallCpuBytes : CpuBytes, free / 4));
         int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, each / 2, cancel).Average()));
         cpu.SetThreads(threads);
         MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, s_types, each, cancel));
-        cpuSpeeds = steps.Next("layers on the CPU", () => LayerBench.OfHost(cpuSpeeds, threads, free - cpu.WeightBytes, each, cancel));
-        MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes / 2, threads, each, cancel));
         var links = new List<PinnedCopies>();
         try
         {
@@ -76,6 +74,10 @@ public static class MachineCalibration
             Beside? beside = links.Count == 0 ? null : steps.Next($"the CPU beside copies to {gpuSpeeds[0].Name}", () => Together(cpu, links[0], threads, gpuSpeeds[0].ToDevice, each, cancel));
             double[] atOnce = links.Count < 2 ? [] : steps.Next("copies to all GPUs at once", () => AtOnce(links, each, cancel));
             double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, each * 2, cancel));
+            cpu.SetThreads(threads);
+            cpuSpeeds = steps.Next("the CPU once more", () => Faster(cpuSpeeds, Matrices(cpu, s_types, each, cancel)));
+            cpuSpeeds = steps.Next("layers on the CPU", () => LayerBench.OfHost(cpuSpeeds, threads, free - cpu.WeightBytes, each, cancel));
+            MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes / 2, threads, each, cancel));
             MachineSpeeds assumed = MachineSpeeds.Assumed;
             return new()
             {
@@ -103,6 +105,13 @@ public static class MachineCalibration
         bench.SetThreads(ProcessorCores.Usable); // of one that computes on the CPU
         return LayerBench.OfGpu(device, Matrices(bench, s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
+
+    // Of two moments the better, type by type: a program that began or ended in one of them keeps threads waiting for each other that only then had to.
+    private static MatrixSpeeds Faster(MatrixSpeeds one, MatrixSpeeds other) => one with
+    {
+        Types = [.. one.Types.Zip(other.Types, (first, second) => (first.BytesPerSecond >= second.BytesPerSecond ? first : second) with { FlopsPerSecond = Math.Max(first.FlopsPerSecond, second.FlopsPerSecond) })],
+        ExpertShare = Math.Max(one.ExpertShare, other.ExpertShare),
+    };
 
     // What a type that has such a layout reaches there; the others are as they were.
     private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, long bytes, int threads, TimeSpan each, CancellationToken cancel)
