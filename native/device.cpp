@@ -55,7 +55,7 @@ void nbm_device::commit() {
                 continue;
             }
             tensor.offset = in_ram;
-            in_ram += (tensor.size + alignment - 1) / alignment * alignment;
+            in_ram += GGML_PAD(tensor.size, alignment);
         }
         in_ram = nbm::files::whole(in_ram);
     }
@@ -79,7 +79,7 @@ void nbm_device::make_rooms() {
     ring.direct = ggml_backend_dev_type(inner) == GGML_BACKEND_DEVICE_TYPE_CPU
         && std::any_of(tensors.begin(), tensors.end(), [](const streamed_tensor & one) { return one.file >= 0; });
     for (streamed_tensor & one : tensors) {
-        one.room  = ring.direct ? nbm::files::room(one.size) : (one.size + alignment - 1) / alignment * alignment;
+        one.room  = ring.direct ? nbm::files::room(one.size) : GGML_PAD(one.size, alignment);
         one.inset = ring.direct && one.file >= 0 ? one.offset % nbm::files::alignment / alignment * alignment : 0;
     }
 }
@@ -153,7 +153,7 @@ void nbm_device::allocate_ring() {
         throw failure{NBM_NO_MEMORY, on + ": refused " + std::to_string(options.ring_bytes) + " bytes for the ring"};
     }
     ggml_backend_buffer_set_usage(ring.buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    const uintptr_t base = (uintptr_t) ggml_backend_buffer_get_base(ring.buffer), start = (base + alignment - 1) / alignment * alignment;
+    const uintptr_t base = (uintptr_t) ggml_backend_buffer_get_base(ring.buffer), start = GGML_PAD(base, alignment);
     ring.base         = (uint8_t *) start;
     ring.size         = options.ring_bytes - (start - base);
     ring.view         = ggml_new_tensor_1d(views, GGML_TYPE_I8, (int64_t) ring.size);

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
@@ -113,19 +112,7 @@ internal sealed unsafe class ComputeBench : IDisposable
             var graph = new Graph(context, GgmlGraphApi.GgmlNewGraphCustom(context, GraphNodes, grads: false));
             fill(graph);
             if (graph.Unsupported || graph.Elements == 0) return null;
-            var times = new List<double>();
-            long started = Stopwatch.GetTimestamp();
-            // The first warms up, and is one of two on a machine so slow that it takes the budget.
-            while (times.Count < 2 || Stopwatch.GetElapsedTime(started) < budget)
-            {
-                cancel.ThrowIfCancellationRequested();
-                long begun = Stopwatch.GetTimestamp();
-                Compute(graph);
-                times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
-            }
-            // As it goes mostly: what other programs take of the machine, they will take from a model too.
-            times.Sort();
-            return new(times[(times.Count - 1) / 2], graph.Count, graph.Bytes, graph.Elements);
+            return new(TypicalTime.Of(() => Compute(graph), warmups: 0, least: 2, budget, cancel), graph.Count, graph.Bytes, graph.Elements);
         }
         finally { GgmlGraphApi.GgmlFree(context); }
     }

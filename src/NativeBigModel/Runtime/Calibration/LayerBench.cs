@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
@@ -74,7 +73,8 @@ internal static class LayerBench
         using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
         int held = Math.Max(ShortText, batches.Max());
         Compute(context, held, 0);
-        return [.. batches.Select(tokens => Median(() => Compute(context, tokens, tokens == 1 ? held : 0), budget / batches.Length, cancel))];
+        // The first two compile kernels and record graphs.
+        return [.. batches.Select(tokens => TypicalTime.Of(() => Compute(context, tokens, tokens == 1 ? held : 0), warmups: 2, least: 3, budget / batches.Length, cancel))];
     }
 
     // Always at the same place, so that every pass does the same.
@@ -84,22 +84,5 @@ internal static class LayerBench
         context.Batch.Clear();
         for (int i = 0; i < tokens; i++) context.Batch.Add(i % 2, held + i, 0, output: i == tokens - 1);
         context.Compute();
-    }
-
-    private static double Median(Action pass, TimeSpan budget, CancellationToken cancel)
-    {
-        const int most = 64;
-        var times = new List<double>();
-        long started = Stopwatch.GetTimestamp();
-        // The first two warm up: kernels are compiled, and graphs recorded.
-        for (int i = 0; times.Count < 3 || (times.Count < most && Stopwatch.GetElapsedTime(started) < budget); i++)
-        {
-            cancel.ThrowIfCancellationRequested();
-            long begun = Stopwatch.GetTimestamp();
-            pass();
-            if (i >= 2) times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
-        }
-        times.Sort();
-        return times[(times.Count - 1) / 2];
     }
 }

@@ -1,0 +1,29 @@
+using System.Diagnostics;
+
+namespace NativeBigModel.Runtime.Calibration;
+
+/// <summary>How long something takes mostly: what other programs take of the machine, they will take from a model too.</summary>
+internal static class TypicalTime
+{
+    /// <summary>The median of its times, in seconds.</summary>
+    /// <param name="what">Done again and again.</param>
+    /// <param name="warmups">So many at first do not count.</param>
+    /// <param name="least">Times that count, on a machine so slow that fewer take the budget.</param>
+    /// <param name="budget">About how long in all.</param>
+    /// <param name="cancel">Stops it between two.</param>
+    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel)
+    {
+        var times = new List<double>();
+        long started = Stopwatch.GetTimestamp();
+        while (times.Count < warmups + least || Stopwatch.GetElapsedTime(started) < budget)
+        {
+            cancel.ThrowIfCancellationRequested();
+            long begun = Stopwatch.GetTimestamp();
+            what();
+            times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
+        }
+        times.RemoveRange(0, warmups);
+        times.Sort();
+        return times[(times.Count - 1) / 2];
+    }
+}
