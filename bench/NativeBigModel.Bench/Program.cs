@@ -23,6 +23,7 @@ try
         ["convert", .. var rest] => ConvertBench.Run(rest),
         ["load", .. var rest] => LoadBench.Run(rest),
         ["plan", .. var rest] => PlanBench.Run(rest),
+        ["speculate", var path, .. var rest] => await SpeculationBench.RunAsync(path, rest, Console.Out, cancel.Token),
         ["stock", var path, .. var rest] => StockRun.Run(path, rest),
         ["make", var folder, var gigabytes] => Make(folder, double.Parse(gigabytes)),
         ["model", var name, var path] => await ModelAsync(SyntheticModel.Named(name), path),
@@ -91,10 +92,13 @@ static int Usage()
                    loading a folder as it is and quantised
                nbm-bench plan [ROUNDS]
                    planning models of 405 B parameters and of 256 experts, first and again
+               nbm-bench {SpeculationBench.Usage}
+                   an answer without guesses, with lookup and with draft models; exit code 1 where they differ
                nbm-bench stock FILE.gguf [--ngl N | --fit BYTES] [--experts-on-cpu] [--prompt 512,2048] [--tokens N] [--rounds N] [--context N] [--threads N] [--ubatch N]
                    stock llama.cpp, memory-mapped; --fit has it choose what lies on a GPU of so many bytes
                nbm-bench model NAME FILE.gguf|FOLDER, nbm-bench make FOLDER GIGABYTES
-                   random weights: of a shape that contests know ({string.Join(", ", SyntheticModel.Known.Select(model => model.Name))}), or a sharded BF16 folder of any size
+                   random weights: of a shape that contests know ({string.Join(", ", SyntheticModel.Known.Select(model => model.Name))}; those in F16 also say
+                   1, 2, 3 and so on with -counting after the name, or with errors, -counting-errs), or a sharded BF16 folder of any size
         """);
     return 2;
 }

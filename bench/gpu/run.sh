@@ -152,17 +152,21 @@ prefill() {
   bench "$file" 7b --max-memory 0=60GiB --context 4096 --prompt 2048 --tokens 2 --rounds 6
 }
 
-# What a pass through streamed layers yields when it carries several conversations, or several guessed tokens of one.
+# What a pass through streamed layers yields when it carries several conversations (45 s with the model made), or several guessed tokens of one (75 s). The model counts, so that
+# guesses come true: all that lookup and the first draft make, and six of seven that the second makes.
+model_counting() { model 7b-counting 7b-f16-counting; }
 conversations() {
-  model_7b
-  local file=$work/7b.gguf
-  timeout 200 "$nbm" bench "$file" --max-memory 0=6GiB,cpu=30GiB --offload stream --context 256 --prompt 32 --tokens 17 --sessions 1,2,4,8,16 --rounds 1
-  local ids; ids=$(seq -s, 1 16),$(seq -s, 1 16),$(seq -s, 1 16)
-  for guess in "" --lookup "--lookup --draft-tokens 15"; do
-    "$nbm" run "$file" --prompt-ids "$ids" --max-new-tokens 48 --ignore-eos --temperature 0 --max-memory 0=6GiB,cpu=30GiB --offload stream --context 1024 --json $guess |
-      python3 -c "import json,sys; r=json.load(sys.stdin); print('7b streamed, ${guess:-no guesses}:', r['timings'], {k: v for k, v in r.items() if k in ('speculation', 'drafted', 'accepted')})"
-  done
+  model_counting
+  timeout 200 "$nbm" bench "$work/7b-counting.gguf" --offload stream --context 256 --prompt 32 --tokens 13 --sessions 1,2,4,8,16 --rounds 1
 }
+speculate() { # OPTIONS...
+  model_counting
+  model 1b-counting 1b-f16-counting
+  model 1b-counting-errs 1b-f16-counting-errs
+  timeout 250 "$work/nbm/nbm-bench" speculate "$work/7b-counting.gguf" --drafts "$work/1b-counting.gguf,$work/1b-counting-errs.gguf" "$@"
+}
+speculation() { speculate --tokens 65 --draft-tokens 4,8,15; }
+speculation_6g() { speculate --tokens 33 --draft-tokens 8 --max-memory 0=6GiB,cpu=30GiB; } # the draft within the limit; 30 s
 
 # Everything streamed over one link, then over those of all GPUs.
 gpus() {

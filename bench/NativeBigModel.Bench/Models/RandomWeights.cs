@@ -56,13 +56,33 @@ internal static class RandomWeights
 /// <summary>Rows out of one block of weights, again and again, each tensor beginning elsewhere.</summary>
 internal sealed class RepeatedSource(TensorType type, long rows, long columns, byte[] block, int number) : TensorSource(type, rows, columns)
 {
-    private const long Shift = 7919 * 256; // elements: whole blocks of every type
+    private readonly long _start = BlockPlace.Of(number, type, block);
 
-    private readonly long _start = type.RowBytes(number * Shift) % block.Length;
+    public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination) => BlockPlace.Copy(block, _start + firstRow * RowBytes, destination);
+}
 
+/// <summary>Rows of numbers: the same number is the same row, up to the deviation of the block that it is out of, and no other is like it, up to 65536 of them.</summary>
+internal sealed class NumberedRows(TensorType type, long rows, long columns, byte[] block, RowMap number) : TensorSource(type, rows, columns)
+{
     public override void Read(CheckpointFiles files, long firstRow, Span<byte> destination)
     {
-        int from = (int)((_start + firstRow * RowBytes) % block.Length);
+        for (int rowBytes = (int)RowBytes; destination.Length > 0; destination = destination[rowBytes..])
+            BlockPlace.Copy(block, BlockPlace.Of(number(firstRow++), Type, block), destination[..rowBytes]);
+    }
+}
+
+/// <summary>Places in a block of weights that goes on at its beginning.</summary>
+internal static class BlockPlace
+{
+    private const long Shift = 7919 * 256; // elements: whole blocks of every type
+
+    /// <summary>The byte at which something of this number begins.</summary>
+    public static long Of(long number, TensorType type, byte[] block) => type.RowBytes(number * Shift) % block.Length;
+
+    /// <summary>Copies what begins at a byte.</summary>
+    public static void Copy(byte[] block, long start, Span<byte> destination)
+    {
+        int from = (int)(start % block.Length);
         while (destination.Length > 0)
         {
             int count = Math.Min(destination.Length, block.Length - from);

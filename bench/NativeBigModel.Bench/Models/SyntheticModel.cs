@@ -19,13 +19,17 @@ namespace NativeBigModel.Bench.Models;
 internal sealed record SyntheticModel(string Name, string Architecture, WeightType Type, int Layers, int Width, int FeedForward, int Heads, int KvHeads, int Vocabulary)
 {
     private const int ContextLength = 4096;
-    private const float Deviation = 0.02f;
+    private const float SmallDeviation = 0.02f;
+    private const string Embedding = "token_embd.weight", Output = "output.weight";
 
     /// <summary>Experts of a layer, and how many of them a token passes.</summary>
     public (int Count, int Used) Experts { get; init; }
 
     /// <summary>Elements of a head.</summary>
     public int HeadLength { get; init; } = Width / Heads;
+
+    /// <summary>What it says, at the cost of any other text; null where nobody can foretell it.</summary>
+    public CountingText? Text { get; init; }
 
     /// <summary>The shapes that contests know by name.</summary>
     public static ImmutableArray<SyntheticModel> Known { get; } =
@@ -38,12 +42,19 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
         new("30b-a3b-q4_0", "qwen3moe", WeightType.Q4_0, 48, 2048, 768, 32, 4, 151936) { Experts = (128, 8), HeadLength = 128 }, // Qwen3-30B-A3B
         new("1b-q8_0", "llama", WeightType.Q8_0, 22, 2048, 5632, 32, 4, 32000), // TinyLlama-1.1B
         new("1b-f16", "llama", WeightType.F16, 22, 2048, 5632, 32, 4, 32000),
+        new("160m-f16", "llama", WeightType.F16, 12, 768, 3072, 12, 12, 32000), // Llama-160M
     ];
 
-    /// <summary>The shape of this name.</summary>
+    /// <summary>The shape of this name. With an ending of <see cref="CountingText"/>, for models in F16, a model that says such a text.</summary>
     /// <exception cref="InvalidOptionException">There is none; the message lists them.</exception>
-    public static SyntheticModel Named(string name) => Known.FirstOrDefault(model => model.Name == name)
-        ?? throw new InvalidOptionException($"'{name}' is none of the models {string.Join(", ", Known.Select(model => model.Name))}");
+    public static SyntheticModel Named(string name)
+    {
+        CountingText? text = CountingText.Named(name, out string shape);
+        SyntheticModel model = Known.FirstOrDefault(model => model.Name == shape) ?? throw new InvalidOptionException($"'{shape}' is none of the models {string.Join(", ", Known.Select(model => model.Name))}");
+        return text is null ? model
+            : model.Type == WeightType.F16 ? model with { Name = name, Text = text }
+            : throw new InvalidOptionException($"'{name}': {model.Type} weights say no text that can be foretold; F16 ones do");
+    }
 
     /// <summary>What a plan is made of.</summary>
     public ModelShape Shape
@@ -75,16 +86,23 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
     public void WriteGguf(string path, CancellationToken cancel = default)
     {
         ImmutableArray<TensorSpec> tensors = Tensors;
-        Dictionary<(TensorType, bool), byte[]> blocks = tensors.Select(Kind).Distinct().ToDictionary(kind => kind, kind => RandomWeights.Block(kind.Type, Deviation * MathF.Sqrt(4096f / Width) / (kind.AddsUp ? MathF.Sqrt(2 * Layers) : 1)));
-        GgufFile.Write(path, Keys(), [.. tensors.Select((tensor, i) => new ModelTensor(tensor, Source(tensor, blocks[Kind(tensor)], i)))], null, cancel);
+        var blocks = tensors.Where(tensor => tensor.Dimensions.Length > 1).Select(tensor => (tensor.Type, Deviation: DeviationOf(tensor))).Distinct().AsParallel()
+            .ToDictionary(kind => kind, kind => RandomWeights.Block(kind.Type, kind.Deviation));
+        GgufFile.Write(path, Keys(), [.. tensors.Select((tensor, i) => new ModelTensor(tensor, tensor.Dimensions.Length == 1 ? new UniformSource(1, tensor.Rows, tensor.Columns) : Source(tensor, blocks[(tensor.Type, DeviationOf(tensor))], i)))], null, cancel);
     }
 
     // What every layer adds to the residual stream is small, as GPT-2 begins its training: or all tokens become alike, and choose the same experts.
-    private static (TensorType Type, bool AddsUp) Kind(TensorSpec tensor) => (tensor.Type, tensor.Name.Contains(".attn_output.", StringComparison.Ordinal) || tensor.Name.Contains(".ffn_down", StringComparison.Ordinal));
+    // All of them together are less than the embedding of a token whose text is known, where that is not small.
+    private float DeviationOf(TensorSpec tensor)
+    {
+        if (Text is not null && tensor.Name == Embedding) return 1;
+        bool addsUp = tensor.Name.Contains(".attn_output.", StringComparison.Ordinal) || tensor.Name.Contains(".ffn_down", StringComparison.Ordinal);
+        return SmallDeviation * MathF.Sqrt(4096f / Width) / (addsUp ? MathF.Sqrt(2 * Layers) : 1);
+    }
 
-    private static TensorSource Source(TensorSpec tensor, byte[] block, int number) => tensor.Dimensions.Length == 1
-        ? new UniformSource(1, tensor.Rows, tensor.Columns)
-        : new RepeatedSource(tensor.Type, tensor.Rows, tensor.Columns, block, number);
+    private TensorSource Source(TensorSpec tensor, byte[] block, int number) => Text is null || tensor.Name is not (Embedding or Output)
+        ? new RepeatedSource(tensor.Type, tensor.Rows, tensor.Columns, block, number)
+        : new NumberedRows(tensor.Type, tensor.Rows, tensor.Columns, block, tensor.Name == Output ? row => Text.Before((int)row, Vocabulary) : row => row);
 
     private GgufMetadata Keys()
     {
