@@ -25,4 +25,8 @@ internal static class Command
             throw new BuildException($"{tool} was not found on PATH: it {purpose}; install it, or build without the streaming plug-in by -p:NbmPlugin=none");
         }
     }
+
+    /// <summary>A program's path, where it is one or is on PATH; null where there is none.</summary>
+    public static string? Find(string tool) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Select(folder => Path.Combine(folder, tool)).FirstOrDefault(File.Exists);
 }

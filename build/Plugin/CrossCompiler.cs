@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace NativeBigModel.Build;
 
 /// <summary>
@@ -8,8 +6,8 @@ namespace NativeBigModel.Build;
 /// <param name="Target">What it is for.</param>
 /// <param name="Compiler">The compiler.</param>
 /// <param name="Objcopy">Its <c>objcopy</c>.</param>
-/// <param name="Emulator">The command before a program's own; empty where there is none.</param>
-internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string Objcopy, string[] Emulator)
+/// <param name="Emulator">What runs the programs that it makes; null where there is none.</param>
+internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string Objcopy, Emulator? Emulator)
 {
     /// <summary>CMake's options for it.</summary>
     public string[] Options => [$"-DCMAKE_SYSTEM_NAME={Target.System}", $"-DCMAKE_SYSTEM_PROCESSOR={Target.Processor}", $"-DCMAKE_CXX_COMPILER={Compiler}", "-DNBM_CUDA=OFF"];
@@ -20,27 +18,9 @@ internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string
         if (CrossTarget.All.FirstOrDefault(one => one.Rid == rid) is not { } target || Platform.Rid != "linux-x64") return null;
         string root = Path.Combine(artifacts, "cross", rid);
         if (Environment.GetEnvironmentVariable("NBM_FETCH_CROSS") is "1") DebianPackages.Unpack(root, $"fetches Debian's compiler for {rid}", target.Packages, null, unpacked => WriteWrappers(unpacked, target));
-        if (Directory.Exists(root)) return new(target, Path.Combine(root, "g++"), Path.Combine(root, "objcopy"), Emulators(target, root));
-        return Installed(target.Compiler) is { } compiler ? new(target, compiler, $"{target.Triple}-objcopy", Emulators(target, "/")) : null;
+        if (Directory.Exists(root)) return new(target, Path.Combine(root, "g++"), Path.Combine(root, "objcopy"), Emulator.For(target, root));
+        return Command.Find(target.Compiler) is { } compiler ? new(target, compiler, $"{target.Triple}-objcopy", Emulator.For(target)) : null;
     }
-
-    /// <summary>How to start a program that it made, which finds its libraries in these folders.</summary>
-    public ProcessStartInfo Start(string program, string[] arguments, string[] libraries)
-    {
-        string[] command = [.. Emulator, program, .. arguments];
-        ProcessStartInfo start = new(command[0], command[1..]);
-        if (Target.System == "Windows")
-        {
-            start.Environment["WINEPATH"] = string.Join(';', libraries.Select(static folder => "Z:" + folder.Replace('/', '\\')));
-            start.Environment["WINEPREFIX"] = Directory.CreateDirectory(Path.Combine(Repository.Artifacts, "wine")).FullName;
-            start.Environment["WINEDEBUG"] = "-all";
-        }
-        return start;
-    }
-
-    private static string[] Emulators(CrossTarget target, string root) => target.Emulators
-        .Select(command => (string[])[Installed(Path.Combine(root, command[0].TrimStart('/'))) ?? Installed(command[0]) ?? "", .. command[1..].Select(argument => argument.Replace("ROOT", root.TrimEnd('/'), StringComparison.Ordinal))])
-        .FirstOrDefault(static command => command[0].Length > 0) ?? [];
 
     // The programs find neither their own libraries nor the target's where they were unpacked.
     private static void WriteWrappers(string root, CrossTarget target)
@@ -55,8 +35,4 @@ internal sealed record CrossCompiler(CrossTarget Target, string Compiler, string
             if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
         }
     }
-
-    /// <summary>A program's path, where it is one or is on PATH.</summary>
-    private static string? Installed(string tool) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Select(folder => Path.Combine(folder, tool)).FirstOrDefault(File.Exists);
 }

@@ -78,8 +78,8 @@ internal static class PluginVerb
         string chat = BuildChat(Folder(rid), "nbm_chat_tests", cross.Options);
         Keep(chat, "nbm_chat", rid, cross.Objcopy);
         Keep(folder, "nbm", rid, cross.Objcopy);
-        if (cross.Emulator.Length == 0) return default;
-        return RunTests(cross.Start(Path.Combine(folder, $"nbm_tests{program}"), [engine], [engine, folder])) + RunTests(cross.Start(Path.Combine(chat, $"nbm_chat_tests{program}"), [], [chat]));
+        if (cross.Emulator is not { } emulator) return default;
+        return RunTests(emulator.Start(Path.Combine(folder, $"nbm_tests{program}"), [engine], [engine, folder])) + RunTests(emulator.Start(Path.Combine(chat, $"nbm_chat_tests{program}"), [], [chat]));
     }
 
     private static string Folder(string rid) => Path.Combine(Repository.Artifacts, "plugin", rid);

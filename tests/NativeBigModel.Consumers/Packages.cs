@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.IO.Compression;
 using System.Reflection;
 using System.Text.Json;
 using NativeBigModel.Build;
@@ -12,24 +13,29 @@ public sealed class PackagesGroup : ICollectionFixture<Packages>
 }
 
 /// <summary>
-/// The packages as a stranger has them: made once, in a folder outside the repository, with a package cache of their own. Their dependencies come from the cache of this
-/// repository's restore, which is read as a source; there is no other.
+/// The packages as a stranger has them: made once, or by somebody else before, in a folder outside the repository, with a package cache of their own. Their dependencies come from the
+/// cache of this repository's restore, which is read as a source; there is no other.
 /// </summary>
 public sealed class Packages : IDisposable
 {
+    private const string WindowsRid = "win-x64";
+
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(10);
 
-    private static readonly string[] s_packages = ["NativeBigModel", "NativeBigModel.Backend.Cpu", "NativeBigModel.Server", "NativeBigModel.Tool"];
+    /// <summary>The folder of packages that were made before; null where the tests make their own.</summary>
+    public static string? Given { get; } = Environment.GetEnvironmentVariable(ConsumersVerb.Variable) is { Length: > 0 } folder ? folder : null;
 
-    /// <summary>How programs for Windows are made and run here; null where they are not.</summary>
-    internal static CrossCompiler? Windows { get; } = CrossCompiler.For("win-x64", Repository.Artifacts) is { Emulator.Length: > 0 } cross ? cross : null;
+    /// <summary>How programs for Windows are run here, where there are packages for it; null where they are not.</summary>
+    internal static Emulator? Windows { get; } = Given is null ? CrossCompiler.For(WindowsRid, Repository.Artifacts)?.Emulator
+        : StreamingPlatforms(Given).Contains(WindowsRid) ? Emulator.For(CrossTarget.All.Single(static target => target.Rid == WindowsRid)) : null;
 
     /// <summary>The platforms for which there are packages in these tests.</summary>
-    public static string[] Rids { get; } = Windows is null ? [Platform.Rid] : [Platform.Rid, "win-x64"];
+    public static string[] Rids { get; } = Given is not null ? StreamingPlatforms(Given) : Windows is null ? [Platform.Rid] : [Platform.Rid, WindowsRid];
 
     public Packages()
     {
-        PackVerb.Make(Feed, s_packages, Rids);
+        if (Given is null) PackVerb.Make(Feed, ConsumersVerb.Packages, Rids);
+        else ConsumersVerb.Require(Given);
         File.WriteAllText(Path.Combine(Root, "NuGet.config"), $"""
             <configuration>
               <packageSources>
@@ -47,7 +53,7 @@ public sealed class Packages : IDisposable
 
     public string Root { get; } = Directory.CreateTempSubdirectory("nbm-consumers-").FullName;
 
-    public string Feed => Path.Combine(Root, "packages");
+    public string Feed => Given ?? Path.Combine(Root, "packages");
 
     public static string Model { get; } = Path.Combine(Repository.Root, "samples", "capitals-llama");
 
@@ -97,7 +103,7 @@ public sealed class Packages : IDisposable
 
     private ProcessStartInfo How(string file, string folder, string[] arguments)
     {
-        ProcessStartInfo start = file.EndsWith(".exe", StringComparison.Ordinal) && Windows is { } cross ? cross.Start(file, arguments, []) : new(file, arguments);
+        ProcessStartInfo start = file.EndsWith(".exe", StringComparison.Ordinal) && Windows is { } windows ? windows.Start(file, arguments, []) : new(file, arguments);
         start.WorkingDirectory = folder;
         start.RedirectStandardOutput = start.RedirectStandardError = true;
         // What the test's own build set is not a stranger's.
@@ -110,6 +116,15 @@ public sealed class Packages : IDisposable
         start.Environment["NbmPackage"] = "NativeBigModel.Backend.Cpu";
         start.Environment["NbmVersion"] = Repository.Version;
         return start;
+    }
+
+    // Those for which the package has the plug-in; none where it is not there, which the constructor says.
+    private static string[] StreamingPlatforms(string folder)
+    {
+        if (!File.Exists(ConsumersVerb.FileOf("NativeBigModel.Backend.Cpu", folder))) return [];
+        using ZipArchive package = ZipFile.OpenRead(ConsumersVerb.FileOf("NativeBigModel.Backend.Cpu", folder));
+        return [.. package.Entries.Select(static entry => entry.FullName.Split('/')).Where(static path => path is ["runtimes", string rid, "native", string file] && file == Backend.LibraryFile("nbm", rid))
+            .Select(static path => path[1]).Order(StringComparer.Ordinal)];
     }
 
     private static string ReadAnswer()

@@ -6,7 +6,7 @@ namespace NativeBigModel.Consumers;
 [Collection(PackagesGroup.Name)]
 public sealed class ReproducibilityTests(Packages packages)
 {
-    [Fact]
+    [SourcesFact]
     public void Two_packs_give_the_same_bytes()
     {
         string again = Path.Combine(packages.Root, "again");

@@ -7,7 +7,7 @@ namespace NativeBigModel.Consumers;
 [Collection(PackagesGroup.Name)]
 public sealed class SingleFileTests(Packages packages)
 {
-    [Fact]
+    [SourcesFact]
     public void It_runs_its_demonstration_where_there_is_no_dotnet()
     {
         string folder = Path.Combine(packages.Root, "nbm"), nowhere = Directory.CreateDirectory(Path.Combine(packages.Root, "nowhere")).FullName;

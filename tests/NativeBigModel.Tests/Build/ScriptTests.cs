@@ -26,6 +26,17 @@ public sealed class ScriptTests : IDisposable
     }
 
     [Fact]
+    public async Task Packages_to_test_are_looked_for_before_anything_is_built()
+    {
+        foreach (string package in ConsumersVerb.Packages) File.WriteAllText(ConsumersVerb.FileOf(package, _folder), "");
+        Tool.Result result = await Tool.Run("nbm-build.dll", ["consumers", "--packages", _folder]);
+        Assert.Equal((1, "", $"nbm-build: consumers: {_folder} holds no NativeBigModel.Tool.{Platform.Rid}.{Repository.Version}.nupkg; ./build.sh pack makes it\n"), (result.ExitCode, result.Output, result.Errors));
+        result = await Tool.Run("nbm-build.dll", ["consumers", "--packages"]);
+        Assert.Equal((1, ""), (result.ExitCode, result.Output));
+        Assert.StartsWith("nbm-build: consumers: '--packages' names no folder; usage: consumers, ", result.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_first_command_of_README_is_understood_by_dotnet_run()
     {
         Match command = Regex.Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md")), @"(?m)^dotnet run --project (\S+) -- demo$");
