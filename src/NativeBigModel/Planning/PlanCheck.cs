@@ -11,13 +11,13 @@ internal static class PlanCheck
         {
             if (!Enum.IsDefined(value.GetType(), value)) throw new InvalidOptionException($"plan: {value.GetType().Name} {value} is none");
         }
+        bool split = plan.SplitsLayers;
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingLayers = plan.RingLayers > 0 ? plan.RingLayers : null,
+            RingLayers = plan.RingLayers != 0 || plan.Streams || split ? plan.RingLayers : null,
         };
         List<Item> items = Planner.Items(model, options);
-        bool split = plan.SplitsLayers;
         if (split) items = Planner.Parts(model, items);
         Same("model", "weight bytes", plan.WeightBytes, model.WeightBytes);
         Same("model", "items", plan.Layers.Length, items.Count);
@@ -41,7 +41,7 @@ internal static class PlanCheck
         {
             Same(DeviceName.Label(device.Name), "weight bytes", device.WeightBytes, plan.Layers.Where(layer => layer.Device == device.Name).Sum(layer => layer.WeightBytes));
             Same(DeviceName.Label(device.Name), "KV bytes", device.KvBytes, plan.Layers.Where(layer => layer.ComputeDevice == device.Name).Sum(layer => layer.KvBytes));
-            Same(DeviceName.Label(device.Name), "ring bytes", device.RingBytes, plan.RingLayers > 0 ? RingSize.Of(device.Name, plan.RingLayers, plan.Layers, items) : 0);
+            Same(DeviceName.Label(device.Name), "ring bytes", device.RingBytes, RingSize.Of(device.Name, plan.RingLayers, plan.Layers, items));
             Same(DeviceName.Label(device.Name), "staging bytes", device.StagingBytes, device.Name == DeviceName.Host ? StagingSize.Of(plan.Layers, items) : 0);
             if (device.ComputeBytes < 0) throw new InvalidOptionException($"plan: {DeviceName.Label(device.Name)}: compute bytes are {device.ComputeBytes}, and cannot be less than 0");
             if (device.TotalBytes > device.LimitBytes) throw new DoesNotFitException(device.Name, device.TotalBytes, device.LimitBytes.Value, "the plan puts that much there");

@@ -86,6 +86,23 @@ public class PlanFileTests
     }
 
     [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(0.5)]
+    [InlineData(65)]
+    [InlineData(1e300)]
+    public void A_ring_that_no_layer_passes_through_is_refused(double layers)
+    {
+        ModelShape shape = Checkpoint.Open(TestFolders.Capitals).Describe();
+        Plan streamed = Planner.Plan(shape, new Machine([], 1L << 30), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, Offload = OffloadMode.Disk, OffloadFolder = "a folder" });
+        streamed.Verify(shape);
+        // Without a ring its bytes agree with its length.
+        Plan edited = streamed with { RingLayers = layers, Devices = [.. streamed.Devices.Select(device => device with { RingBytes = layers > 0 ? device.RingBytes : 0 })] };
+        var error = Assert.Throws<InvalidOptionException>(() => Plan.FromJson(edited.ToJson()).Verify(shape));
+        Assert.Equal($"ring of {layers} layers: it may have 1 to {PlanOptions.MaxRingLayers}", error.Message);
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("[]")]
     [InlineData("null")]

@@ -60,6 +60,24 @@ public class PlannedMemoryTests
     }
 
     [Fact]
+    public async Task A_plan_file_whose_ring_has_no_room_for_blocks_is_refused_before_anything_is_loaded()
+    {
+        using var folder = new TempFolder();
+        Checkpoint checkpoint = Checkpoint.Open(TestFolders.Capitals);
+        Plan plan = checkpoint.Plan(new Machine([], 1L << 30), new() { WeightType = WeightType.AsStored, ContextLength = 64, Offload = OffloadMode.Disk, RingLayers = 1, OffloadFolder = folder["offload"] });
+        // As rings were counted before files were read straight into them.
+        long now = plan.Devices.Single(device => device.RingBytes > 0).RingBytes, before = RingSize.Of(checkpoint.Describe().Tensors.Where(tensor => tensor.Layer == 0)) + 256;
+        string json = plan.ToJson(), old = json.Replace($"\"ring_bytes\": {now}", $"\"ring_bytes\": {before}", StringComparison.Ordinal);
+        List<LoadProgress> progress = [];
+        var refusal = await Assert.ThrowsAsync<InvalidOptionException>(() => BigModel.LoadAsync(checkpoint, Plan.FromJson(old), new Now(progress.Add)));
+        Assert.Equal($"plan: cpu: ring bytes are {before}, and this model makes them {now}", refusal.Message);
+        Assert.Empty(progress);
+        await using BigModel model = await BigModel.LoadAsync(checkpoint, Plan.FromJson(json), new Now(progress.Add));
+        Assert.Equal((ulong)now, (ulong)model.Streaming!.RingBytes);
+        Assert.NotEmpty(progress);
+    }
+
+    [Fact]
     public async Task No_allocation_fails_in_300_configurations_between_barely_nothing_and_everything()
     {
         using var folder = new TempFolder();
