@@ -2,6 +2,7 @@ using System.Globalization;
 using NativeBigModel;
 using NativeBigModel.Bench;
 using NativeBigModel.Bench.Contests;
+using NativeBigModel.Bench.Memory;
 using NativeBigModel.Bench.Models;
 using NativeBigModel.Bench.Plots;
 using NativeBigModel.Bench.Results;
@@ -23,6 +24,7 @@ try
         ["convert", .. var rest] => ConvertBench.Run(rest),
         ["load", .. var rest] => LoadBench.Run(rest),
         ["plan", .. var rest] => PlanBench.Run(rest),
+        ["bytes", .. var rest] => BytesBench.Run(rest, Console.Out),
         ["speculate", var path, .. var rest] => await SpeculationBench.RunAsync(path, rest, Console.Out, cancel.Token),
         ["stock", var path, .. var rest] => StockRun.Run(path, rest),
         ["make", var folder, var gigabytes] => Make(folder, double.Parse(gigabytes)),
@@ -92,6 +94,8 @@ static int Usage()
                    loading a folder as it is and quantised
                nbm-bench plan [ROUNDS]
                    planning models of 405 B parameters and of 256 experts, first and again
+               nbm-bench {BytesBench.Usage}
+                   random plans carried out: bytes held against bytes planned, by device and kind; exit code 1 where they differ or a limit is passed
                nbm-bench {SpeculationBench.Usage}
                    an answer without guesses, with lookup and with draft models; exit code 1 where they differ
                nbm-bench stock FILE.gguf [--ngl N | --fit BYTES] [--experts-on-cpu] [--prompt 512,2048] [--tokens N] [--rounds N] [--context N] [--threads N] [--ubatch N]

@@ -168,6 +168,14 @@ speculate() { # OPTIONS...
 speculation() { speculate --tokens 65 --draft-tokens 4,8,15; }
 speculation_6g() { speculate --tokens 33 --draft-tokens 8 --max-memory 0=6GiB,cpu=30GiB; } # the draft within the limit; 30 s
 
+# Bytes that random plans hold against those planned, by device and kind, and what the driver gave; 60 s with the models made.
+bytes() {
+  model 1b-f16 1b-f16
+  model 8b-q4 8b-q4_k_m
+  model 7b-a1b 7b-a1b-q4_0
+  timeout 200 "$work/nbm/nbm-bench" bytes "$work/1b-f16.gguf" "$work/8b-q4.gguf" "$work/7b-a1b.gguf" --count "${NBM_COUNT:-15}" --csv "${OUT:-$work}/bytes.csv"
+}
+
 # Everything streamed over one link, then over those of all GPUs.
 gpus() {
   model_7b

@@ -40,6 +40,7 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
         new("70b-q4_0", "llama", WeightType.Q4_0, 80, 8192, 28672, 64, 8, 32000), // Llama-2-70B
         new("mixtral-q4_0", "llama", WeightType.Q4_0, 32, 4096, 14336, 32, 8, 32000) { Experts = (8, 2) }, // Mixtral-8x7B
         new("30b-a3b-q4_0", "qwen3moe", WeightType.Q4_0, 48, 2048, 768, 32, 4, 151936) { Experts = (128, 8), HeadLength = 128 }, // Qwen3-30B-A3B
+        new("7b-a1b-q4_0", "qwen3moe", WeightType.Q4_0, 16, 2048, 1024, 16, 16, 50304) { Experts = (64, 8) }, // sizes of OLMoE-1B-7B
         new("1b-q8_0", "llama", WeightType.Q8_0, 22, 2048, 5632, 32, 4, 32000), // TinyLlama-1.1B
         new("1b-f16", "llama", WeightType.F16, 22, 2048, 5632, 32, 4, 32000),
         new("160m-f16", "llama", WeightType.F16, 12, 768, 3072, 12, 12, 32000), // Llama-160M

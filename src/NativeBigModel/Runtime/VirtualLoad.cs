@@ -24,7 +24,16 @@ internal static class VirtualLoad
         return laidOut;
     }
 
+    // llama.cpp has room for a whole batch and for a token of each session, and says what the batch takes. A CPU that leaves batches to a GPU may need more for the tokens.
     private static IReadOnlyList<EngineBytes>? LayOut(ModelDefinition definition, Plan plan)
+    {
+        IReadOnlyList<EngineBytes>? batch = LayOutBatch(definition, plan);
+        bool beside = plan.Computed.Select(layer => layer.ComputeDevice == DeviceName.Host).Distinct().Count() > 1;
+        if (batch is null || !beside || plan.BatchSize <= plan.Sessions || LayOutBatch(definition, plan with { BatchSize = plan.Sessions }) is not { } tokens) return batch;
+        return [.. batch.Select(device => device with { ComputeBytes = Math.Max(device.ComputeBytes, tokens.FirstOrDefault(one => one.Device == device.Device)?.ComputeBytes ?? 0) })];
+    }
+
+    private static IReadOnlyList<EngineBytes>? LayOutBatch(ModelDefinition definition, Plan plan)
     {
         EnginePlacement? placement = null;
         try
@@ -43,12 +52,13 @@ internal static class VirtualLoad
     }
 
     // A context that allocates nothing says what the same context takes, but for two things. A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of
-    // them. And where several devices compute, llama.cpp forgets which of them it told to compute a layer's first norm: two more of a batch's vectors may lie on a GPU than it
+    // them; unless a GPU comes first, whose pinned memory the CPU itself then computes in. And where several devices compute, llama.cpp forgets which of them it told to compute a layer's first norm: two more of a batch's vectors may lie on a GPU than it
     // says. Not where it has GPUs compute at once, which it does without overrides: what passes between those is there four times already.
     private static long Needed(EngineBytes device, EnginePlacement placement, ModelShape model, Plan plan)
     {
         bool streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
-        if (device.Device == DeviceName.Host) return streamsToHost ? device.ComputeBytes / 2 : device.ComputeBytes;
+        bool twice = (streamsToHost || placement.HostPlace is not null) && plan.EngineLayers.First().ComputeDevice == DeviceName.Host;
+        if (device.Device == DeviceName.Host) return twice ? device.ComputeBytes / 2 : device.ComputeBytes;
         int computing = plan.Computed.Where(layer => streamsToHost || layer.ComputeDevice != DeviceName.Host).Select(layer => layer.ComputeDevice).Distinct().Count();
         bool forgets = device.ComputeBytes > 0 && computing > 1 && placement.Overrides.Count > 0;
         return device.ComputeBytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);

@@ -1,3 +1,5 @@
+using NativeBigModel.Bench.Memory;
+using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
 
@@ -24,18 +26,19 @@ public class PlannedMemoryTests
             Plan plan = checkpoint.Plan(new Machine([], 1L << 30), options);
             Assert.True(plan.ComputeMeasured);
             Assert.All(plan.Devices, device => Assert.True(device.TotalBytes <= (device.LimitBytes ?? long.MaxValue)));
-            IReadOnlyList<EngineBytes> allocated = Allocate(checkpoint, plan, out NativeBigModel.Native.NbmStats? stats);
+            using var allocation = new Allocation(checkpoint, plan);
             DevicePlan host = plan.Devices.Single(device => device.Name == DeviceName.Host);
-            EngineBytes held = Assert.Single(allocated);
+            EngineBytes held = Assert.Single(allocation.Engine);
             string what = $"configuration {i}: {options}";
             Assert.True(host.ComputeBytes == held.ComputeBytes, $"{what}: {host.ComputeBytes} and {held.ComputeBytes} compute");
             Assert.True(plan.KvBytes == held.KvBytes, $"{what}: {plan.KvBytes} and {held.KvBytes} KV");
             // The engine pads each tensor to the device's alignment.
             long resident = plan.Layers.Where(layer => !layer.Streamed && !(plan.RingLayers > 0 && layer.IsFeedForward)).Sum(layer => layer.WeightBytes);
             Assert.InRange(held.WeightBytes, resident, resident + 64 * checkpoint.Describe().Tensors.Length);
-            Assert.Equal(host.StagingBytes, (long)(stats?.StagingBytes ?? 0));
-            if (stats is { } streamed) Assert.InRange((long)streamed.RingBytes, 0, host.RingBytes);
-            else Assert.Equal(0, host.RingBytes);
+            bool streams = allocation.Streams.TryGetValue(DeviceName.Host, out NbmStats stats);
+            Assert.Equal(host.StagingBytes, (long)stats.StagingBytes);
+            Assert.InRange((long)stats.RingBytes, 0, host.RingBytes);
+            Assert.True(streams || host.RingBytes == 0);
         }
     }
 
@@ -51,12 +54,13 @@ public class PlannedMemoryTests
         Plan Within(long host) => checkpoint.Plan(new Machine([], 0), new() { WeightType = WeightType.AsStored, ContextLength = 64, BatchSize = 64, MaxMemory = new() { Host = host }, Offload = offload, RingLayers = 1, OffloadFolder = folder["offload"] });
         Plan less = Within(Within(1L << 40).Devices.Sum(device => device.TotalBytes) - 1);
         Assert.Contains(less.Layers, layer => layer is { Streamed: true, Device: DeviceName.Disk });
-        Allocate(checkpoint, less, out NativeBigModel.Native.NbmStats? stats);
+        using var allocation = new Allocation(checkpoint, less);
+        NbmStats stats = allocation.Streams[DeviceName.Host];
         DevicePlan host = less.Devices.Single(device => device.Name == DeviceName.Host);
-        Assert.Equal((0, 0, (ulong)host.RingBytes), (host.StagingBytes, (long)stats!.Value.StagingBytes, stats.Value.RingBytes));
+        Assert.Equal((0, 0, (ulong)host.RingBytes), (host.StagingBytes, (long)stats.StagingBytes, stats.RingBytes));
         // A block less is refused by the device, which knows where in the files the tensors begin.
         Plan tight = less with { Devices = less.Devices.Replace(host, host with { RingBytes = host.RingBytes - 4096 }) };
-        Assert.Contains($"a ring of {host.RingBytes - 4096} bytes", Assert.Throws<EngineException>(() => Allocate(checkpoint, tight, out _)).Message, StringComparison.Ordinal);
+        Assert.Contains($"a ring of {host.RingBytes - 4096} bytes", Assert.Throws<EngineException>(() => new Allocation(checkpoint, tight)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -93,7 +97,7 @@ public class PlannedMemoryTests
             Plan plan;
             try { plan = checkpoint.Plan(machine, options); }
             catch (DoesNotFitException) { continue; }
-            Allocate(checkpoint, plan, out _);
+            new Allocation(checkpoint, plan).Dispose();
             loaded++;
         }
         Assert.InRange(loaded, 30, 300);
@@ -110,14 +114,4 @@ public class PlannedMemoryTests
         FlashAttention = true,
         MaxMemory = random.Next(3) == 0 ? new() { Host = 1 << 28 } : null,
     };
-
-    private static IReadOnlyList<EngineBytes> Allocate(Checkpoint checkpoint, Plan plan, out NativeBigModel.Native.NbmStats? stats)
-    {
-        NativeBigModel.Native.EngineLibrary.Load();
-        EnginePlacement placement = EnginePlacement.Of(plan, checkpoint.Describe(plan.WeightType).Tensors);
-        using EngineModel model = EngineModel.Load(checkpoint.Define(plan.WeightType), placement, plan, null, default);
-        using EngineContext context = EngineContext.Create(model, plan, KvCache.SharesCells(checkpoint.Describe(plan.WeightType), plan.Sessions), 1);
-        stats = placement.Streams.Values.SingleOrDefault()?.Stats;
-        return EngineBytes.Of(context, placement)!;
-    }
 }
