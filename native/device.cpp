@@ -45,6 +45,7 @@ void nbm_device::commit() {
     make_rooms();
     groups = nbm::make_groups(tensors);
     usages.resize(groups.size());
+    brings_shared = options.shared_batch > 0 && std::any_of(groups.begin(), groups.end(), [](const group & one) { return one.shared; });
     const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
     size_t       in_ram    = 0;
     for (group & one : groups) {
@@ -62,7 +63,7 @@ void nbm_device::commit() {
     ram = std::make_unique<nbm::arena>(options.pins_for != nullptr ? options.pins_for : inner, in_ram, options.allow_unpinned != 0);
     if (std::any_of(groups.begin(), groups.end(), [this](const group & one) { return travels(one); })) {
         allocate_ring();
-        nbm::lay_out(groups, ring.size, options.shared_batch > 0);
+        nbm::lay_out(groups, ring.size, brings_shared);
     }
     place_tensors();
     if (ring.buffer != nullptr) {
@@ -84,7 +85,7 @@ void nbm_device::make_rooms() {
     }
 }
 
-// Streamed tensors point into the ring and shared ones into the arena, once and for ever.
+// Streamed tensors point to the places in the ring that they have for small batches, and shared ones into the arena, once and for ever.
 void nbm_device::place_tensors() {
     const bool any_shared = std::any_of(groups.begin(), groups.end(), [](const group & one) { return one.shared; });
     if (any_shared) {
@@ -100,7 +101,7 @@ void nbm_device::place_tensors() {
         for (size_t k = 0; k < groups[i].tensors.size(); k++) {
             streamed_tensor & one = groups[i].tensors[k];
             one.tensor->buffer = one.shared ? shared_buffer : ring.buffer;
-            one.tensor->data   = one.shared ? ram->data() + one.offset : ring.base + one.place;
+            one.tensor->data   = one.shared ? ram->data() + one.offset : ring.base + one.place[false];
             place_by_tensor[one.tensor] = {(int) i, (int) k};
         }
     }
@@ -206,24 +207,25 @@ int nbm_device::group_of(const ggml_tensor * node) const {
     return group;
 }
 
-// Shared weights are in host memory; while their group is in the ring, the nodes that use them are given stand-ins there.
+// While a group is where large batches have it, the nodes that use its weights are given stand-ins there.
 ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const {
     if (from >= to) {
         return GGML_STATUS_SUCCESS;
     }
     std::deque<ggml_tensor>                              stand_ins;
     std::vector<std::pair<ggml_tensor **, ggml_tensor *>> replaced;
-    for (int node = from; held >= 0 && groups[held].shared && node < to; node++) {
+    for (int node = from; held >= 0 && held_with_shared && node < to; node++) {
         for (ggml_tensor *& source : graph->nodes[node]->src) {
             const ggml_tensor * owner = source == nullptr ? nullptr : owner_of(source);
-            if (owner == nullptr || owner->buffer != shared_buffer) {
+            auto                found = owner == nullptr ? place_by_tensor.end() : place_by_tensor.find(owner);
+            if (found == place_by_tensor.end() || found->second.first != held) {
                 continue;
             }
-            const auto & [group, number] = place_by_tensor.at(owner);
+            const auto & [group, number] = found->second;
             stand_ins.push_back(*source);
             ggml_tensor & stand_in = stand_ins.back();
             stand_in.buffer   = ring.buffer;
-            stand_in.data     = ring.base + groups[group].tensors[number].place + ((const uint8_t *) source->data - (const uint8_t *) owner->data);
+            stand_in.data     = ring.base + groups[group].tensors[number].place[true] + ((const uint8_t *) source->data - (const uint8_t *) owner->data);
             stand_in.view_src = nullptr;
             replaced.emplace_back(&source, source);
             source = &stand_in;
@@ -241,7 +243,7 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * grap
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
 void nbm_device::ask_for(int group, bool with_shared) {
     while (group >= 0 && group != held && std::find(coming.begin(), coming.end(), group) == coming.end()) {
-        transport->load(group);
+        transport->load(group, with_shared);
         coming.push_back(group);
         group = with_shared ? groups[group].next_with_shared : groups[group].next;
     }
@@ -284,7 +286,8 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
         coming.pop_front();
         try {
             transport->await(group, compute);
-            held = group;
+            held             = group;
+            held_with_shared = with_shared;
         } catch (const failure &) {
             forget();
             if (again) { // and not before anyone needed it
@@ -319,7 +322,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
         needed[node] = group_of(graph->nodes[node]);
         // A product tells how many tokens there are; other nodes count their heads as well.
         const ggml_tensor * op = graph->nodes[node];
-        with_shared = with_shared || (needed[node] >= 0 && is_product(op) && is_large(op));
+        with_shared = with_shared || (brings_shared && needed[node] >= 0 && is_product(op) && is_large(op));
     }
     int  from = 0, end = 0; // of the nodes that are still to be computed, and of those that read the held group
     bool used = false;      // the held group, in this graph

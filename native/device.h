@@ -66,6 +66,7 @@ struct nbm_device {
     std::unique_ptr<nbm::transport> transport;
     std::unique_ptr<nbm::courier>   courier; // null where the device has none
     uint64_t                        file_bytes = 0;
+    bool                            brings_shared = false; // whether there are shared groups that travel, for large batches
 
 private:
     // How many graphs of one pass use a group: known once another group was needed after it.
@@ -98,6 +99,7 @@ private:
     bool                                                         foresees_shared = false; // whether shared groups are among them
     std::vector<usage>                                           usages;
     int                                                          held   = -1;      // the group that computing has awaited and not left
+    bool                                                         held_with_shared = false; // which of its places it has
     int                                                          left   = -1;      // the last one that it left
     ggml_backend_t                                               holder = nullptr; // for whose computing it is held
 };

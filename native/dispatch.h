@@ -27,8 +27,9 @@ class transport {
 public:
     virtual ~transport() = default;
 
-    // Brings a group into the ring, after those asked for before it: piece by piece, as soon as what still has its place is done. Returns at once.
-    virtual void load(int group) = 0;
+    // Brings a group to the place that it has in a pass with or without the shared groups, after those asked for before it: piece by piece, as soon as what still has
+    // its place is done. Returns at once.
+    virtual void load(int group, bool with_shared) = 0;
 
     // A group that was asked for is not needed after all.
     virtual void drop(int group) = 0;

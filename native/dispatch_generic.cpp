@@ -73,14 +73,14 @@ public:
         ggml_backend_free(copy);
     }
 
-    void load(int index) override {
+    void load(int index, bool with_shared) override {
         {
             std::lock_guard<std::mutex> lock(mutex);
             state & of = states[index];
             of.turn    = ++turns;
             of.arrived = false;
             of.problem.reset();
-            queue.push_back({index, of.turn});
+            queue.push_back({index, of.turn, with_shared});
         }
         changed.notify_all();
     }
@@ -174,6 +174,7 @@ private:
         bool                 arrived  = false; // its turn came: its copies are enqueued (asynchronous) or complete
         bool                 whole    = false; // and nothing has taken a part of its place since
         bool                 in_use   = false; // computing may read it
+        bool                 with_shared = false; // whose passes' place it has, or had last
         bool                 recorded = false; // `done` stands for its last use, and the copies do not wait for it yet
         uint64_t             loads    = 0;
         std::optional<failure> problem;        // why it is not there
@@ -185,6 +186,7 @@ private:
     struct delivery {
         int      group;
         uint64_t turn;
+        bool     with_shared;
     };
 
     static void free_event(ggml_backend_event_t event) {
@@ -203,6 +205,9 @@ private:
             const delivery now = queue.front();
             queue.pop_front();
             state & of = states[now.group];
+            if (of.turn == now.turn) {
+                move_to_place(now);
+            }
             if (of.turn == now.turn && !of.whole) {
                 lock.unlock();
                 bool                   complete = false;
@@ -230,6 +235,20 @@ private:
         }
     }
 
+    // From the place that a group had in passes of the other kind; that one is free when it has been read. With the lock held.
+    void move_to_place(const delivery & now) {
+        state & of = states[now.group];
+        if (of.with_shared == now.with_shared) {
+            return;
+        }
+        if (of.recorded) {
+            ggml_backend_event_wait(copy, of.done);
+            of.recorded = false;
+        }
+        of.whole       = false;
+        of.with_shared = now.with_shared;
+    }
+
     // How far the ring is free for a delivery from `from` on, at most to `to`: waits until it is there at least. `from` itself where the delivery is off.
     size_t free_until(const delivery & now, size_t from, size_t to) {
         std::unique_lock<std::mutex> lock(mutex);
@@ -242,7 +261,7 @@ private:
                 if (!needed && !of.recorded) {
                     continue;
                 }
-                for (const stretch & part : groups[i].takes) {
+                for (const stretch & part : groups[i].takes[of.with_shared]) {
                     if (part.to <= from || part.from >= until) {
                         continue;
                     }
@@ -262,7 +281,7 @@ private:
             }
             if (!blocked) {
                 for (size_t i = 0; i < groups.size(); i++) {
-                    for (const stretch & part : groups[i].takes) {
+                    for (const stretch & part : groups[i].takes[states[i].with_shared]) {
                         states[i].whole = states[i].whole && (part.to <= from || part.from >= until);
                     }
                 }
@@ -279,11 +298,12 @@ private:
         std::vector<std::atomic<int>> missing(what.tensors.size());
         for (size_t i = 0; i < what.tensors.size(); i++) {
             const streamed_tensor & tensor = what.tensors[i];
+            const size_t            place  = tensor.place[now.with_shared];
             if (tensor.file >= 0) {
                 // What is read in place is whole blocks.
                 const size_t before = ring.direct ? tensor.offset % files::alignment : 0;
                 for (size_t at = 0; at < before + tensor.bytes; at += chunk) {
-                    jobs.push_back({&tensor, tensor.offset - before + at, std::min(chunk, before + tensor.bytes - at), tensor.place - tensor.inset + at, &missing[i]});
+                    jobs.push_back({&tensor, tensor.offset - before + at, std::min(chunk, before + tensor.bytes - at), place - tensor.inset + at, &missing[i]});
                     missing[i]++;
                 }
                 continue;
@@ -291,11 +311,11 @@ private:
             // Tensors that stand side by side in arena and ring alike go in one copy.
             size_t run = tensor.bytes;
             while (i + 1 < what.tensors.size() && what.tensors[i + 1].file < 0
-                   && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place - tensor.place) {
+                   && what.tensors[i + 1].offset - tensor.offset == what.tensors[i + 1].place[now.with_shared] - place) {
                 i++;
-                run = what.tensors[i].place - tensor.place + what.tensors[i].bytes;
+                run = what.tensors[i].place[now.with_shared] - place + what.tensors[i].bytes;
             }
-            if (!bring(now, tensor.place, arena_base + tensor.offset, run)) {
+            if (!bring(now, place, arena_base + tensor.offset, run)) {
                 return false;
             }
             count(stats.bytes_from_ram, run);
@@ -342,9 +362,9 @@ private:
             done += bytes;
         }
         // Where tensors begin in a file as the device does not want them, whoever reads the last piece of one moves it.
-        const size_t landed = tensor.place - tensor.inset + tensor.offset % files::alignment;
-        if (--*job.missing == 0 && landed != tensor.place) {
-            std::memmove(ring.base + tensor.place, ring.base + landed, tensor.bytes);
+        const size_t place = tensor.place[now.with_shared], landed = place - tensor.inset + tensor.offset % files::alignment;
+        if (--*job.missing == 0 && landed != place) {
+            std::memmove(ring.base + place, ring.base + landed, tensor.bytes);
         }
         return true;
     }

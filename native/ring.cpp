@@ -60,27 +60,30 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors) {
 }
 
 // Places a group from `start` on and returns where it ends.
-static size_t place(group & one, size_t start, size_t ring) {
-    one.takes = {{start, start}};
+static size_t place(group & one, size_t start, size_t ring, bool with_shared) {
+    std::vector<stretch> & takes = one.takes[with_shared];
+    takes = {{start, start}};
     for (streamed_tensor & tensor : one.tensors) {
-        if (one.takes.back().to + tensor.room > ring) {
-            one.takes.push_back({0, 0});
+        if (takes.back().to + tensor.room > ring) {
+            takes.push_back({0, 0});
         }
-        tensor.place = one.takes.back().to + tensor.inset;
-        one.takes.back().to += tensor.room;
+        tensor.place[with_shared] = takes.back().to + tensor.inset;
+        takes.back().to += tensor.room;
     }
     // What is left unused before the ring's end may be what it lacks.
-    if (one.takes.size() > 2 || (one.takes.size() == 2 && one.takes[1].to > start)) {
-        return place(one, 0, ring);
+    if (takes.size() > 2 || (takes.size() == 2 && takes[1].to > start)) {
+        return place(one, 0, ring, with_shared);
     }
-    return one.takes.back().to;
+    return takes.back().to;
 }
 
-void lay_out(std::vector<group> & groups, size_t ring, bool with_shared) {
-    size_t end = 0;
-    for (group & one : groups) {
-        if (!one.shared || with_shared) {
-            end = place(one, end, ring);
+void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel) {
+    for (bool with_shared : {false, true}) {
+        size_t end = 0;
+        for (group & one : groups) {
+            if (!one.shared || (with_shared && shared_travel)) {
+                end = place(one, end, ring, with_shared);
+            }
         }
     }
 }

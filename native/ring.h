@@ -20,7 +20,7 @@ struct streamed_tensor {
     uint64_t      offset = 0;  // in the file, or in the arena
     size_t        room   = 0;  // of the ring, that is its alone
     size_t        inset  = 0;  // of its place in this room
-    size_t        place  = 0;  // in the ring
+    size_t        place[2] = {}; // in the ring, in passes that leave out the shared groups and in those that bring them
     bool          shared = false;
 };
 
@@ -34,7 +34,7 @@ struct stretch {
 struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;
-    std::vector<stretch>         takes; // of the ring; two where it goes round the end
+    std::vector<stretch>         takes[2]; // of the ring, in passes of either kind; two where it goes round the end
     size_t                       size    = 0;
     bool                         shared  = false;
     bool                         encoder = false; // of a model that encodes once and decodes many times
@@ -46,8 +46,8 @@ struct group {
 // Groups in the order in which a token passes them.
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors);
 
-// Gives every tensor its place in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. Groups follow each
-// other round the ring, so that one can come into what the others leave; a tensor lies in one piece.
-void lay_out(std::vector<group> & groups, size_t ring, bool with_shared);
+// Gives every tensor its places in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. The groups of a pass
+// follow each other round the ring, so that one can come into what the others leave; a tensor lies in one piece.
+void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel);
 
 } // namespace nbm

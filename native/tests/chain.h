@@ -131,14 +131,14 @@ inline std::vector<float> compute(const chain & model, ggml_backend_t backend, g
     return out;
 }
 
-inline std::vector<float> resident() {
+inline std::vector<float> resident(int batch = rows, int step = 1) {
     chain model(ggml_backend_dev_buffer_type(cpu()));
     for (size_t i = 0; i < model.tensors.size(); i++) {
         auto bytes = model.bytes_of(i);
         ggml_backend_tensor_set(model.tensors[i], bytes.data(), 0, ggml_nbytes(model.tensors[i]));
     }
     ggml_backend_t backend = start(cpu());
-    auto           out     = compute(model, backend);
+    auto           out     = compute(model, backend, GGML_STATUS_SUCCESS, batch, step);
     ggml_backend_free(backend);
     return out;
 }

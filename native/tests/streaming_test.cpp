@@ -72,7 +72,7 @@ uint64_t shared_loads(const streamed & stream) {
 
 // Weights that the CPU reads where they rest, and the device streams for a batch that is large enough. All others may come from a file.
 void shared_weights(ggml_backend_dev_t inner, double ring, bool from_files) {
-    const auto expected = resident();
+    const auto expected = resident(), small = resident(1, 2);
     const auto shared   = [](size_t i) { return i < layers * 3 && i / 3 % 2 == 1 && i % 3 != 2; };
     streamed    stream(ring, rows, inner, from_files);
     chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
@@ -96,9 +96,13 @@ void shared_weights(ggml_backend_dev_t inner, double ring, bool from_files) {
     // A small batch has no use for them: none come but those that were foreseen for one more large one.
     const uint64_t before = shared_loads(stream);
     for (int pass = 0; pass < 4; pass++) {
-        compute(model, backend, GGML_STATUS_SUCCESS, 1, 2);
+        require(compute(model, backend, GGML_STATUS_SUCCESS, 1, 2) == small, "a small batch differs from the resident chain");
     }
     require(shared_loads(stream) <= before + layers / 2, "shared weights came for small batches: " + std::to_string(shared_loads(stream) - before));
+    for (int pass = 0; pass < 6; pass++) {
+        const bool large = pass % 3 == 0;
+        require((large ? compute(model, backend) : compute(model, backend, GGML_STATUS_SUCCESS, 1, 2)) == (large ? expected : small), "passes in turn differ from the resident chain");
+    }
     ggml_backend_free(backend);
 }
 
@@ -220,37 +224,34 @@ void two_contexts(ggml_backend_dev_t inner) {
     require(problem.empty(), problem);
 }
 
-// The ring has room for one layer, and between two of them are products of weights that rest on the device.
-void layers_between() {
-    streamed       stream(1);
-    chain          model(nbm_device_stream_buft(stream.device));
-    weight_file    file(model);
-    stream.bind(model, file, [](size_t) { return false; });
+// Products by a layer of the chain, by another matrix again and again, and by a further layer, which must come meanwhile: each of the products between is followed by a
+// moment in which it may.
+void comes_between(const streamed & stream, const chain & model, int second, bool resting, uint64_t loads) {
     ggml_backend_t backend = start(nbm_device_handle(stream.device));
     constexpr int  between = 12;
     ggml_context * context = ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true});
-    ggml_tensor  * resting = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, width), * now = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, rows);
-    for (int layer = 0; layer < 2; layer++) {
+    ggml_tensor  * matrix = resting ? ggml_new_tensor_2d(context, GGML_TYPE_F32, width, width) : model.tensors[0], * now = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, 1);
+    for (int layer : {0, second}) {
         now = ggml_mul_mat(context, model.tensors[layer * 3 + 1], ggml_mul_mat(context, model.tensors[layer * 3], now));
         for (int i = 0; layer == 0 && i < between; i++) {
-            now = ggml_mul_mat(context, resting, now);
+            now = ggml_mul_mat(context, matrix, now);
         }
     }
     ggml_cgraph * graph = ggml_new_graph(context);
     ggml_build_forward_expand(graph, now);
     ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
     ggml_backend_buffer_clear(buffer, 0);
-    // Each node is followed by a moment in which the next layer may come.
     struct watch {
         nbm_device * device;
+        uint64_t     loads;
         int          without = 0;
-    } seen = {stream.device};
+    } seen = {stream.device, loads};
     auto look = [](void * data) {
         watch   & of = *(watch *) data;
         nbm_stats stats;
         for (int i = 0; i < 100; i++) {
             nbm_device_get_stats(of.device, &stats);
-            if (stats.loads >= 2) {
+            if (stats.loads >= of.loads) {
                 return false;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -269,11 +270,30 @@ void layers_between() {
     require(seen.without < between, std::to_string(seen.without) + " nodes were computed before the second layer was there");
 }
 
+// The ring has room for one layer, and between two of them are products of weights that rest on the device.
+void layers_between() {
+    streamed    stream(1);
+    chain       model(nbm_device_stream_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    comes_between(stream, model, 1, true, 2);
+}
+
+// The ring has room for two layers, and between them is one that the CPU computes: only its bias comes.
+void shared_between() {
+    streamed    stream(2.1, rows);
+    chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    comes_between(stream, model, 2, false, 3);
+}
+
 } // namespace
 
 std::vector<test> streaming_tests() {
     std::vector<test> tests;
     tests.push_back({"a layer comes while what rests on the device is multiplied by", layers_between});
+    tests.push_back({"a layer comes while the one before it is computed, whatever the CPU has between them", shared_between});
     for (ggml_backend_dev_t device : {cpu(), gpu()}) {
         const std::string on = std::string(" on ") + ggml_backend_dev_name(device);
         for (double ring : {1.0, 1.3, 1.75, 2.0, 3.0, 5.0, 9.2, 16.0}) {
