@@ -49,8 +49,16 @@ internal sealed class EnginePlacement
     }
 
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
-    public static unsafe EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors)
+    public static EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors) => Of(plan, tensors, EngineDevices.Gpus());
+
+    /// <summary>The same with these ggml_backend_dev_t for the plan's GPUs.</summary>
+    public static unsafe EnginePlacement Of(Plan plan, IReadOnlyList<TensorSpec> tensors, IReadOnlyList<nint> gpus)
     {
+        nint Find(string name)
+        {
+            if (DeviceName.GpuIndex(name) is not { } index) return EngineDevices.Host();
+            return index < gpus.Count ? gpus[index] : throw new EngineException($"the plan uses GPU {index}, and the engine sees {gpus.Count}");
+        }
         List<LayerPlacement> items = [.. plan.Computed], layers = [.. plan.EngineLayers];
         List<(string Device, int Layers)> runs = [.. layers.GroupBy(layer => layer.ComputeDevice).Select(run => (run.Key, run.Count()))];
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
@@ -107,12 +115,5 @@ internal sealed class EnginePlacement
         IEnumerable<string> kinds = tensors.GroupBy(name => name[(name.IndexOf('.', name.StartsWith("blk.", StringComparison.Ordinal) ? 4 : 0) + 1)..]).Select(kind =>
             kind.Key is "weight" ? "output\\.weight" : $"blk\\.({string.Join('|', kind.Select(name => name.Split('.')[1]))})\\.{Regex.Escape(kind.Key)}");
         return $"^({string.Join('|', kinds)})$";
-    }
-
-    private static nint Find(string name)
-    {
-        if (DeviceName.GpuIndex(name) is not { } index) return EngineDevices.Host();
-        IReadOnlyList<nint> gpus = EngineDevices.Gpus();
-        return index < gpus.Count ? gpus[index] : throw new EngineException($"the plan uses GPU {index}, and the engine sees {gpus.Count}");
     }
 }

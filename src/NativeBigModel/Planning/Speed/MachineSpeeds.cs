@@ -87,6 +87,12 @@ public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, 
 {
     /// <summary>Bytes per second to it while every other GPU's link is as busy; null where it is the only one, or nobody measured.</summary>
     public double? ToDeviceTogether { get; init; }
+
+    /// <summary>
+    /// Seconds that a vector takes to the CPU and back beside what is computed: once for each feed-forward network that the CPU has in a hybrid plan. Null where nobody measured, and
+    /// then what a layer takes on the CPU beside its matrices stands for it.
+    /// </summary>
+    public double? CrossingSeconds { get; init; }
 }
 
 /// <summary>How fast a device multiplies by weights of each type.</summary>

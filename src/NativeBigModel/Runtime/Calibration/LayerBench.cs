@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Tensors;
@@ -5,8 +6,8 @@ using NativeBigModel.Tensors;
 namespace NativeBigModel.Runtime.Calibration;
 
 /// <summary>
-/// What a layer takes beside its matrices, and a pass beside its layers: the engine computes models that differ in their number of layers, and what their matrices take,
-/// by speeds that were measured before, is taken off.
+/// What a layer takes beside its matrices, a pass beside its layers, and a vector on its way to another device: the engine computes small models, and what their matrices
+/// take, by speeds that were measured before, is taken off.
 /// </summary>
 internal static class LayerBench
 {
@@ -49,6 +50,26 @@ internal static class LayerBench
         return speeds with { LayerSeconds = layers[0], PassSeconds = passes[0], PromptLayerSeconds = layers[1], PromptPassSeconds = passes[1] };
     }
 
+    /// <summary>The seconds that a vector takes on its way from a GPU to the CPU and back; null where the plug-in is missing, or there is no memory for it.</summary>
+    /// <param name="gpu">A ggml_backend_dev_t.</param>
+    /// <param name="speeds">The machine's, of which the first GPU is this one, so far without this time.</param>
+    /// <param name="freeBytes">Host memory, of which less than a quarter is taken.</param>
+    /// <param name="budget">About how long it is computed.</param>
+    /// <param name="cancel">Stops it within a pass.</param>
+    public static double? Crossing(nint gpu, MachineSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
+    {
+        ModelDefinition model = LayerModel.Of(HostLayers, LeastWidth, TensorType.Q4_0);
+        if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > freeBytes / 4) return null;
+        Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new() { Offload = OffloadMode.Hybrid });
+        // What is left for feed-forward networks holds none but those that pass through the ring.
+        long apart = model.Shape.Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
+        Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / HostLayers], freeBytes, speeds.Threads ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
+        int crossings = plan.Layers.Count(FeedForwardPart.IsShared);
+        if (crossings == 0) return null;
+        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [1], budget, cancel)[0];
+        return Math.Max(0, seconds - new SpeedModel(model.Shape, speeds).Predict(plan).DecodeSeconds) / crossings;
+    }
+
     private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, 1, 1);
 
     // The widest that is computed and loaded soon enough; null where there is none.
@@ -62,14 +83,24 @@ internal static class LayerBench
         return null;
     }
 
-    // Seconds of a pass of each size, one token last in a text of the largest.
+    // A plan with that much of each GPU, and none but its weights and caches.
+    private static Plan Planned(ModelDefinition model, long[] gpus, long hostBytes, int threads, PlanOptions options) => Planner.Plan(model.Shape, new Machine([], hostBytes), options with
+    {
+        MaxMemory = new MemoryLimits { Host = hostBytes, Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, bytes)).ToImmutableSortedDictionary() },
+        ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>(),
+    });
+
     private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, int[] batches, TimeSpan budget, CancellationToken cancel)
     {
-        var limits = new MemoryLimits { Host = freeBytes };
-        if (gpu != 0) limits = limits with { Gpus = limits.Gpus.Add(0, freeBytes) };
-        Plan plan = Planner.Plan(model.Shape, new Machine([], freeBytes), new() { MaxMemory = limits, ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>() });
+        Plan plan = Planned(model, gpu == 0 ? [] : [freeBytes], freeBytes, threads, new());
+        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, batches, budget, cancel);
+    }
+
+    // Seconds of a pass of each size, one token last in a text of the largest.
+    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, int[] batches, TimeSpan budget, CancellationToken cancel)
+    {
         using NativeLog.Silence _ = NativeLog.Silenced();
-        using EngineModel engine = EngineModel.Load(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, null, cancel);
+        using EngineModel engine = EngineModel.Load(model, placement, plan, null, cancel);
         using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
         int held = Math.Max(ShortText, batches.Max());
         Compute(context, held, 0);

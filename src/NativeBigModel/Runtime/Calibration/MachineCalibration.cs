@@ -13,7 +13,7 @@ public sealed record CalibrationProgress(string Measuring, double Share);
 /// <summary>Measures how fast this machine moves and multiplies weights, with the engine's own code, and remembers it for the plans to come.</summary>
 public static class MachineCalibration
 {
-    private const long CpuBytes = 4L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
+    private const long CpuBytes = 2L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
     private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
     private const double Better = 1.03; // what a thread more must bring
 
@@ -48,13 +48,20 @@ public static class MachineCalibration
     /// <summary>Measures these GPUs, as ggml_backend_dev_t of the loaded engine, for about so long each; keeps nothing.</summary>
     internal static MachineSpeeds Measure(IReadOnlyList<nint> gpus, string folder, TimeSpan each, IProgress<CalibrationProgress>? progress, CancellationToken cancel)
     {
-        var steps = new Steps(progress, 7 + gpus.Count * 3, cancel);
+        var steps = new Steps(progress, 8 + gpus.Count * 4, cancel);
         long free = Machine.Probe().HostFreeBytes;
         int cores = ProcessorCores.Usable, logical = Environment.ProcessorCount;
         using var cpu = new ComputeBench(EngineDevices.Host(), Math.Min(logical <= SmallProcessor ? SmallCpuBytes : CpuBytes, free / 4));
         int threads = steps.Next("the CPU's threads", () => Fastest([cores, logical], count => Reading(cpu, count, each / 2, cancel).Average()));
         cpu.SetThreads(threads);
-        MatrixSpeeds cpuSpeeds = steps.Next("the CPU", () => Matrices(cpu, s_types, each, cancel));
+        // At several moments: other programs begin and end, and on a shared machine what they leave of its memory differs by a third within a minute.
+        var moments = new List<MatrixSpeeds>();
+        void MeasureCpu(string step)
+        {
+            cpu.SetThreads(threads);
+            moments.Add(steps.Next(step, () => Matrices(cpu, s_types, each / 1.5, cancel)));
+        }
+        MeasureCpu("the CPU");
         var links = new List<PinnedCopies>();
         try
         {
@@ -73,13 +80,14 @@ public static class MachineCalibration
             }
             Beside? beside = links.Count == 0 ? null : steps.Next($"the CPU beside copies to {gpuSpeeds[0].Name}", () => Together(cpu, links[0], threads, gpuSpeeds[0].ToDevice, each, cancel));
             double[] atOnce = links.Count < 2 ? [] : steps.Next("copies to all GPUs at once", () => AtOnce(links, each, cancel));
+            MeasureCpu("the CPU once more");
             double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, each * 2, cancel));
-            cpu.SetThreads(threads);
-            cpuSpeeds = steps.Next("the CPU once more", () => Faster(cpuSpeeds, Matrices(cpu, s_types, each, cancel)));
+            MeasureCpu("the CPU a third time");
+            MatrixSpeeds cpuSpeeds = Typical(moments);
             cpuSpeeds = steps.Next("layers on the CPU", () => LayerBench.OfHost(cpuSpeeds, threads, free - cpu.WeightBytes, each, cancel));
             MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, cpu.WeightBytes / 2, threads, each, cancel));
             MachineSpeeds assumed = MachineSpeeds.Assumed;
-            return new()
+            var speeds = new MachineSpeeds
             {
                 Measured = true,
                 Gpus = [.. gpuSpeeds.Select((gpu, i) => gpu with { ToDeviceTogether = i < atOnce.Length ? atOnce[i] : null })],
@@ -92,6 +100,8 @@ public static class MachineCalibration
                 LinkBesideCpu = beside?.Link ?? assumed.LinkBesideCpu,
                 DiskBytesPerSecond = disk ?? assumed.DiskBytesPerSecond,
             };
+            double?[] crossings = [.. gpus.Select((gpu, i) => steps.Next($"{gpuSpeeds[i].Name} and the CPU in turn", () => LayerBench.Crossing(gpu, speeds with { Gpus = [speeds.Gpus[i]] }, free - cpu.WeightBytes, each, cancel)))];
+            return speeds with { Gpus = [.. speeds.Gpus.Select((gpu, i) => gpu with { CrossingSeconds = crossings[i] })] };
         }
         finally
         {
@@ -106,12 +116,20 @@ public static class MachineCalibration
         return LayerBench.OfGpu(device, Matrices(bench, s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
 
-    // Of two moments the better, type by type: a program that began or ended in one of them keeps threads waiting for each other that only then had to.
-    private static MatrixSpeeds Faster(MatrixSpeeds one, MatrixSpeeds other) => one with
+    // The middle of all moments, type by type.
+    private static MatrixSpeeds Typical(IReadOnlyList<MatrixSpeeds> moments)
     {
-        Types = [.. one.Types.Zip(other.Types, (first, second) => (first.BytesPerSecond >= second.BytesPerSecond ? first : second) with { FlopsPerSecond = Math.Max(first.FlopsPerSecond, second.FlopsPerSecond) })],
-        ExpertShare = Math.Max(one.ExpertShare, other.ExpertShare),
-    };
+        static double Middle(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
+        return moments[0] with
+        {
+            Types = [.. moments[0].Types.Select((type, i) =>
+            {
+                double reading = Middle(moments.Select(moment => moment.Types[i].BytesPerSecond));
+                return moments.First(moment => moment.Types[i].BytesPerSecond == reading).Types[i] with { FlopsPerSecond = Middle(moments.Select(moment => moment.Types[i].FlopsPerSecond)) };
+            })],
+            ExpertShare = Middle(moments.Select(moment => moment.ExpertShare)),
+        };
+    }
 
     // What a type that has such a layout reaches there; the others are as they were.
     private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, long bytes, int threads, TimeSpan each, CancellationToken cancel)
