@@ -52,16 +52,18 @@ internal static class VirtualLoad
     }
 
     // A context that allocates nothing says what the same context takes, but for two things. A wrapped CPU and the CPU itself compute in one buffer, which is counted for each of
-    // them; unless a GPU comes first, whose pinned memory the CPU itself then computes in. And where several devices compute, llama.cpp forgets which of them it told to compute a layer's first norm: two more of a batch's vectors may lie on a GPU than it
-    // says. Not where it has GPUs compute at once, which it does without overrides: what passes between those is there four times already.
+    // them; unless a GPU comes first, whose pinned memory the CPU itself then computes in. And where several devices compute, llama.cpp forgets which of them it told to compute a
+    // layer's first norm: two more of a batch's vectors than it says may lie on a device that another one comes before, and on each where one of them is the wrapped CPU. Not where
+    // it has GPUs compute at once, which it does without overrides: what passes between those is there four times already.
     private static long Needed(EngineBytes device, EnginePlacement placement, ModelShape model, Plan plan)
     {
-        bool streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
-        bool twice = (streamsToHost || placement.HostPlace is not null) && plan.EngineLayers.First().ComputeDevice == DeviceName.Host;
-        if (device.Device == DeviceName.Host) return twice ? device.ComputeBytes / 2 : device.ComputeBytes;
+        bool host = device.Device == DeviceName.Host, streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
+        bool twice = host && (streamsToHost || placement.HostPlace is not null) && plan.EngineLayers.First().ComputeDevice == DeviceName.Host;
+        long bytes = twice ? device.ComputeBytes / 2 : device.ComputeBytes;
         int computing = plan.Computed.Where(layer => streamsToHost || layer.ComputeDevice != DeviceName.Host).Select(layer => layer.ComputeDevice).Distinct().Count();
-        bool forgets = device.ComputeBytes > 0 && computing > 1 && placement.Overrides.Count > 0;
-        return device.ComputeBytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
+        bool entered = plan.Computed.Zip(plan.Computed.Skip(1)).Any(pair => pair.Second.ComputeDevice == device.Device && pair.First.ComputeDevice != device.Device);
+        bool forgets = bytes > 0 && computing > 1 && (streamsToHost || (entered && !host)) && placement.Overrides.Count > 0;
+        return bytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
     }
 
     // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.
