@@ -9,6 +9,7 @@ internal static class RingSize
     private const double Longest = 2.5; // that anything was seen to gain from
     private const double Step = 0.01;
     private const long Alignment = 256;
+    private const long WholeRows = 512; // elements; ggml's CUDA backend wants so much room for the last row of a quantised tensor (ggml-cuda.cu, MATRIX_ROW_PADDING)
 
     /// <summary>The ring of a device in a placement: room for the largest group that passes through it, and for as much of the next layer as <paramref name="layers"/> says.</summary>
     /// <param name="device">The device.</param>
@@ -27,8 +28,8 @@ internal static class RingSize
     /// <summary>The most that placing these items may need.</summary>
     public static long AtMost(string device, double layers, IEnumerable<Item> items) => Bytes(layers, Groups(items, _ => false, device == DeviceName.Host));
 
-    /// <summary>Bytes of tensors in the ring, each from an aligned place on.</summary>
-    public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes));
+    /// <summary>Bytes of tensors in the ring, each from an aligned place on and with as much behind it as any device wants.</summary>
+    public static long Of(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => Aligned(tensor.Bytes + Padding(tensor)));
 
     /// <summary>Bytes of tensors in a ring that files are read straight into.</summary>
     public static long ReadInPlace(IEnumerable<TensorSpec> tensors) => tensors.Sum(tensor => FileRead.Room(tensor.Bytes));
@@ -40,6 +41,8 @@ internal static class RingSize
         HashSet<string> onCpu = [.. passing.Where(pair => !pair.Layer.Streamed).Select(pair => pair.Layer.Name)];
         return Groups(passing.Select(pair => pair.Item), onCpu.Contains, device == DeviceName.Host && placed.Any(layer => layer is { Streamed: true, Device: DeviceName.Disk }));
     }
+
+    private static long Padding(TensorSpec tensor) => tensor.Type.IsQuantized() && tensor.Columns % WholeRows is > 0 and long last ? tensor.Type.RowBytes(WholeRows - last) : 0;
 
     // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
     private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> travelsAlone, bool readInPlace)

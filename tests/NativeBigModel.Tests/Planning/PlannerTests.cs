@@ -129,6 +129,18 @@ public class PlannerTests
         Assert.Equal(15 * layer, plan.Layers.Where(placed => placed.Streamed).Sum(placed => placed.WeightBytes));
     }
 
+    [Theory]
+    [InlineData(TensorType.F16, 1792, 0)]
+    [InlineData(TensorType.Q4_0, 1792, 256 / 32 * 18)]
+    [InlineData(TensorType.Q4_K, 1792, 144)]
+    [InlineData(TensorType.Q4_0, 1536, 0)]
+    public void A_ring_of_one_layer_has_room_for_the_whole_rows_of_512_that_CUDA_wants(TensorType type, int columns, long wanted)
+    {
+        var matrix = new TensorSpec("blk.0.ffn_down.weight", [columns, 64], type);
+        Assert.Equal(matrix.Bytes + wanted, RingSize.Of([matrix]), 256.0);
+        Assert.True(RingSize.Of([matrix]) >= matrix.Bytes + wanted);
+    }
+
     [Fact]
     public void Without_a_GPU_host_memory_holds_layers_to_compute_and_none_to_stream()
     {
