@@ -328,7 +328,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
     bool used = false;      // the held group, in this graph
     // Computes the nodes before `to`. With the first product that other weights have the held group is done, and its place is free while they are multiplied.
     auto advance = [&](int to, bool last) {
-        const int others = (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
+        const int others = held < 0 ? to : (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
         ggml_status status = compute_nodes(compute, graph, from, others);
         if (held >= 0) {
             transport->mark(held, compute);

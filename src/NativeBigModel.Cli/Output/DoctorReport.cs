@@ -45,7 +45,7 @@ internal static class DoctorReport
 
     private static object Speeds(MachineSpeeds speeds) => new
     {
-        Gpus = speeds.Gpus.Select(gpu => new { gpu.Name, gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether, Matrices = Matrices(gpu.Matrices) }),
+        Gpus = speeds.Gpus.Select(gpu => new { gpu.Name, gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether, gpu.CrossingSeconds, Matrices = Matrices(gpu.Matrices) }),
         Cpu = Matrices(speeds.Cpu),
         CpuOwnLayouts = speeds.CpuOwnLayouts is { } own ? Matrices(own) : null,
         speeds.Threads,
@@ -59,7 +59,7 @@ internal static class DoctorReport
     private static object Matrices(MatrixSpeeds matrices) => new
     {
         Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
-        matrices.ExpertShare, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
+        matrices.ExpertShare, matrices.PromptExpertShare, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)
@@ -80,7 +80,7 @@ internal static class DoctorReport
         void Rows(string name, MatrixSpeeds matrices)
         {
             table.AddRow([$"{name}: weights read", .. Each(matrices, type => $"{type.BytesPerSecond / 1e9:0.0} GB/s"), $"{matrices.ExpertShare:P0}", Micro(matrices.LayerSeconds), Micro(matrices.PassSeconds)]);
-            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
+            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), matrices.PromptExpertShare is { } share ? $"{share:P0}" : "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
         }
         static string Micro(double? seconds) => seconds is { } one ? $"{one * 1e6:0} us" : "";
         IEnumerable<string> Each(MatrixSpeeds matrices, Func<MatrixSpeed, string> show) =>

@@ -103,7 +103,7 @@ public static class Planner
             WeightBytes = model.WeightBytes,
             RingLayers = streams ? ringLayers : 0,
             OffloadFolder = options.OffloadFolder,
-            Threads = options.Threads ?? ThreadChoice.Of(machine, streams),
+            Threads = options.Threads ?? ThreadChoice.Of(machine, layers.Any(layer => layer.Streamed)),
             ComputeMeasured = options.ComputeBytes is not null,
         };
     }

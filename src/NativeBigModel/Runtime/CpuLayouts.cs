@@ -43,11 +43,15 @@ internal static unsafe class CpuLayouts
     }
 
     /// <summary>The memory type that a large matrix of this type would lie in; 0 for ordinary memory.</summary>
-    public static nint Of(TensorType type)
+    public static nint Of(TensorType type) => Of(new TensorSpec("blk.0.ffn_up.weight", [4096, 4096], type));
+
+    /// <summary>The same of a mixture's experts, by which fewer layouts can multiply.</summary>
+    public static nint OfExperts(TensorType type) => Of(new TensorSpec("blk.0.ffn_up_exps.weight", [4096, 4096, 8], type));
+
+    private static nint Of(TensorSpec tensor)
     {
         nint host = EngineDevices.Host();
-        var matrix = new TensorSpec("blk.0.ffn_up.weight", [4096, 4096], type);
-        return BufferTypes(host).FirstOrDefault(layout => Multiplies(host, layout, matrix));
+        return BufferTypes(host).FirstOrDefault(layout => Multiplies(host, layout, tensor));
     }
 
     private static List<nint> BufferTypes(nint host)

@@ -26,6 +26,14 @@ public class ThreadTests
     }
 
     [Fact]
+    public void What_travels_for_prompts_alone_takes_no_core_from_the_CPU_that_computes_tokens()
+    {
+        Plan plan = Planner.Plan(s_model, s_eight, new() { ContextLength = 256, MaxMemory = MemoryLimits.Parse("0=150MiB,cpu=2GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1 });
+        Assert.Contains(plan.Layers, FeedForwardPart.IsShared);
+        Assert.Equal(8, plan.Threads);
+    }
+
+    [Fact]
     public void A_machine_that_nobody_looked_at_is_left_to_the_one_that_carries_the_plan_out() => Assert.Null(Planner.Plan(s_model, new Machine([], 4L << 30), new()).Threads);
 
     [Theory]

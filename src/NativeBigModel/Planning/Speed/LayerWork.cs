@@ -52,10 +52,10 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         foreach (Weights weights in Matrices)
         {
             MatrixSpeed speed = speeds.Of(weights.Type);
-            double share = weights.Experts ? speeds.ExpertShare : 1;
+            double readShare = weights.Experts ? speeds.ExpertShare : 1, promptShare = weights.Experts ? speeds.PromptExpertShare ?? speeds.ExpertShare : 1;
             double reading = weights.Count * speed.StartSeconds + weights.Bytes * (weights.Experts ? expertsTouched : 1) / speed.BytesPerSecond;
             double multiplying = tokens == 1 ? 0 : weights.Count * speed.PromptStartSeconds + 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
-            seconds += Math.Max(reading, multiplying) / share;
+            seconds += Math.Max(reading / readShare, multiplying / promptShare);
         }
         return seconds;
     }

@@ -74,6 +74,9 @@ public sealed record MachineSpeeds
     /// <summary>Bytes per second to a GPU while every other link is at work.</summary>
     internal double LinkSpeed(int gpu) => Gpu(gpu).ToDeviceTogether ?? Gpu(gpu).ToDevice;
 
+    /// <summary>Seconds that a vector takes from a GPU to the CPU and back.</summary>
+    internal double Crossing(int gpu) => Gpu(gpu).CrossingSeconds ?? Cpu.LayerSeconds;
+
     /// <summary>The speeds of the GPU with this number.</summary>
     internal GpuSpeeds Gpu(int index) => Gpus.IsEmpty ? Assumed.Gpus[0] : Gpus[Math.Min(index, Gpus.Length - 1)];
 }
@@ -97,14 +100,17 @@ public sealed record GpuSpeeds(string Name, double ToDevice, double FromDevice, 
 
 /// <summary>How fast a device multiplies by weights of each type.</summary>
 /// <param name="Types">At least one; other types go by the nearest.</param>
-/// <param name="ExpertShare">What is left of these speeds for the experts of a mixture, whose matrices are small and chosen anew for each token; 0 to 1.</param>
+/// <param name="ExpertShare">What is left of these speeds for the experts of a mixture, whose matrices are small and chosen anew for each token, and may lie in another layout; 0 to 1.</param>
 /// <param name="LayerSeconds">What a layer takes beside its matrices for one token: norms, attention of a short text, kernels that start.</param>
 public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double ExpertShare, double LayerSeconds)
 {
     /// <summary>Tokens of the prompt that is measured.</summary>
     internal const int PromptTokens = 512;
 
-    /// <summary>The same for a prompt of 512 tokens; null for <see cref="LayerSeconds"/>.</summary>
+    /// <summary>What is left of them for a prompt's experts; null for <see cref="ExpertShare"/>.</summary>
+    public double? PromptExpertShare { get; init; }
+
+    /// <summary>What a layer takes beside its matrices for a prompt of 512 tokens; null for <see cref="LayerSeconds"/>.</summary>
     public double? PromptLayerSeconds { get; init; }
 
     /// <summary>What a pass takes beside its layers for one token.</summary>

@@ -63,7 +63,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
             double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + Pass(layer, _cpuAtRest, tokens);
             // The link takes memory from it.
-            if (shared) seconds = Crossing(layer) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
+            if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
         }
         double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
@@ -73,9 +73,6 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         double link = (Links > 1 ? speeds.LinkSpeed(index) : to.ToDevice) * linkLeft;
         return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
-
-    // From the GPU that has the attention before it, and back.
-    private double Crossing(LayerPlacement layer) => DeviceName.GpuIndex(_routes.Of(layer) ?? "") is { } gpu && speeds.Gpu(gpu).CrossingSeconds is { } seconds ? seconds : speeds.Cpu.LayerSeconds;
 
     // A disk is read straight into the CPU's ring. What rests in memory is copied there by the CPU, which reads it, and reads and writes its place.
     private double BringSeconds(LayerPlacement layer) =>

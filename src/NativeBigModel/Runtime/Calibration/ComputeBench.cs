@@ -79,9 +79,16 @@ internal sealed unsafe class ComputeBench : IDisposable
         return new(type, reading, 2.0 * PromptTokens * multiplying) { StartSeconds = start, PromptStartSeconds = promptStart };
     }
 
-    /// <summary>Bytes per second of two experts of eight at a time, over what <paramref name="speed"/> says of matrices; null for a type that the device does not multiply by.</summary>
-    public double? ExpertShare(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel) =>
-        Run(graph => FillExperts(graph, speed.Type), budget, cancel) is { } run ? (run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond) / run.Seconds : null;
+    /// <summary>
+    /// Bytes per second of two experts of eight at a time, for one token, and operations per second for a prompt, each over what <paramref name="speed"/> says of matrices; null where
+    /// the device does not multiply by experts of that type.
+    /// </summary>
+    public (double Reading, double Prompt)? ExpertShares(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
+    {
+        if (Run(graph => FillExperts(graph, speed.Type, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, TrialRows, PromptTokens), budget / 2, cancel) is not { } prompt) return null;
+        return ((reading.Count * speed.StartSeconds + reading.Bytes / speed.BytesPerSecond) / reading.Seconds,
+            (prompt.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * prompt.Elements / speed.FlopsPerSecond) / prompt.Seconds);
+    }
 
     public void Dispose()
     {
@@ -145,25 +152,25 @@ internal sealed unsafe class ComputeBench : IDisposable
         }
     }
 
-    // Each expert of a stack is read once, two at a time.
-    private void FillExperts(Graph graph, TensorType type)
+    // Each expert of a stack is read once, two at a time; of a prompt's tokens all experts of one stack have as many.
+    private void FillExperts(Graph graph, TensorType type, int mostRows, int tokens)
     {
-        int rows = RowsThatFit(type, Columns * Experts, Rows);
-        GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, Columns, 1, 1), 0);
-        var pairs = new GgmlTensor*[Experts / ExpertsUsed];
-        int* chosen = stackalloc int[ExpertsUsed];
+        int rows = RowsThatFit(type, Columns * Experts, mostRows);
+        GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, Columns, 1, tokens), 0);
+        var pairs = new GgmlTensor*[tokens == 1 ? Experts / ExpertsUsed : 1];
+        int[] chosen = new int[ExpertsUsed * tokens];
         for (int i = 0; i < pairs.Length; i++)
         {
-            (chosen[0], chosen[1]) = (i, Experts - 1 - i);
-            pairs[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, ExpertsUsed, 1, 1), IdsAt + i * Alignment);
-            GgmlBackendApi.GgmlBackendTensorSet(pairs[i], chosen, 0, sizeof(int) * ExpertsUsed);
+            for (int token = 0; token < tokens; token++) (chosen[token * ExpertsUsed], chosen[token * ExpertsUsed + 1]) = ((i + token) % Experts, Experts - 1 - (i + token) % Experts);
+            pairs[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, ExpertsUsed, tokens, 1), IdsAt + i * Alignment);
+            fixed (int* ids = chosen) GgmlBackendApi.GgmlBackendTensorSet(pairs[i], ids, 0, (nuint)(sizeof(int) * chosen.Length));
         }
         long at = 0;
         while (true)
         {
             GgmlTensor* stack = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, Columns, rows, Experts);
             long step = Step(stack);
-            if (at + step > WeightBytes) return;
+            if (at + step > WeightBytes || (tokens > 1 && at > 0)) return;
             Place(_weights, stack, at);
             foreach (GgmlTensor* pair in pairs) Add(graph, GgmlGraphApi.GgmlMulMatId(graph.Context, stack, vectors, pair), type.RowBytes(Columns) * rows * ExpertsUsed, (long)Columns * rows * ExpertsUsed);
             at += step;
