@@ -6,6 +6,9 @@ namespace NativeBigModel.Runtime.Calibration;
 /// <summary>One device with memory full of weights to multiply by. Every byte is 0x33, a harmless value in every type. Used by one thread at a time.</summary>
 internal sealed unsafe class ComputeBench : IDisposable
 {
+    /// <summary>Less than this nothing keeps of its speed: measured times may be disturbed.</summary>
+    public const double LeastShare = 0.05;
+
     /// <summary>What every byte of memory is filled with.</summary>
     public const byte Filling = 0x33;
 
@@ -78,6 +81,22 @@ internal sealed unsafe class ComputeBench : IDisposable
             (multiplying, promptStart) = Line(few.Seconds / few.Count, (double)few.Elements / few.Count, many.Seconds / many.Count, (double)many.Elements / many.Count);
         return new(type, reading, 2.0 * PromptTokens * multiplying) { StartSeconds = start, PromptStartSeconds = promptStart };
     }
+
+    /// <summary>How fast it multiplies by each type and by a mixture's experts, without what layers take.</summary>
+    /// <exception cref="EngineException">The device multiplies by none of the types.</exception>
+    public MatrixSpeeds Speeds(IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
+    {
+        MatrixSpeed[] types = [.. asked.Select(type => Speed(type, each * 1.5, cancel)).OfType<MatrixSpeed>()];
+        if (types.Length == 0) throw new EngineException($"{Name} multiplies by none of {string.Join(", ", asked)}");
+        return WithExperts(new([.. types], 1, 0), ExpertShares(Packed(types), each, cancel));
+    }
+
+    /// <summary>The type that experts are measured with.</summary>
+    public static MatrixSpeed Packed(IReadOnlyList<MatrixSpeed> types) => types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
+
+    /// <summary>Speeds with what was measured of experts, or as they are where nothing could be.</summary>
+    public static MatrixSpeeds WithExperts(MatrixSpeeds speeds, (double Reading, double Prompt)? shares) => shares is not { } measured ? speeds
+        : speeds with { ExpertShare = Math.Clamp(measured.Reading, LeastShare, 1), PromptExpertShare = Math.Clamp(measured.Prompt, LeastShare, 1) };
 
     /// <summary>
     /// Bytes per second of two experts of eight at a time, for one token, and operations per second for a prompt, each over what <paramref name="speed"/> says of matrices; null where

@@ -15,7 +15,6 @@ public static class MachineCalibration
 {
     private const long CpuBytes = 2L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
     private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
-    private const double LeastShare = 0.05;
     private const double Better = 1.03; // what a thread more must bring
 
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
@@ -60,7 +59,7 @@ public static class MachineCalibration
         void MeasureCpu(string step)
         {
             cpu.SetThreads(threads);
-            moments.Add(steps.Next(step, () => Matrices(cpu, s_types, each / 1.5, cancel)));
+            moments.Add(steps.Next(step, () => cpu.Speeds(s_types, each / 1.5, cancel)));
         }
         MeasureCpu("the CPU");
         var links = new List<PinnedCopies>();
@@ -84,9 +83,9 @@ public static class MachineCalibration
             MeasureCpu("the CPU once more");
             double? disk = steps.Next("the disk", () => DirectRead.Speed(folder, each * 2, cancel));
             MeasureCpu("the CPU a third time");
-            MatrixSpeeds cpuSpeeds = Typical(moments);
+            MatrixSpeeds cpuSpeeds = HostBench.Typical(moments);
             cpuSpeeds = steps.Next("layers on the CPU", () => LayerBench.OfHost(cpuSpeeds, threads, free - cpu.WeightBytes, each, cancel));
-            MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => OwnLayouts(cpuSpeeds, moments[^1], cpu.WeightBytes / 2, threads, each, cancel));
+            MatrixSpeeds ownLayouts = steps.Next("the CPU's own layouts", () => HostBench.OwnLayouts(cpuSpeeds, moments[^1], cpu.WeightBytes / 2, threads, each, cancel));
             MachineSpeeds assumed = MachineSpeeds.Assumed;
             var speeds = new MachineSpeeds
             {
@@ -114,66 +113,8 @@ public static class MachineCalibration
     {
         using var bench = new ComputeBench(device, Math.Min(GpuBytes, gpu.FreeBytes / 4));
         bench.SetThreads(ProcessorCores.Usable); // of one that computes on the CPU
-        return LayerBench.OfGpu(device, Matrices(bench, s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
+        return LayerBench.OfGpu(device, bench.Speeds(s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
-
-    // The middle of all moments, type by type.
-    private static MatrixSpeeds Typical(IReadOnlyList<MatrixSpeeds> moments)
-    {
-        static double Middle(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
-        return moments[0] with
-        {
-            Types = [.. moments[0].Types.Select((type, i) =>
-            {
-                double reading = Middle(moments.Select(moment => moment.Types[i].BytesPerSecond));
-                return moments.First(moment => moment.Types[i].BytesPerSecond == reading).Types[i] with { FlopsPerSecond = Middle(moments.Select(moment => moment.Types[i].FlopsPerSecond)) };
-            })],
-            ExpertShare = Middle(moments.Select(moment => moment.ExpertShare)),
-            PromptExpertShare = Middle(moments.Select(moment => moment.PromptExpertShare ?? moment.ExpertShare)),
-        };
-    }
-
-    // What a type that has such a layout reaches there, as much more than the plain one as just before; the others are as they were.
-    private static MatrixSpeeds OwnLayouts(MatrixSpeeds plain, MatrixSpeeds justBefore, long bytes, int threads, TimeSpan each, CancellationToken cancel)
-    {
-        MatrixSpeeds result = plain;
-        foreach (IGrouping<nint, TensorType> layout in s_types.GroupBy(CpuLayouts.Of).Where(layout => layout.Key != 0))
-        {
-            using ComputeBench bench = In(layout.Key);
-            MatrixSpeeds own = Matrices(bench, [.. layout], each, cancel);
-            result = result with { Types = [.. result.Types.Select(type => own.Types.FirstOrDefault(one => one.Type == type.Type) is { } found ? found with { BytesPerSecond = Now(type, found, one => one.BytesPerSecond), FlopsPerSecond = Now(type, found, one => one.FlopsPerSecond) } : type)] };
-        }
-        // Experts may have another layout than matrices of their type, or none.
-        MatrixSpeed packed = Packed(result.Types), before = Packed(plain.Types);
-        if (CpuLayouts.OfExperts(packed.Type) is not 0 and nint experts)
-        {
-            using ComputeBench bench = In(experts);
-            return WithExperts(result, bench.ExpertShares(packed with { BytesPerSecond = packed.BytesPerSecond / Drift(one => one.BytesPerSecond), FlopsPerSecond = packed.FlopsPerSecond / Drift(one => one.FlopsPerSecond) }, each, cancel));
-        }
-        return WithExperts(result, (plain.ExpertShare * before.BytesPerSecond / packed.BytesPerSecond, (plain.PromptExpertShare ?? plain.ExpertShare) * before.FlopsPerSecond / packed.FlopsPerSecond));
-
-        ComputeBench In(nint layout)
-        {
-            var bench = new ComputeBench(EngineDevices.Host(), bytes, layout);
-            bench.SetThreads(threads);
-            return bench;
-        }
-        double Now(MatrixSpeed usual, MatrixSpeed own, Func<MatrixSpeed, double> of) => of(own) * of(usual) / of(justBefore.Of(usual.Type));
-        double Drift(Func<MatrixSpeed, double> of) => of(before) / of(justBefore.Of(before.Type));
-    }
-
-    private static MatrixSpeeds Matrices(ComputeBench bench, IReadOnlyList<TensorType> asked, TimeSpan each, CancellationToken cancel)
-    {
-        MatrixSpeed[] types = [.. asked.Select(type => bench.Speed(type, each * 1.5, cancel)).OfType<MatrixSpeed>()];
-        if (types.Length == 0) throw new EngineException($"{bench.Name} multiplies by none of {string.Join(", ", asked)}");
-        return WithExperts(new([.. types], 1, 0), bench.ExpertShares(Packed(types), each, cancel));
-    }
-
-    // The type that experts are measured with.
-    private static MatrixSpeed Packed(IReadOnlyList<MatrixSpeed> types) => types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
-
-    private static MatrixSpeeds WithExperts(MatrixSpeeds speeds, (double Reading, double Prompt)? shares) => shares is not { } measured ? speeds
-        : speeds with { ExpertShare = Math.Clamp(measured.Reading, LeastShare, 1), PromptExpertShare = Math.Clamp(measured.Prompt, LeastShare, 1) };
 
     // Both for the same time: what each reaches, over what it reaches alone.
     private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, TimeSpan each, CancellationToken cancel)
@@ -186,13 +127,13 @@ public static class MachineCalibration
         {
             best = Fastest([Math.Max(1, threads - 1), threads], count =>
             {
-                double[] now = [.. Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => Math.Clamp(beside / by, LeastShare, 1))];
+                double[] now = [.. Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => Math.Clamp(beside / by, ComputeBench.LeastShare, 1))];
                 if (now.Sum() > left.Sum()) left = now;
                 return now.Average();
             });
         }
         finally { Volatile.Write(ref stop, true); }
-        return new(best, left[0], left[^1], Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, LeastShare, 1));
+        return new(best, left[0], left[^1], Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, ComputeBench.LeastShare, 1));
     }
 
     private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, TimeSpan each, CancellationToken cancel)
