@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <tuple>
 
@@ -31,6 +32,22 @@ static int successor(const std::vector<group> & groups, int from, bool with_shar
     return -1;
 }
 
+// A matrix of a feed-forward network and its bias or scale have one name before the last dot.
+static std::string matrix_of(const std::string & tensor) { return tensor.substr(0, tensor.rfind('.')); }
+
+// llama.cpp's graphs have `gate(x) * up(x)` walked from the left, and then multiply by `down`; models list these in other orders. Experts come after a dense network.
+static int turn_of(const std::string & matrix) {
+    static const char * const turns[] = {"ffn_gate", "ffn_up", "ffn_down"};
+    int turn = matrix.find("_exps") == std::string::npos ? 0 : (int) std::size(turns);
+    for (const char * name : turns) {
+        if (matrix.find(name) != std::string::npos) {
+            return turn;
+        }
+        turn++;
+    }
+    return 0;
+}
+
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors) {
     // The parts of a layer stand in the order of their first tensors.
     std::map<std::tuple<int, std::string, bool>, size_t> first;
@@ -38,11 +55,13 @@ std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors) {
         auto [layer, name] = order_of(tensors[i].tensor->name);
         first.emplace(std::make_tuple(layer, name, tensors[i].shared), i);
     }
-    std::map<std::tuple<int, std::string, size_t>, group> ordered;
+    std::map<std::tuple<int, std::string, size_t, int, std::string>, group> ordered;
     for (const streamed_tensor & tensor : tensors) {
         auto [layer, name] = order_of(tensor.tensor->name);
-        group & to = ordered[std::make_tuple(layer, name, first.at(std::make_tuple(layer, name, tensor.shared)))];
-        to.name    = name;
+        const size_t      part = first.at(std::make_tuple(layer, name, tensor.shared));
+        const std::string own  = tensor.shared ? matrix_of(tensor.tensor->name) : name;
+        group & to = ordered[std::make_tuple(layer, name, part, tensor.shared ? turn_of(own) : 0, own)];
+        to.name    = own;
         to.shared  = tensor.shared;
         to.encoder = name.rfind("enc.", 0) == 0;
         to.size += tensor.room;

@@ -30,7 +30,7 @@ struct stretch {
     size_t to   = 0;
 };
 
-// Tensors that are needed at the same time, in the order of their places: a layer, its streamed or its shared part, or the output norm and projection.
+// Tensors that are needed at the same time, in the order of their places: a layer, its streamed part, one matrix of its shared part, or the output norm and projection.
 struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;
@@ -43,7 +43,8 @@ struct group {
     int next_with_shared = -1;
 };
 
-// Groups in the order in which a token passes them.
+// Groups in the order in which a token passes them. Of a shared part every matrix is one, with its bias: a node needs one of them at a time, and a ring that
+// nothing else passes through has to hold no more.
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors);
 
 // Gives every tensor its places in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. The groups of a pass

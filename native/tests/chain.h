@@ -54,8 +54,8 @@ struct chain {
         weights = ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
         shared  = shared_buft == nullptr ? weights : ggml_init({ggml_tensor_overhead() * (layers * 3 + 2), nullptr, true});
         for (int layer = 0; layer < layers; layer++) {
-            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".up.weight", width);
-            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".down.weight", width);
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".ffn_up.weight", width);
+            add(layer % 2 == 0 ? weights : shared, "blk." + std::to_string(layer) + ".ffn_down.weight", width);
             add(weights, "blk." + std::to_string(layer) + ".bias", 0);
         }
         add(weights, "output.weight", width);

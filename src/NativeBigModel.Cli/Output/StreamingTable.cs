@@ -39,7 +39,7 @@ internal static class StreamingTable
         console.Write(grid);
     }
 
-    // Neighbours of one size and one place are one row: most models have a few kinds of layers.
+    // Neighbours of one size and one place are one row: most models have a few kinds of layers. What is shared comes matrix by matrix, and each kind of them is neighbours here.
     private static Table Groups(StreamingStats stats, int passes)
     {
         bool several = stats.Groups.Select(group => group.Device).Distinct().Count() > 1;
@@ -47,7 +47,7 @@ internal static class StreamingTable
         if (several) table.AddColumn("to");
         foreach (string name in (string[])["bytes", "loads", "ms each", "GB/s", "ms waited/token"]) table.AddColumn(new TableColumn(name).RightAligned());
         var alike = new List<StreamedGroup>();
-        foreach (StreamedGroup group in stats.Groups)
+        foreach (StreamedGroup group in stats.Groups.OrderBy(group => group.Shared ? group.Name[(group.Name.LastIndexOf('.') + 1)..] : "", StringComparer.Ordinal))
         {
             if (alike is [var first, ..] && (first.Device, first.HostBytes, first.FileBytes, first.Shared) != (group.Device, group.HostBytes, group.FileBytes, group.Shared)) Flush();
             alike.Add(group);

@@ -97,7 +97,7 @@ internal sealed class Metrics
             One("nbm_streamed_file_bytes_total", "counter", "Bytes that were streamed from disk", streaming.BytesFromFile);
             One("nbm_stream_wait_seconds_total", "counter", "Time that computing stood still for layers", streaming.WaitTime.TotalSeconds);
             if (streaming.PeakSpeed is { } peak) One("nbm_streamed_peak_bytes_per_second", "gauge", "The quickest load of a group", peak);
-            // In a hybrid plan a layer may be two groups of one name.
+            // Where several GPUs stream a layer may be two groups of one name.
             var groups = streaming.Groups.GroupBy(static group => group.Name).Select(static same => (Name: same.Key, Bytes: same.Sum(static group => group.Bytes * group.Loads), Load: same.Sum(static group => group.LoadTime.TotalSeconds), Wait: same.Sum(static group => group.WaitTime.TotalSeconds))).ToArray();
             Family("nbm_group_streamed_bytes_total", "counter", "Bytes that were streamed, by group");
             foreach (var group in groups) Line($"nbm_group_streamed_bytes_total{{group=\"{group.Name}\"}}", group.Bytes);

@@ -23,6 +23,9 @@ internal static partial class FeedForwardPart
     /// <summary>Whether the CPU computes it where it rests, so that only long prompts stream it.</summary>
     public static bool IsShared(LayerPlacement part) => part is { ComputeDevice: DeviceName.Host, Streamed: false, IsFeedForward: true };
 
+    /// <summary>What a matrix and its bias have in common, which travel together: their name before the last dot.</summary>
+    public static string MatrixOf(TensorSpec tensor) => tensor.Name.LastIndexOf('.') is >= 0 and int dot ? tensor.Name[..dot] : tensor.Name;
+
     public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
 
     [GeneratedRegex("^(enc\\.|dec\\.)?blk\\.[0-9]+\\." + Names)]

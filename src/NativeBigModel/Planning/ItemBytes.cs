@@ -17,7 +17,7 @@ internal sealed class ItemBytes
         bool tied = model.Kind != ModelKind.Encoder && !output.Any(tensor => tensor.Name == "output.weight");
         long shared = tied ? byLayer[-1].FirstOrDefault(tensor => tensor.Name == "token_embd.weight")?.Bytes ?? 0 : 0;
         IEnumerable<int> layers = Enumerable.Range(0, model.Layers.Length);
-        Whole = [new Item(Item.Input, input.Sum(tensor => tensor.Bytes), 0, 0, 0, 0, 0), .. layers.Select(i => Of($"blk.{i}", byLayer[i])), Of(Item.Output, output) with { SharedBytes = shared }];
+        Whole = [new Item(Item.Input, input.Sum(tensor => tensor.Bytes), 0, 0, 0, 0, 0, 0, 0), .. layers.Select(i => Of($"blk.{i}", byLayer[i])), Of(Item.Output, output) with { SharedBytes = shared }];
         Parts = [.. layers.Select(i =>
         {
             List<TensorSpec> part = [.. byLayer[i].Where(FeedForwardPart.Holds)];
@@ -33,9 +33,12 @@ internal sealed class ItemBytes
 
     public static ItemBytes Of(ModelShape model) => s_known.GetValue(model, static model => new(model));
 
-    private static Item Of(string name, IEnumerable<TensorSpec> tensors) =>
-        new(name, tensors.Sum(tensor => tensor.Bytes), 0, RingBytes(tensors, RingSize.Of), RingBytes(tensors, RingSize.ReadInPlace), tensors.Select(tensor => tensor.Bytes).DefaultIfEmpty().Max(), 0);
+    private static Item Of(string name, IEnumerable<TensorSpec> tensors) => new(
+        name, tensors.Sum(tensor => tensor.Bytes), 0, RingBytes(tensors, Stack, RingSize.Of), RingBytes(tensors, Stack, RingSize.ReadInPlace),
+        RingBytes(tensors, FeedForwardPart.MatrixOf, RingSize.Of), RingBytes(tensors, FeedForwardPart.MatrixOf, RingSize.ReadInPlace), tensors.Select(tensor => tensor.Bytes).DefaultIfEmpty().Max(), 0);
 
     // Encoder and decoder layers of one number are two groups.
-    private static long RingBytes(IEnumerable<TensorSpec> tensors, Func<IEnumerable<TensorSpec>, long> of) => tensors.GroupBy(tensor => tensor.Layer < 0 ? "" : tensor.Stack).Select(of).DefaultIfEmpty().Max();
+    private static string Stack(TensorSpec tensor) => tensor.Layer < 0 ? "" : tensor.Stack;
+
+    private static long RingBytes(IEnumerable<TensorSpec> tensors, Func<TensorSpec, string> group, Func<IEnumerable<TensorSpec>, long> of) => tensors.GroupBy(group).Select(of).DefaultIfEmpty().Max();
 }

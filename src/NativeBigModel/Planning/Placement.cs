@@ -8,9 +8,11 @@ namespace NativeBigModel.Planning;
 /// <param name="KvBytes">Bytes of its keys and values.</param>
 /// <param name="RingBytes">Bytes of the ring that it takes while it passes through.</param>
 /// <param name="DirectRingBytes">The same of a ring that files are read straight into.</param>
+/// <param name="MatrixRingBytes">Bytes of the ring that the largest of its matrices takes, with its bias: a feed-forward part that the CPU computes travels matrix by matrix.</param>
+/// <param name="DirectMatrixRingBytes">The same of a ring that files are read straight into.</param>
 /// <param name="LargestTensorBytes">Bytes of the largest of its tensors.</param>
 /// <param name="SharedBytes">Bytes that it shares with the input while both are in host memory, and needs for itself on a GPU.</param>
-internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long DirectRingBytes, long LargestTensorBytes, long SharedBytes)
+internal sealed record Item(string Name, long WeightBytes, long KvBytes, long RingBytes, long DirectRingBytes, long MatrixRingBytes, long DirectMatrixRingBytes, long LargestTensorBytes, long SharedBytes)
 {
     public const string Input = "input";
     public const string Output = "output";

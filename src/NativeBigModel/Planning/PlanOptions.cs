@@ -83,7 +83,8 @@ public sealed record PlanOptions
     /// <summary>
     /// Length of the ring through which layers are streamed, in the largest of them: 1 to <see cref="MaxRingLayers"/>. While one layer is computed, as much of the next ones as has
     /// room besides is on its way; with 1 nothing is, and the link stands still while the device computes. Null for one and a half, which long prompts need, and up to two and a
-    /// half where the limits leave room that is too small for another layer.
+    /// half where the limits leave room that is too small for another layer. Where nothing passes through it but what the CPU computes, for long prompts, the first layer of its length
+    /// is no longer than the largest matrix.
     /// </summary>
     public double? RingLayers { get; init; }
 

@@ -44,13 +44,17 @@ internal static class RingSize
 
     private static long Padding(TensorSpec tensor) => tensor.Type.IsQuantized() && tensor.Columns % WholeRows is > 0 and long last ? tensor.Type.RowBytes(WholeRows - last) : 0;
 
-    // The streamed parts of a layer travel together; one that the CPU computes travels alone, for prompts.
-    private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> travelsAlone, bool readInPlace)
+    // The streamed parts of a layer travel together; one that the CPU computes travels matrix by matrix, for prompts.
+    private static (long Largest, long Layer) Groups(IEnumerable<Item> passing, Func<string, bool> byMatrix, bool readInPlace)
     {
-        ILookup<bool, long> groups = passing.GroupBy(item => travelsAlone(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name)
-            .ToLookup(group => group.Key == Item.Output, group => group.Sum(item => readInPlace ? item.DirectRingBytes : item.RingBytes));
-        long layer = groups[false].DefaultIfEmpty().Max();
-        return (Math.Max(layer, groups[true].DefaultIfEmpty().Max()), layer);
+        long largest = 0, layer = 0;
+        foreach (IGrouping<string, Item> part in passing.GroupBy(item => byMatrix(item.Name) ? item.Name : FeedForwardPart.LayerOf(item.Name) ?? item.Name))
+        {
+            long bytes = part.Sum(item => readInPlace ? item.DirectRingBytes : item.RingBytes);
+            largest = Math.Max(largest, byMatrix(part.Key) ? part.Max(item => readInPlace ? item.DirectMatrixRingBytes : item.MatrixRingBytes) : bytes);
+            if (part.Key != Item.Output) layer = Math.Max(layer, bytes);
+        }
+        return (largest, layer);
     }
 
     private static long Bytes(double layers, (long Largest, long Layer) groups) =>

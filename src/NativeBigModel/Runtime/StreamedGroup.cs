@@ -3,7 +3,7 @@ using NativeBigModel.Native;
 namespace NativeBigModel;
 
 /// <summary>Tensors that pass through the ring together, and what they have cost.</summary>
-/// <param name="Name">The layer, as <c>blk.3</c>, or <c>output</c>. In a hybrid plan, and where several GPUs stream, a layer may be several groups of one name.</param>
+/// <param name="Name">The layer, as <c>blk.3</c>, or <c>output</c>, and of what is shared the matrix, as <c>blk.3.ffn_up</c>. Where several GPUs stream, a layer may be several groups of one name.</param>
 /// <param name="HostBytes">Bytes that rest in host memory.</param>
 /// <param name="FileBytes">Bytes that stay on disk.</param>
 /// <param name="Shared">Whether the CPU computes with them where they rest, and only large batches stream them.</param>

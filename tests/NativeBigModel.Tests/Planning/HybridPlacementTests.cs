@@ -60,6 +60,23 @@ public class HybridPlacementTests
         read.Verify(one.Shape);
     }));
 
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(1.5, 2.5)] // half of the next layer's three matrices
+    public void A_ring_for_nothing_but_what_the_CPU_computes_holds_a_matrix_and_not_a_layer(double ring, double matrices)
+    {
+        ModelShape mixtral = Models.Llama(32, 4096, 14336, 32, 8, 32000, TensorType.Q4_0, experts: 8, used: 2);
+        Plan plan = Planner.Plan(mixtral, new Machine([], 0), new()
+        {
+            MaxMemory = MemoryLimits.Parse("0=12GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = ring, ContextLength = 1024, ComputeBytes = Uncounted.Compute,
+        });
+        Assert.DoesNotContain(plan.Layers, layer => layer.Streamed);
+        double bytes = matrices * 8 * 14336 * 4096 / 32 * 18;
+        Assert.InRange(plan.Devices[0].RingBytes, bytes, bytes + 3 * 256);
+        // What it leaves over is not enough for one network more.
+        Assert.InRange(plan.Devices[0].LimitBytes!.Value - plan.Devices[0].TotalBytes, 0, plan.Layers.First(layer => layer.IsFeedForward).WeightBytes - 1);
+    }
+
     [Fact]
     public void Attention_stays_on_the_GPU_before_feed_forward_networks_and_shares_of_equal_layers_are_met()
     {

@@ -145,6 +145,25 @@ public class SpeedModelTests
         Near(experts * (1 - Math.Pow(62 / 64.0, 32)) / 10e9, plan.Predicted!.PrefillSeconds, 0.05);
     }
 
+    [Fact]
+    public void What_the_CPU_computes_for_a_token_comes_for_a_prompt_matrix_by_matrix()
+    {
+        Plan plan = Planner.Plan(s_model, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=6GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1 });
+        var steps = new PassSteps(plan, s_model, s_round, LayerWork.Of(s_model, split: true));
+        string[] shared = [.. plan.Layers.Where(FeedForwardPart.IsShared).Select(layer => layer.Name)];
+        Assert.NotEmpty(shared);
+        ILookup<string, Step> prompt = steps.Of(512, 0, 0, 1).ToLookup(step => step.Item);
+        const double bytes = 2.0 * 4096 * 11008;
+        foreach (string part in shared)
+        {
+            Assert.Equal(3, prompt[part].Select(step => step.Group).Distinct().Count());
+            Assert.All(prompt[part], step => Assert.Equal((bytes, PlanResource.Gpu, PlanResource.Link), (step.Bytes, step.Computes, step.Brings)));
+            Assert.All(prompt[part], step => { Near(bytes / 10e9, step.BringSeconds, 1e-6); Near(512 * bytes / 100e12, step.Seconds, 1e-6); });
+        }
+        Assert.All(plan.Computed.Where(layer => !shared.Contains(layer.Name)), layer => Assert.Single(prompt[layer.Name]));
+        Assert.All(steps.Of(1, 0, 0, 1).Where(step => shared.Contains(step.Item)), step => Assert.Equal((null, PlanResource.Cpu), (step.Group, step.Computes)));
+    }
+
     private static Plan Plan(string limits, OffloadMode mode, MachineSpeeds? speeds = null) =>
         Planner.Plan(s_model, new Machine([], 0) { Speeds = speeds ?? s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = mode });
 

@@ -47,8 +47,28 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
         var steps = new List<Step>(plan.Layers.Length);
-        foreach (LayerPlacement layer in plan.Computed) steps.Add(Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft));
+        foreach (LayerPlacement layer in plan.Computed)
+        {
+            Step step = Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
+            if (step.Group is not null && FeedForwardPart.IsShared(layer)) steps.AddRange(ByMatrix(step));
+            else steps.Add(step);
+        }
         return steps;
+    }
+
+    // What the CPU computes for a token travels matrix by matrix.
+    private IEnumerable<Step> ByMatrix(Step whole)
+    {
+        IReadOnlyList<LayerWork.Weights> matrices = work.GetValueOrDefault(whole.Item, s_nothing).Matrices;
+        double bytes = matrices.Sum(weights => (double)weights.Bytes);
+        int number = 0;
+        foreach (LayerWork.Weights weights in matrices)
+        {
+            int count = Math.Max(1, weights.Count);
+            double share = weights.Bytes / bytes / count;
+            for (int i = 0; i < count; i++)
+                yield return whole with { Seconds = whole.Seconds * share, Group = $"{whole.Group}.{number++}", Bytes = weights.Bytes / count, BringSeconds = whole.BringSeconds * share };
+        }
     }
 
     private Step Step(LayerPlacement layer, int tokens, double kvBytes, double linkBusy, double linkLeft)

@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using NativeBigModel.Planning;
+
+namespace NativeBigModel.Tests.Golden;
+
+/// <summary>Feed-forward networks of families that build them differently, computed by the CPU where they rest and brought to a GPU for long prompts, in processes that see one.</summary>
+[Collection(EngineGroup.Name)]
+public class SharedFamilyTests
+{
+    private const int Prompts = 3;
+
+    // Biases of a network and of experts, fused gates, a dense layer below experts; files list their tensors in other orders than graphs use them.
+    private static readonly string[] s_cases = ["llama2", "gpt2", "phi3", "gemma2", "falcon", "mixtral", "qwen2_moe", "deepseek_v2", "gpt_oss"];
+
+    private static readonly GenerateOptions s_few = Capitals.Greedy with { MaxNewTokens = 4 };
+
+    [TestGpusFact]
+    public Task A_long_prompt_brings_each_matrix_once_and_a_short_one_none() => TestGpus.Run(["64000000"], static async () =>
+    {
+        if (TestFolders.Golden is null) return;
+        foreach (string name in s_cases)
+        {
+            using TempFolder folder = TestFolders.Copy(name);
+            // Not as it was trained; as llama.cpp's graph can have it.
+            if (name == "gpt_oss") await File.WriteAllTextAsync(folder["config.json"], (await File.ReadAllTextAsync(folder["config.json"])).Replace("\"truncate\": false", "\"truncate\": true", StringComparison.Ordinal));
+            PlanOptions exact = Capitals.Exact(64) with { WeightType = WeightType.AsStored };
+            await using BigModel resident = await BigModel.LoadAsync(folder.Path, exact);
+            await using BigModel hybrid = await BigModel.LoadAsync(resident.Checkpoint, Shared(resident.Checkpoint, exact, resident.Plan.Devices[0].TotalBytes));
+            async Task Same(int length, int first)
+            {
+                int[] prompt = [.. Enumerable.Range(first, length).Select(at => (at * 37 + 11) % resident.Tokenizer.TokenCount)];
+                Assert.Equal((await Capitals.Run(resident, prompt, s_few)).Ids, (await Capitals.Run(hybrid, prompt, s_few)).Ids);
+            }
+            for (int length = 5; length < PlanOptions.SharedBatchSize; length += 13) await Same(length, 0);
+            Assert.All(hybrid.Streaming!.Groups, group => Assert.True(group is { Shared: true, Loads: 0 }, $"{name}: short prompts brought {group}"));
+            for (int i = 1; i <= Prompts; i++) await Same(48, i);
+            // Of the last layer a prompt needs one token alone. The first matrices come once more, for a prompt that is still to come; small ones may stay from prompt to prompt.
+            string last = $"blk.{hybrid.Plan.EngineLayers.Max(layer => layer.Number)}.";
+            StreamedGroup[] needed = [.. hybrid.Streaming.Groups.Where(group => !group.Name.StartsWith(last, StringComparison.Ordinal))];
+            Assert.NotEmpty(needed);
+            Assert.All(needed, group => Assert.True(group.Loads is > 0 and <= Prompts + 1, $"{name}: {group}"));
+        }
+    });
+
+    // All but feed-forward networks on the GPU, as many of those as can be with the CPU, and a ring as short as can be.
+    private static Plan Shared(Checkpoint checkpoint, PlanOptions options, long most)
+    {
+        Plan? best = null;
+        for (long limit = most; ; limit -= most / 200)
+        {
+            PlanOptions within = options with { MaxMemory = new() { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 };
+            Plan? plan = null;
+            try { plan = checkpoint.Plan(Machine.Probe(), within); }
+            catch (DoesNotFitException) { }
+            if (plan is null || plan.Layers.Any(layer => layer.Streamed)) return best!;
+            if (plan.Layers.Any(FeedForwardPart.IsShared)) best = plan;
+        }
+    }
+}
