@@ -59,7 +59,7 @@ internal static class DoctorReport
     private static object Matrices(MatrixSpeeds matrices) => new
     {
         Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
-        matrices.ExpertShare, matrices.PromptExpertShare, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
+        matrices.ExpertShare, matrices.PromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)

@@ -50,6 +50,20 @@ public class SpeedModelTests
     }
 
     [Fact]
+    public void The_CPU_looks_back_over_a_text_at_a_speed_of_its_own_and_no_further_than_a_window()
+    {
+        MachineSpeeds slow = s_round with { Cpu = s_round.Cpu with { AttentionFlopsPerSecond = 1e8 } }; // so slow that reading keys and values is hidden in it
+        double Token(ModelShape model, MachineSpeeds speeds, string limits) => new SpeedModel(model, speeds).Predict(Planner.Plan(model, new Machine([], 0), new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse(limits), Offload = OffloadMode.Cpu, ComputeBytes = new Dictionary<string, long>() })).DecodeSeconds;
+        ModelShape windows = s_model with { Layers = [.. s_model.Layers.Select(layer => layer with { SlidingWindow = 256 })] };
+        double full = Token(s_model, slow, "cpu=60GiB"), half = Token(windows, slow, "cpu=60GiB");
+        // 512 tokens are held; each of 32 heads multiplies by a key and a value of 128 elements for each.
+        double operations = 64.0 * 512 * 32 * 2 * (128 + 128);
+        Near(operations / 1e8, full - Token(s_model, s_round, "cpu=60GiB"), 0.01);
+        Near(operations / 2 / 1e8, half - Token(windows, s_round, "cpu=60GiB"), 0.01);
+        Assert.Equal(Token(s_model, s_round, "0=60GiB,cpu=60GiB"), Token(s_model, slow, "0=60GiB,cpu=60GiB"));
+    }
+
+    [Fact]
     public void A_streamed_model_takes_what_the_link_takes_and_from_disk_what_the_disk_takes()
     {
         Plan ram = Plan("0=6GiB,cpu=60GiB", OffloadMode.Stream), disk = Plan("0=6GiB,cpu=60GiB", OffloadMode.Disk);

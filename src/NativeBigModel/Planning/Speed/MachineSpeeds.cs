@@ -107,6 +107,11 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
     /// <summary>Tokens of the prompt that is measured.</summary>
     internal const int PromptTokens = 512;
 
+    /// <summary>
+    /// Operations per second of one token's attention to a long text, two for each element of keys and values and each head that asks it; null where reading them is all that takes time.
+    /// </summary>
+    public double? AttentionFlopsPerSecond { get; init; }
+
     /// <summary>What is left of them for a prompt's experts; null for <see cref="ExpertShare"/>.</summary>
     public double? PromptExpertShare { get; init; }
 

@@ -49,7 +49,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         var steps = new List<Step>(plan.Layers.Length);
         foreach (LayerPlacement layer in plan.Computed)
         {
-            Step step = Step(layer, tokens, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
+            Step step = Step(layer, tokens, held, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
             if (step.Group is not null && FeedForwardPart.IsShared(layer)) steps.AddRange(ByMatrix(step));
             else steps.Add(step);
         }
@@ -71,7 +71,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         }
     }
 
-    private Step Step(LayerPlacement layer, int tokens, double kvBytes, double linkBusy, double linkLeft)
+    private Step Step(LayerPlacement layer, int tokens, int held, double kvBytes, double linkBusy, double linkLeft)
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
         bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
@@ -81,7 +81,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
-            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + Pass(layer, _cpuAtRest, tokens);
+            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + LookingBack(layer, tokens, held, kvBytes) + Pass(layer, _cpuAtRest, tokens);
             // The link takes memory from it.
             if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
@@ -97,6 +97,13 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // A disk is read straight into the CPU's ring. What rests in memory is copied there by the CPU, which reads it, and reads and writes its place.
     private double BringSeconds(LayerPlacement layer) =>
         layer.Device == DeviceName.Disk ? layer.WeightBytes / DiskSpeed : 3 * layer.WeightBytes / speeds.Cpu.Of(TensorType.F16).BytesPerSecond;
+
+    // What one token's attention takes on the CPU beyond reading keys and values. A prompt's is in what it reaches with matrices.
+    private double LookingBack(LayerPlacement layer, int tokens, int held, double kvBytes)
+    {
+        if (tokens > 1 || speeds.Cpu.AttentionFlopsPerSecond is not { } flops || layer.IsFeedForward || ItemName.LayerOf(layer.Name) is not { } number || model.Layers[number] is not { State: null } shape) return 0;
+        return Math.Max(0, AttentionWork.Operations(shape, Math.Min(held, shape.SlidingWindow ?? held)) / flops - kvBytes / speeds.Cpu.Types[0].BytesPerSecond);
+    }
 
     // The output is where a pass ends.
     private static double Pass(LayerPlacement layer, MatrixSpeeds on, int tokens) => layer.Name == Item.Output ? on.Pass(tokens) : 0;

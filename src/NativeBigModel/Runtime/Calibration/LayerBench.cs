@@ -14,10 +14,13 @@ internal static class LayerBench
     private const int Width = 4096, LeastWidth = 512;
     private const int Few = 1, Many = 5;
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int ShortText = 16;
+    private const int ShortText = 16, LongText = 512;
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
-    /// <summary>The speeds of a CPU, with what a layer takes for one token: what a pass takes beside is lost in it, and a prompt's matrices take all of the time.</summary>
+    /// <summary>
+    /// The speeds of a CPU, with what a layer takes for one token beside its matrices and how fast it looks back over a text: what a pass takes beside is lost in it, and a prompt's
+    /// matrices take all of the time.
+    /// </summary>
     /// <param name="speeds">How fast it multiplies.</param>
     /// <param name="threads">Its threads.</param>
     /// <param name="freeBytes">Memory, of which less than a quarter is taken.</param>
@@ -28,7 +31,9 @@ internal static class LayerBench
         const TensorType type = TensorType.F16;
         ModelDefinition model = LayerModel.Of(HostLayers, HostWidth, type);
         if (model.Shape.WeightBytes > freeBytes / 4) return speeds;
-        return speeds with { LayerSeconds = Math.Max(0, Run(0, model, threads, freeBytes, [1], budget, cancel)[0] / HostLayers - Matrices(model, speeds, 1)) };
+        double early = Run(0, model, threads, freeBytes, [1], ShortText, budget, cancel)[0] / HostLayers, late = Run(0, model, threads, freeBytes, [1], LongText, budget, cancel)[0] / HostLayers;
+        double operations = AttentionWork.Operations(model.Shape.Layers[0], LongText - ShortText);
+        return speeds with { LayerSeconds = Math.Max(0, early - Matrices(model, speeds, 1)), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
 
     /// <summary>The speeds of a GPU, with what a layer and a pass take for one token and for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
@@ -43,7 +48,7 @@ internal static class LayerBench
         int[] batches = [1, MatrixSpeeds.PromptTokens];
         if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
-        double[] few = Run(gpu, small, 1, freeBytes, batches, budget, cancel), many = Run(gpu, large, 1, freeBytes, batches, budget, cancel);
+        double[] few = Run(gpu, small, 1, freeBytes, batches, LongText, budget, cancel), many = Run(gpu, large, 1, freeBytes, batches, LongText, budget, cancel);
         // Machines that others use give times that contradict each other: nothing takes less than no time.
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(batches, (seconds, tokens) => Math.Max(0, seconds - Matrices(small, speeds, tokens)))];
         double[] passes = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
@@ -66,7 +71,7 @@ internal static class LayerBench
         Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / HostLayers], freeBytes, speeds.Threads ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
         int crossings = plan.Layers.Count(FeedForwardPart.IsShared);
         if (crossings == 0) return null;
-        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [1], budget, cancel)[0];
+        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [1], ShortText, budget, cancel)[0];
         return Math.Max(0, seconds - new SpeedModel(model.Shape, speeds).Predict(plan).DecodeSeconds) / crossings;
     }
 
@@ -90,19 +95,18 @@ internal static class LayerBench
         ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>(),
     });
 
-    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, int[] batches, TimeSpan budget, CancellationToken cancel)
+    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, int[] batches, int held, TimeSpan budget, CancellationToken cancel)
     {
         Plan plan = Planned(model, gpu == 0 ? [] : [freeBytes], freeBytes, threads, new());
-        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, batches, budget, cancel);
+        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, batches, held, budget, cancel);
     }
 
-    // Seconds of a pass of each size, one token last in a text of the largest.
-    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, int[] batches, TimeSpan budget, CancellationToken cancel)
+    // Seconds of a pass of each size: prompts from their beginning, one token behind a text of so many.
+    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, int[] batches, int held, TimeSpan budget, CancellationToken cancel)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
         using EngineModel engine = EngineModel.Load(model, placement, plan, null, cancel);
         using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
-        int held = Math.Max(ShortText, batches.Max());
         Compute(context, held, 0);
         // The first two compile kernels and record graphs.
         return [.. batches.Select(tokens => TypicalTime.Of(() => Compute(context, tokens, tokens == 1 ? held : 0), warmups: 2, least: 3, budget / batches.Length, cancel))];

@@ -11,19 +11,22 @@ internal static class LayerModel
     /// <summary>Tokens that it holds.</summary>
     public const int Context = 1024;
 
-    private const int HeadLength = 128, QueriesPerKey = 4, Vocabulary = 512;
+    /// <summary>Heads that ask the same keys.</summary>
+    public const int QueriesPerKey = 4;
+
+    private const int LeastHeadLength = 64, HeadLength = 128, Heads = 16, Vocabulary = 512;
 
     /// <param name="layers">How many.</param>
     /// <param name="width">Elements of the residual stream, a multiple of 512; the feed-forward network has three and a half times as many.</param>
     /// <param name="type">Of the matrices.</param>
     public static ModelDefinition Of(int layers, int width, TensorType type)
     {
-        int heads = width / HeadLength, keys = heads / QueriesPerKey, inner = FeedForward(width);
+        int length = Math.Clamp(width / Heads, LeastHeadLength, HeadLength), heads = width / length, keys = heads / QueriesPerKey, inner = FeedForward(width);
         var shape = new ModelShape
         {
             Architecture = "llama", Name = "calibration", EmbeddingLength = width, VocabularySize = Vocabulary, ContextLength = Context,
-            Layers = [.. Enumerable.Repeat(new LayerShape(heads, keys, HeadLength, HeadLength, inner), layers)],
-            Tensors = [.. Tensors(layers, width, keys * HeadLength, inner, type)],
+            Layers = [.. Enumerable.Repeat(new LayerShape(heads, keys, length, length, inner), layers)],
+            Tensors = [.. Tensors(layers, width, keys * length, inner, type)],
         };
         var metadata = new GgufMetadata
         {
@@ -31,7 +34,7 @@ internal static class LayerModel
             ["llama.attention.layer_norm_rms_epsilon"] = 1e-5f, ["llama.rope.freq_base"] = 10000f,
         };
         foreach ((string key, int value) in (ReadOnlySpan<(string, int)>)[("block_count", layers), ("context_length", Context), ("embedding_length", width), ("feed_forward_length", inner), ("vocab_size", Vocabulary),
-            ("attention.head_count", heads), ("attention.head_count_kv", keys), ("rope.dimension_count", HeadLength)])
+            ("attention.head_count", heads), ("attention.head_count_kv", keys), ("rope.dimension_count", length)])
             metadata[$"llama.{key}"] = (uint)value;
         return new(shape, metadata, [.. shape.Tensors.Select(tensor => new ModelTensor(tensor, new Zeros(tensor.Type, tensor.Rows, tensor.Columns)))]);
     }
