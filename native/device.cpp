@@ -45,7 +45,7 @@ void nbm_device::commit() {
     make_rooms();
     groups = nbm::make_groups(tensors);
     usages.resize(groups.size());
-    brings_shared = options.shared_batch > 0 && std::any_of(groups.begin(), groups.end(), [](const group & one) { return one.shared; });
+    brings_shared = std::any_of(groups.begin(), groups.end(), [this](const group & one) { return one.shared && travels(one); });
     const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
     size_t       in_ram    = 0;
     for (group & one : groups) {

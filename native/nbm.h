@@ -88,8 +88,8 @@ NBM_API struct ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * de
 // The bytes of a tensor in the stream buffer type (not the shared one) stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
 NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size);
 
-// Groups the tensors by layer, and the shared ones of a layer by matrix, allocates the ring and the host store, and points every tensor to its place. NBM_INVALID where the ring cannot hold the largest group. Files are read
-// straight into the ring of a CPU, in blocks of 4096 bytes: there every tensor takes whole ones and one more, if any comes from a file.
+// Groups the tensors by layer, and the shared ones of a layer by matrix, allocates the ring and the host store, and points every tensor to its place. NBM_INVALID where the ring
+// cannot hold the largest group. Files are read straight into the ring of a CPU, in blocks of 4096 bytes: there every tensor takes whole ones and one more, if any comes from a file.
 NBM_API nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_size);
 
 // Where to write a tensor's bytes before the start; NULL for one that is bound to a file or does not stream.

@@ -24,14 +24,15 @@ internal static class LayerBench
     /// <param name="speeds">How fast it multiplies.</param>
     /// <param name="threads">Its threads.</param>
     /// <param name="freeBytes">Memory, of which less than a quarter is taken.</param>
-    /// <param name="budget">About how long it is computed.</param>
+    /// <param name="budget">About how long it is computed behind each of two texts.</param>
     /// <param name="cancel">Stops it within a pass.</param>
     public static MatrixSpeeds OfHost(MatrixSpeeds speeds, int threads, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
         const TensorType type = TensorType.F16;
         ModelDefinition model = LayerModel.Of(HostLayers, HostWidth, type);
         if (model.Shape.WeightBytes > freeBytes / 4) return speeds;
-        double early = Run(0, model, threads, freeBytes, [1], ShortText, budget, cancel)[0] / HostLayers, late = Run(0, model, threads, freeBytes, [1], LongText, budget, cancel)[0] / HostLayers;
+        double[] layer = [.. Run(0, model, threads, freeBytes, [(1, ShortText), (1, LongText)], budget, cancel).Select(seconds => seconds / HostLayers)];
+        (double early, double late) = (layer[0], layer[1]);
         double operations = AttentionWork.Operations(model.Shape.Layers[0], LongText - ShortText);
         return speeds with { LayerSeconds = Math.Max(0, early - Matrices(model, speeds, 1)), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
@@ -45,14 +46,14 @@ internal static class LayerBench
     public static MatrixSpeeds OfGpu(nint gpu, MatrixSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
         const TensorType type = TensorType.Q4_0;
-        int[] batches = [1, MatrixSpeeds.PromptTokens];
+        (int Tokens, int Held)[] passes = [(1, LongText), (MatrixSpeeds.PromptTokens, 0)];
         if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
-        double[] few = Run(gpu, small, 1, freeBytes, batches, LongText, budget, cancel), many = Run(gpu, large, 1, freeBytes, batches, LongText, budget, cancel);
+        double[] few = Run(gpu, small, 1, freeBytes, passes, budget / 2, cancel), many = Run(gpu, large, 1, freeBytes, passes, budget / 2, cancel);
         // Machines that others use give times that contradict each other: nothing takes less than no time.
-        double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(batches, (seconds, tokens) => Math.Max(0, seconds - Matrices(small, speeds, tokens)))];
-        double[] passes = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
-        return speeds with { LayerSeconds = layers[0], PassSeconds = passes[0], PromptLayerSeconds = layers[1], PromptPassSeconds = passes[1] };
+        double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
+        double[] beside = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
+        return speeds with { LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1] };
     }
 
     /// <summary>The seconds that a vector takes on its way from a GPU to the CPU and back; null where the plug-in is missing, or there is no memory for it.</summary>
@@ -65,13 +66,13 @@ internal static class LayerBench
     {
         ModelDefinition model = LayerModel.Of(HostLayers, LeastWidth, TensorType.Q4_0);
         if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > freeBytes / 4) return null;
-        Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new() { Offload = OffloadMode.Hybrid });
+        Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new());
         // What is left for feed-forward networks holds none but those that pass through the ring.
         long apart = model.Shape.Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
         Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / HostLayers], freeBytes, speeds.Threads ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
         int crossings = plan.Layers.Count(FeedForwardPart.IsShared);
         if (crossings == 0) return null;
-        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [1], ShortText, budget, cancel)[0];
+        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [(1, ShortText)], budget, cancel)[0];
         return Math.Max(0, seconds - new SpeedModel(model.Shape, speeds).Predict(plan).DecodeSeconds) / crossings;
     }
 
@@ -95,21 +96,24 @@ internal static class LayerBench
         ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>(),
     });
 
-    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, int[] batches, int held, TimeSpan budget, CancellationToken cancel)
+    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel)
     {
         Plan plan = Planned(model, gpu == 0 ? [] : [freeBytes], freeBytes, threads, new());
-        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, batches, held, budget, cancel);
+        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, passes, budget, cancel);
     }
 
-    // Seconds of a pass of each size: prompts from their beginning, one token behind a text of so many.
-    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, int[] batches, int held, TimeSpan budget, CancellationToken cancel)
+    // Seconds of passes of so many tokens behind a text of so many others, each computed for about so long.
+    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
         using EngineModel engine = EngineModel.Load(model, placement, plan, null, cancel);
         using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
-        Compute(context, held, 0);
-        // The first two compile kernels and record graphs.
-        return [.. batches.Select(tokens => TypicalTime.Of(() => Compute(context, tokens, tokens == 1 ? held : 0), warmups: 2, least: 3, budget / batches.Length, cancel))];
+        return [.. passes.Select(pass =>
+        {
+            if (pass.Held > 0) Compute(context, pass.Held, 0);
+            // The first two compile kernels and record graphs.
+            return TypicalTime.Of(() => Compute(context, pass.Tokens, pass.Held), warmups: 2, least: 3, budget, cancel);
+        })];
     }
 
     // Always at the same place, so that every pass does the same.

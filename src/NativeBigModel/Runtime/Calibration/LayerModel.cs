@@ -11,10 +11,7 @@ internal static class LayerModel
     /// <summary>Tokens that it holds.</summary>
     public const int Context = 1024;
 
-    /// <summary>Heads that ask the same keys.</summary>
-    public const int QueriesPerKey = 4;
-
-    private const int LeastHeadLength = 64, HeadLength = 128, Heads = 16, Vocabulary = 512;
+    private const int LeastHeadLength = 64, HeadLength = 128, Heads = 16, QueriesPerKey = 4, Vocabulary = 512;
 
     /// <param name="layers">How many.</param>
     /// <param name="width">Elements of the residual stream, a multiple of 512; the feed-forward network has three and a half times as many.</param>
