@@ -27,4 +27,8 @@ public sealed record Machine(ImmutableArray<GpuDevice> Gpus, long HostFreeBytes)
 /// <param name="Description">The maker's name for it.</param>
 /// <param name="FreeBytes">Bytes that the driver says are free.</param>
 /// <param name="TotalBytes">Bytes that it has.</param>
-public sealed record GpuDevice(string Name, string Description, long FreeBytes, long TotalBytes);
+public sealed record GpuDevice(string Name, string Description, long FreeBytes, long TotalBytes)
+{
+    /// <summary>Whether its kernels can read host memory that is pinned for it, over the link.</summary>
+    public bool ReadsHostMemory { get; init; }
+}

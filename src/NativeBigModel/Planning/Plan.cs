@@ -42,6 +42,12 @@ public sealed record Plan
     /// <summary>Length of the ring in the largest layer, where some layers are streamed.</summary>
     public double RingLayers { get; init; }
 
+    /// <summary>
+    /// Of the experts that a token uses, those that a GPU computes of each shared feed-forward part in a pass of one token, reading them over its link where they rest in host
+    /// memory, while the CPU computes the others; 0 where the CPU computes all.
+    /// </summary>
+    public int LinkedExperts { get; init; }
+
     /// <summary>Threads of the CPU; null for as many as suit the machine that carries the plan out.</summary>
     public int? Threads { get; init; }
 
@@ -93,8 +99,8 @@ public sealed record Plan
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingLayers, OffloadFolder, Threads)
-            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingLayers, other.OffloadFolder, other.Threads)
+        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingLayers, LinkedExperts, OffloadFolder, Threads)
+            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingLayers, other.LinkedExperts, other.OffloadFolder, other.Threads)
         && (ComputeMeasured, Predicted) == (other.ComputeMeasured, other.Predicted)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())

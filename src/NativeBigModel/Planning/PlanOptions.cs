@@ -94,6 +94,13 @@ public sealed record PlanOptions
     /// </summary>
     public double? CpuShare { get; init; }
 
+    /// <summary>
+    /// Of the experts that a token uses, those that a GPU computes of each feed-forward part that rests in host memory, reading them over its link, while the CPU computes the others;
+    /// 0 to <see cref="ModelShape.ExpertUsedCount"/>. Null for the number with the fastest tokens where every GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and
+    /// else 0.
+    /// </summary>
+    public int? LinkedExperts { get; init; }
+
     /// <summary>With <see cref="OffloadMode.Cpu"/>, whether the CPU computes the first layers and not the last ones, so that the output is on a GPU: llama.cpp's own order.</summary>
     internal bool HostFirst { get; init; }
 
