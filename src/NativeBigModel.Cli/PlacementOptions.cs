@@ -33,6 +33,8 @@ internal sealed class PlacementOptions
 
     private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; as measured by nbm doctor --calibrate, or else half, unless given", HelpName = "0..1" };
 
+    private readonly Option<int?> _linkedExperts = new("--linked-experts") { Description = "Of the experts that a token uses, those that a GPU reads over its link from host memory while the CPU computes the others; the number with the fastest tokens, if the GPUs can, unless given", HelpName = "N" };
+
     private readonly Option<string?> _optimize = new("--optimize")
     {
         Description = "Choose placement, CPU share, ring and batch for the least predicted time a token (decode), for a prompt (prefill), for both (balanced), or for the least memory that is nearly as fast",
@@ -66,13 +68,14 @@ internal sealed class PlacementOptions
         command.Add(_deviceMap);
         command.Add(_ring);
         command.Add(_cpuShare);
+        command.Add(_linkedExperts);
         command.Add(_optimize);
         command.Add(_threads);
         command.Add(_offloadFolder);
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _optimize, _threads, _offloadFolder])
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _linkedExperts, _optimize, _threads, _offloadFolder])
         .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
@@ -88,6 +91,7 @@ internal sealed class PlacementOptions
             DeviceMap = parsed.GetValue(_deviceMap) is { } map ? ReadDeviceMap(map) : null,
             RingLayers = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
+            LinkedExperts = parsed.GetValue(_linkedExperts),
             Optimize = parsed.GetValue(_optimize) is { } objective ? OneOf("--optimize", objective, Enum.GetValues<Objective>()) : null,
             Threads = parsed.GetValue(_threads),
             OffloadFolder = parsed.GetValue(_offloadFolder),

@@ -15,6 +15,7 @@ internal static class PlanJson
         plan.FlashAttention,
         plan.BatchSize,
         plan.RingLayers,
+        plan.LinkedExperts,
         plan.Threads,
         plan.WeightBytes,
         plan.KvBytes,

@@ -28,6 +28,12 @@ internal static partial class FeedForwardPart
 
     public static bool Holds(TensorSpec tensor) => Tensor().IsMatch(tensor.Name);
 
+    /// <summary>Whether it is a tensor of routed experts in such a part.</summary>
+    public static bool HoldsExperts(TensorSpec tensor) => IsOfExperts(tensor) && Holds(tensor);
+
+    /// <summary>Whether it is stacked, a matrix or a row for each routed expert.</summary>
+    public static bool IsOfExperts(TensorSpec tensor) => tensor.Name.Contains("_exps.", StringComparison.Ordinal);
+
     [GeneratedRegex("^(enc\\.|dec\\.)?blk\\.[0-9]+\\." + Names)]
     private static partial Regex Tensor();
 }

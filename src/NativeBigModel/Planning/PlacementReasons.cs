@@ -9,13 +9,14 @@ internal sealed class PlacementReasons
     private readonly Plan _plan;
     private readonly ModelShape _model;
     private readonly PlanOptions _options;
-    private readonly HashSet<string> _awaited;
+    private readonly HashSet<string> _awaited, _linked;
     private readonly bool _hasGpus, _fits;
 
     private PlacementReasons(Plan plan, ModelShape model, PlanOptions options, SpeedModel speeds)
     {
         (_plan, _model, _options) = (plan, model, options);
         (_hasGpus, _fits) = (plan.Computed.Any(OnGpu), plan.Computed.All(layer => !layer.Streamed && OnGpu(layer)));
+        _linked = LinkedExperts.Divided(plan, model);
         _awaited = plan.Streams ? Awaited(speeds.DecodeTimeline(plan)) : [];
     }
 
@@ -34,6 +35,7 @@ internal sealed class PlacementReasons
     {
         if (layer.Name == Item.Input) return "in RAM: a token reads one row of it";
         if (layer.Streamed) return $"streamed{(layer.Device == DeviceName.Disk ? " from disk" : "")}: {Because(layer)}; {(_awaited.Contains(layer.Name) ? "a token waits for it" : "the ring hides it")}";
+        if (_linked.Contains(layer.Name)) return OfLinked();
         string place = DeviceName.GpuIndex(layer.ComputeDevice) is { } gpu ? $"rests on GPU {gpu}" : "CPU";
         return $"{place}: {(_options.DeviceMap is not null ? "the device map has it there" : OnGpu(layer) ? OfGpu(layer) : OfCpu(layer))}";
     }
@@ -43,6 +45,12 @@ internal sealed class PlacementReasons
         : _plan.SplitsLayers && !layer.IsFeedForward ? "attention goes first, beside its keys and values"
         : _plan.Streams ? "there is room for it; such layers are spread between streamed ones, so that the link never stands still"
         : "GPUs are filled first, in the order of the layers";
+
+    private string OfLinked() => (_plan.LinkedExperts, _model.ExpertUsedCount - _plan.LinkedExperts) switch
+    {
+        (var all, 0) => $"in RAM: the GPU reads the {all} experts that a token uses over the link",
+        var (linked, others) => $"CPU and link: of the {linked + others} experts that a token uses the GPU reads {linked} over the link, and the CPU computes {others}",
+    };
 
     private string OfCpu(LayerPlacement layer) =>
         !_hasGpus ? "no GPU is to be used"
@@ -60,16 +68,17 @@ internal sealed class PlacementReasons
     private static bool OnGpu(LayerPlacement layer) => DeviceName.GpuIndex(layer.ComputeDevice) is not null;
 
     // What is computed only a while after the item before it, as its weights were not there yet.
-    private static HashSet<string> Awaited(IReadOnlyList<TimelineSegment> token)
+    private HashSet<string> Awaited(IReadOnlyList<TimelineSegment> token)
     {
-        static bool Brings(TimelineSegment segment) => segment.Resource is PlanResource.Link or PlanResource.Disk;
+        // What a link gives to a GPU that reads it is computed at once.
+        bool Brings(TimelineSegment segment) => segment.Resource is PlanResource.Link or PlanResource.Disk && !_linked.Contains(segment.Item);
         ILookup<string, TimelineSegment> brought = token.Where(Brings).ToLookup(segment => segment.Item);
         HashSet<string> awaited = [];
         double idleSince = 0;
         foreach (TimelineSegment computed in token.Where(segment => !Brings(segment)).OrderBy(segment => segment.Start))
         {
             if (computed.Start - idleSince > Waits * brought[computed.Item].Sum(segment => segment.End - segment.Start)) awaited.Add(computed.Item);
-            idleSince = computed.End;
+            idleSince = Math.Max(idleSince, computed.End);
         }
         return awaited;
     }

@@ -15,7 +15,7 @@ internal static class PlanCheck
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            RingLayers = plan.RingLayers != 0 || plan.Streams || split ? plan.RingLayers : null,
+            LinkedExperts = plan.LinkedExperts, RingLayers = plan.RingLayers != 0 || plan.Streams || split ? plan.RingLayers : null,
         };
         List<Item> items = Planner.Items(model, options);
         if (split) items = Planner.Parts(model, items);
@@ -26,6 +26,8 @@ internal static class PlanCheck
         LayerPlacement[] layers = [.. plan.EngineLayers];
         if (ConsecutiveLayers.FirstGap([.. layers.Select(layer => layer.ComputeDevice)]) is { } gap)
             throw new InvalidOptionException($"plan: {layers[gap].Name} is computed by {DeviceName.Label(layers[gap].ComputeDevice)}, and {layers[gap - 1].Name} before it is not, though earlier layers are");
+        if (plan.LinkedExperts > 0 && LinkedExperts.Divisible(plan, model).Count == 0)
+            throw new InvalidOptionException($"plan: linked experts are {plan.LinkedExperts}, and the feed-forward parts with experts that the CPU computes are 0");
         var routes = new RingRoutes(plan.Layers);
         foreach (LayerPlacement part in plan.Layers.Where(layer => layer.IsFeedForward && layer.ComputeDevice != DeviceName.Host))
         {

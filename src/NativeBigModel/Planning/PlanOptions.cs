@@ -90,14 +90,14 @@ public sealed record PlanOptions
 
     /// <summary>
     /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1; null for its speed at reading weights over that of
-    /// itself and the link together, as <see cref="Machine.Speeds"/> has them, or half where nobody measured.
+    /// itself and the link together, as <see cref="Machine.Speeds"/> has them, or half where nobody measured, and for 1 with <see cref="LinkedExperts"/>.
     /// </summary>
     public double? CpuShare { get; init; }
 
     /// <summary>
-    /// Of the experts that a token uses, those that a GPU computes of each feed-forward part that rests in host memory, reading them over its link, while the CPU computes the others;
-    /// 0 to <see cref="ModelShape.ExpertUsedCount"/>. Null for the number with the fastest tokens where every GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and
-    /// else 0.
+    /// With <see cref="OffloadMode.Hybrid"/>, how many of the experts that a token uses a GPU computes, reading them over its link where they rest in host memory, while the CPU computes
+    /// the others: 0 to <see cref="ModelShape.ExpertUsedCount"/>. It concerns the parts that the CPU would compute alone, in passes of one token. Null for the number with the fastest
+    /// tokens where each GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and for 0 elsewhere.
     /// </summary>
     public int? LinkedExperts { get; init; }
 

@@ -35,7 +35,7 @@ internal static class PlanSearch
             try { found.Add((candidate, Planner.AsAsked(model, machine, candidate, speeds))); }
             catch (DoesNotFitException error) { refusal ??= error; }
         }
-        foreach (PlanOptions candidate in Placements(asked, objective, speeds)) Try(candidate);
+        foreach (PlanOptions candidate in Placements(asked, objective, model, speeds)) Try(candidate);
         if (found.Count == 0) throw refusal!;
         foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.RingLayers == 0).DistinctBy(one => (one.Options.MaxMemory, one.Options.HostFirst)).ToArray())
         {
@@ -47,10 +47,10 @@ internal static class PlanSearch
             foreach (PlanOptions candidate in Refinements(chosen, options)) Try(candidate);
             (chosen, best) = Choose(objective, found);
         }
-        return new(chosen, PlacementReasons.Explain(best, model, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best)}");
+        return new(chosen, PlacementReasons.Explain(best, model, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best, model)}");
     }
 
-    private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, SpeedModel speeds)
+    private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, ModelShape model, SpeedModel speeds)
     {
         foreach (MemoryLimits limits in objective == Objective.Memory ? s_memoryShares.Select(share => Scale(asked.MaxMemory!, share)) : [asked.MaxMemory!])
         {
@@ -69,6 +69,8 @@ internal static class PlanSearch
                 yield return alone with { Offload = OffloadMode.Cpu };
                 yield return alone with { Offload = OffloadMode.Stream };
                 yield return alone with { Offload = OffloadMode.Hybrid, CpuShare = speeds.BalancedCpuShare([gpu]) };
+                // What a link and the CPU divide of each token's experts.
+                if (model.ExpertCount > 0) yield return alone with { Offload = OffloadMode.Hybrid, CpuShare = 1 };
             }
         }
         if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
@@ -126,11 +128,11 @@ internal static class PlanSearch
 
     private static string Name(Objective objective) => objective.ToString().ToLowerInvariant();
 
-    private static string Describe(PlanOptions options, Plan plan)
+    private static string Describe(PlanOptions options, Plan plan, ModelShape model)
     {
         string mode = plan.RingLayers == 0 ? "nothing is streamed" : options.Offload switch
         {
-            OffloadMode.Hybrid => string.Create(CultureInfo.InvariantCulture, $"hybrid, {options.CpuShare:0.00} of what is beyond the GPUs for the CPU"),
+            OffloadMode.Hybrid => string.Create(CultureInfo.InvariantCulture, $"hybrid, {options.CpuShare:0.00} of what is beyond the GPUs for the CPU{(plan.LinkedExperts > 0 ? $", {plan.LinkedExperts} of a token's {model.ExpertUsedCount} experts there over the link" : "")}"),
             OffloadMode.Cpu => "the CPU computes what is beyond the GPUs",
             _ => "what is beyond the GPUs is streamed",
         };

@@ -71,12 +71,30 @@ public static class Planner
         if (mode == OffloadMode.Hybrid || (mode == OffloadMode.Stream && limits.Gpus.Count > 1))
         {
             List<Item> parts = Parts(model, streamedItems);
-            double cpuShare = mode == OffloadMode.Hybrid ? CpuShare(machine, limits, options, speeds) : 0;
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
-            return ToPlan(model, machine, options, context, [.. layers], devices, parts);
+            Plan Split(double cpuShare)
+            {
+                (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
+                return ToPlan(model, machine, options, context, [.. layers], devices, parts);
+            }
+            return mode == OffloadMode.Hybrid ? Hybrid(model, machine, limits, options, speeds, Split) : Split(0);
         }
         Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringLayers, streamedItems);
         return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
+    }
+
+    private static Plan Hybrid(ModelShape model, Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds, Func<double, Plan> split)
+    {
+        // Experts that link and CPU divide do not come through a ring for a token.
+        if (options.LinkedExperts is > 0 and { } asked)
+        {
+            Plan divided = split(options.CpuShare ?? 1);
+            return divided with { LinkedExperts = LinkedExperts.Divisible(divided, model).Count > 0 ? asked : 0 };
+        }
+        Plan undivided = split(CpuShare(machine, limits, options, speeds));
+        if (options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return undivided;
+        Plan shared = options.CpuShare is null ? split(1) : undivided;
+        int most = LinkedExperts.Divisible(shared, model).Count > 0 ? model.ExpertUsedCount : 0;
+        return Enumerable.Range(1, most).Select(linked => shared with { LinkedExperts = linked }).Prepend(undivided).MinBy(speeds.TokenSeconds)!;
     }
 
     private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices, List<Item> items)
@@ -124,6 +142,7 @@ public static class Planner
         if (options.Sessions is < 1 or > PlanOptions.MaxSessions) throw new InvalidOptionException($"{options.Sessions} sessions: there may be 1 to {PlanOptions.MaxSessions}");
         if (options.RingLayers is not (null or (>= 1 and <= PlanOptions.MaxRingLayers))) throw new InvalidOptionException($"ring of {options.RingLayers} layers: it may have 1 to {PlanOptions.MaxRingLayers}");
         if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
+        if (options.LinkedExperts is { } linked) LinkedExperts.Require(model, linked);
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");

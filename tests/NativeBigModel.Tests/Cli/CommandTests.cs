@@ -69,6 +69,21 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task Linked_experts_are_shown_and_those_that_no_token_uses_are_refused()
+    {
+        Tool.Result dense = await Tool.Run("plan", s_model, "--linked-experts", "1");
+        Assert.Equal((2, "error: 1 linked experts: a token uses 0 of this model's experts, and 0 to as many may be linked"), (dense.ExitCode, dense.ErrorLines.Single()));
+        if (TestFolders.Golden is null) return;
+        string mixture = Path.Combine(TestFolders.Golden, "mixtral");
+        foreach ((string linked, string shown) in ((string, string)[])[("0", "computed by the CPU while the rest streams"), ("1", "of the 2 experts that a token uses a GPU reads 1 there"), ("2", "a GPU reads the 2 experts that a token uses")])
+        {
+            Tool.Result table = await Tool.Run("plan", mixture, "--context", "64", "--max-memory", "0=850kB,cpu=1GiB", "--ring", "1", "--offload", "hybrid", "--cpu-share", "1", "--linked-experts", linked);
+            Assert.Equal(0, table.ExitCode);
+            Assert.Contains(shown, table.Output.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task Bench_times_every_prompt_in_every_round()
     {
         JsonElement bench = await Object("bench", s_model, "--prompt", "4,40", "--tokens", "9", "--rounds", "2", "--context", "64", "--offload", "stream");

@@ -12,7 +12,7 @@ public static class PlanPicture
 
     private static readonly (string Kind, string Colour)[] s_kinds =
     [
-        ("resident on a GPU", "#2e7d32"), ("computed by the CPU", "#1565c0"), ("streamed from RAM", "#ef6c00"), ("streamed from disk", "#b71c1c"),
+        ("resident on a GPU", "#2e7d32"), ("computed by the CPU", "#1565c0"), ("streamed from RAM", "#ef6c00"), ("streamed from disk", "#b71c1c"), ("with experts over the link", "#6d4c41"),
     ];
 
     private static readonly (string Part, string Colour)[] s_parts = [("weights", "#546e7a"), ("KV cache", "#8e24aa"), ("ring", "#f9a825"), ("staging", "#8d6e63"), ("compute", "#00838f")];
@@ -30,7 +30,7 @@ public static class PlanPicture
         var canvas = new StringBuilder();
         double y = 28;
         Text(canvas, Left, y, $"{plan.Model}: {ByteSize.Format(plan.WeightBytes)} of weights, {plan.ContextLength} tokens of context", bold: true);
-        y = DrawLayers(canvas, plan, y + 18);
+        y = DrawLayers(canvas, plan, speeds.Divided(plan), y + 18);
         y = DrawDevices(canvas, plan, y + 26);
         if (speeds.DecodeTimeline(plan) is { Count: > 0 } token) y = DrawToken(canvas, token, plan, y + 26);
         string height = Number(y + 12);
@@ -38,7 +38,7 @@ public static class PlanPicture
     }
 
     // A row for each device, a column for each item; a column's cell is where its weights rest.
-    private static double DrawLayers(StringBuilder canvas, Plan plan, double y)
+    private static double DrawLayers(StringBuilder canvas, Plan plan, HashSet<string> divided, double y)
     {
         double cell = (Width - Left - Right) / plan.Layers.Length;
         foreach (DevicePlan device in plan.Devices)
@@ -49,14 +49,14 @@ public static class PlanPicture
             {
                 LayerPlacement layer = plan.Layers[i];
                 if (layer.Device != device.Name) continue;
-                (string kind, string colour) = s_kinds[Kind(layer)];
+                (string kind, string colour) = s_kinds[Kind(layer, divided)];
                 Box(canvas, Left + i * cell, y, Math.Max(cell - (cell > 4 ? 1 : 0), 0.5), RowHeight, colour, $"{layer.Name}: {ByteSize.Format(layer.WeightBytes)}, {kind}{(layer.KvBytes > 0 ? $", {ByteSize.Format(layer.KvBytes)} of keys and values on {Label(layer.ComputeDevice)}" : "")}{(layer.Reason.Length > 0 ? $"; {layer.Reason}" : "")}");
             }
             y += RowHeight + Gap;
         }
         Text(canvas, Left, y + 8, plan.Layers[0].Name, size: 11);
         Text(canvas, Width - Right, y + 8, plan.Layers[^1].Name, size: 11, anchor: "end");
-        return Legend(canvas, s_kinds.Where((_, kind) => plan.Layers.Any(layer => Kind(layer) == kind)), y + 28);
+        return Legend(canvas, s_kinds.Where((_, kind) => plan.Layers.Any(layer => Kind(layer, divided) == kind)), y + 28);
     }
 
     // What each device holds, on one scale.
@@ -137,7 +137,7 @@ public static class PlanPicture
         return y;
     }
 
-    private static int Kind(LayerPlacement layer) => layer.Streamed ? (layer.Device == DeviceName.Disk ? 3 : 2) : layer.ComputeDevice == DeviceName.Host ? 1 : 0;
+    private static int Kind(LayerPlacement layer, HashSet<string> divided) => divided.Contains(layer.Name) ? 4 : layer.Streamed ? (layer.Device == DeviceName.Disk ? 3 : 2) : layer.ComputeDevice == DeviceName.Host ? 1 : 0;
 
     private static string Label(string device) => device == DeviceName.Host ? "RAM" : DeviceName.Label(device);
 

@@ -32,7 +32,7 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
             counts[gpu]++;
             if (layer.ComputeDevice == DeviceName.Host && layer.KvBytes > 0) guests.Add((gpu, layer));
         }
-        return new(layers.Length - first, [.. counts], Pattern(items, layers[..first], plan.SplitsLayers), [.. plan.Notes, .. StreamingNotes(items), .. guests.GroupBy(guest => guest.Gpu, guest => guest.Layer).Select(ofGpu => CacheNote(plan, ofGpu.Key, [.. ofGpu]))]);
+        return new(layers.Length - first, [.. counts], Pattern(items, layers[..first], plan.SplitsLayers), [.. plan.Notes, .. StreamingNotes(items), .. LinkNotes(plan), .. guests.GroupBy(guest => guest.Gpu, guest => guest.Layer).Select(ofGpu => CacheNote(plan, ofGpu.Key, [.. ofGpu]))]);
     }
 
     // An output that shares the embedding is made of the tensor of that name, which as input is in host memory anyway.
@@ -56,6 +56,12 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
             string rest = group.Key.Device == DeviceName.Disk ? "the file is mapped and the system pages their weights in" : "their weights lie in host memory";
             yield return $"{Names([.. group])} cannot be streamed by stock llama.cpp: {rest}{computed}";
         }
+    }
+
+    private static IEnumerable<string> LinkNotes(Plan plan)
+    {
+        LayerPlacement[] parts = [.. plan.Layers.Where(FeedForwardPart.IsShared)];
+        if (plan.LinkedExperts > 0) yield return $"{plan.LinkedExperts} of the experts that a token uses in {Names(parts)} cannot be read over the link by a GPU in stock llama.cpp: the CPU computes them";
     }
 
     private static string CacheNote(Plan plan, int gpu, List<LayerPlacement> layers)

@@ -11,7 +11,7 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     public static Dictionary<string, LayerWork> Of(ModelShape model, bool split)
     {
         var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
-            [.. item.GroupBy(tensor => (tensor.Type, tensor.Name.Contains("_exps.", StringComparison.Ordinal))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Count(tensor => tensor.Dimensions.Length > 1), group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
+            [.. item.GroupBy(tensor => (tensor.Type, FeedForwardPart.IsOfExperts(tensor))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Count(tensor => tensor.Dimensions.Length > 1), group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
             item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key)));
         // Layers that are alike have one, so that what it takes is computed once.
         var distinct = new HashSet<LayerWork>();
@@ -33,9 +33,19 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
 
     public override int GetHashCode() => HashCode.Combine(Layer, Matrices.Count, Matrices.Count > 0 ? Matrices[0].Bytes : 0);
 
+    /// <summary>The work without a mixture's experts.</summary>
+    public LayerWork WithoutExperts => this with { Matrices = [.. Matrices.Where(weights => !weights.Experts)] };
+
     /// <summary>Bytes of what a batch of tokens multiplies by.</summary>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     public double Bytes(double expertsTouched) => Matrices.Sum(weights => weights.Bytes * (weights.Experts ? expertsTouched : 1));
+
+    /// <summary>Seconds in which a GPU computes some of a mixture's experts for one token, reading them over its link.</summary>
+    /// <param name="speeds">The GPU's.</param>
+    /// <param name="share">The share of all experts that it computes.</param>
+    /// <param name="bytesPerSecond">What it reads over the link.</param>
+    public double LinkedSeconds(MatrixSpeeds speeds, double share, double bytesPerSecond) =>
+        Matrices.Where(weights => weights.Experts).Sum(weights => weights.Count * speeds.Of(weights.Type).StartSeconds + weights.Bytes * share / bytesPerSecond);
 
     /// <summary>Seconds for a batch of tokens on a device with these speeds, without reading keys and values.</summary>
     /// <param name="speeds">The device's.</param>

@@ -9,11 +9,21 @@ namespace NativeBigModel.Planning;
 /// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
-internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds);
+/// <param name="Linked">How the time is divided where a GPU reads some of the item over its link while the CPU computes the rest; null elsewhere.</param>
+internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, LinkedWork? Linked = null);
+
+/// <summary>A link and the CPU at work on the same item, both from the beginning.</summary>
+/// <param name="Gpu">The GPU that reads over its link.</param>
+/// <param name="LinkSeconds">How long it does.</param>
+/// <param name="CpuSeconds">How long the CPU computes, and vectors go there and back; 0 where it has nothing to do.</param>
+internal sealed record LinkedWork(string Gpu, double LinkSeconds, double CpuSeconds);
 
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
 internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
 {
+    // What a GPU's kernels reach of the speed at which its copy engine empties pinned memory, when they read experts there: 52 of 54.9 GB/s on an H200 (bench/notes.md).
+    private const double ReadOverLink = 0.95;
+
     private static readonly LayerWork s_nothing = new([], false);
 
     // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
@@ -28,6 +38,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     private readonly int _readers = Math.Max(1, plan.Layers.Where(layer => layer.Streamed && layer.Device == DeviceName.Disk).Select(layer => layer.ComputeDevice).Distinct().Count());
 
     private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
+
+    private readonly HashSet<string> _linked = LinkedExperts.Divided(plan, model);
 
     private double DiskSpeed => speeds.DiskBytesPerSecond / _readers;
 
@@ -75,6 +87,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
         bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
+        if (tokens == 1 && _linked.Contains(layer.Name) && DeviceName.GpuIndex(_routes.Of(layer)!) is { } reader) return Linked(layer, item, reader);
         int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? DeviceName.GpuIndex(_routes.Of(layer)!) : null);
         if (gpu is not { } index)
         {
@@ -89,10 +102,22 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
-        GpuSpeeds to = speeds.Gpu(index);
-        double link = (Links > 1 ? speeds.LinkSpeed(index) : to.ToDevice) * linkLeft;
+        double link = LinkTo(index) * linkLeft;
         return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
+
+    // A token's experts, of which a GPU reads some over its link. Layers follow each other, so no other link brings experts meanwhile.
+    private Step Linked(LayerPlacement layer, LayerWork item, int gpu)
+    {
+        double used = ExpertsTouched(1), linked = used * plan.LinkedExperts / model.ExpertUsedCount;
+        LayerWork rest = plan.LinkedExperts < model.ExpertUsedCount ? item : item.WithoutExperts;
+        bool both = rest.Matrices.Count > 0;
+        double link = item.LinkedSeconds(speeds.Gpu(gpu).Matrices, linked, LinkTo(gpu) * ReadOverLink * (both ? speeds.LinkBesideCpu : 1));
+        double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked) : 0, crossing = both ? speeds.Crossing(gpu) : 0;
+        return new(layer.Name, PlanResource.Cpu, DeviceName.Host, Math.Max(link, cpu) + crossing, null, 0, default, 0, new(DeviceName.Gpu(gpu), link, cpu + crossing));
+    }
+
+    private double LinkTo(int gpu) => Links > 1 ? speeds.LinkSpeed(gpu) : speeds.Gpu(gpu).ToDevice;
 
     // A disk is read straight into the CPU's ring. What rests in memory is copied there by the CPU, which reads it, and reads and writes its place.
     private double BringSeconds(LayerPlacement layer) =>

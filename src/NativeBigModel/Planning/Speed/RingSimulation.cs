@@ -24,6 +24,7 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
     private sealed class Ring(double capacity)
     {
         private readonly Queue<(double Bytes, double At)> _given = []; // room that groups give back, as they are computed
+        private readonly Queue<(double Start, double End)> _taken = []; // times in which the link serves a GPU that reads host memory itself
         private double _full;
         private (string? Name, double Bytes, double Done) _open;
 
@@ -49,12 +50,29 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
                     _given.Dequeue();
                 }
                 // A group that is larger than what is left beside the one before it has all of the ring.
-                double piece = _full < capacity ? Math.Min(left, capacity - _full) : left, start = LinkFree, end = start + piece / step.Bytes * step.BringSeconds;
-                (LinkFree, _full, left) = (end, _full + piece, left - piece);
-                of.Note(step.Brings, step, start, end);
+                double piece = _full < capacity ? Math.Min(left, capacity - _full) : left;
+                (_full, left) = (_full + piece, left - piece);
+                Bring(piece / step.Bytes * step.BringSeconds, step, of);
             }
             _open.Bytes += step.Bytes;
         }
+
+        private void Bring(double seconds, in Step step, RingSimulation of)
+        {
+            while (_taken.TryPeek(out (double Start, double End) taken) && (taken.End <= LinkFree || (step.Brings == PlanResource.Link && taken.Start < LinkFree + seconds)))
+            {
+                _taken.Dequeue();
+                if (taken.End <= LinkFree) continue;
+                double before = Math.Max(0, taken.Start - LinkFree);
+                of.Note(step.Brings, step.Device, step.Item, LinkFree, LinkFree + before);
+                (LinkFree, seconds) = (taken.End, seconds - before);
+            }
+            of.Note(step.Brings, step.Device, step.Item, LinkFree, LinkFree + seconds);
+            LinkFree += seconds;
+        }
+
+        /// <summary>Nothing is brought from now to then. What was brought so far was there by now.</summary>
+        public void Take(double now, double then) => _taken.Enqueue((now, then));
 
         public void Computed(double at) => _open.Done = at;
     }
@@ -78,7 +96,13 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
                 ring.Bring(step, this);
                 Now = Math.Max(Now, ring.LinkFree);
             }
-            if (step.Seconds > 0) Note(step.Computes, step, Now, Now + step.Seconds);
+            if (step.Linked is { } linked)
+            {
+                Note(PlanResource.Link, linked.Gpu, step.Item, Now, Now + linked.LinkSeconds);
+                Note(PlanResource.Cpu, step.Device, step.Item, Now, Now + linked.CpuSeconds);
+                RingOf(linked.Gpu).Take(Now, Now + linked.LinkSeconds);
+            }
+            else Note(step.Computes, step.Device, step.Item, Now, Now + step.Seconds);
             Now += step.Seconds;
             ring?.Computed(Now);
         }
@@ -96,12 +120,12 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
     /// <summary>What was at work between the two times, counted from the first; empty where it is not kept.</summary>
     public IReadOnlyList<TimelineSegment> Timeline => _timeline;
 
-    private void Note(PlanResource resource, in Step step, double start, double end)
+    private void Note(PlanResource resource, string device, string item, double start, double end)
     {
         (start, end) = (Math.Max(start, _begin), Math.Min(end, _end));
         if (end <= start) return;
-        CollectionsMarshal.GetValueRefOrAddDefault(_busy, (resource, resource == PlanResource.Link ? step.Device : ""), out _) += end - start;
-        if (keepsTimeline) _timeline.Add(new(resource, step.Item, start - _begin, end - _begin) { Device = step.Device });
+        CollectionsMarshal.GetValueRefOrAddDefault(_busy, (resource, resource == PlanResource.Link ? device : ""), out _) += end - start;
+        if (keepsTimeline) _timeline.Add(new(resource, item, start - _begin, end - _begin) { Device = device });
     }
 
     private Ring RingOf(string device)

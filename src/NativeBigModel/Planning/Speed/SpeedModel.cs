@@ -36,12 +36,18 @@ public sealed class SpeedModel
         return new(_speeds.Measured && plan.Layers.All(layer => DeviceName.GpuIndex(layer.ComputeDevice) is not { } gpu || gpu < _speeds.Gpus.Length), read / _speeds.DiskBytesPerSecond, prompt, prefill.Seconds, prefill.Limit, decode.Seconds, decode.Limit);
     }
 
+    /// <summary>The seconds of <see cref="Prediction.DecodeSeconds"/>.</summary>
+    internal double TokenSeconds(Plan plan) => Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength)).Seconds;
+
     /// <summary>What is at work while one token is computed, in the middle of a text.</summary>
     public IReadOnlyList<TimelineSegment> DecodeTimeline(Plan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
         return Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength), keepsTimeline: true).Timeline;
     }
+
+    /// <summary>Names of the parts that link and CPU divide.</summary>
+    internal HashSet<string> Divided(Plan plan) => LinkedExperts.Divided(plan, _model);
 
     /// <summary>The share of a hybrid plan's bytes that the CPU computes in the time in which the link brings the rest.</summary>
     /// <param name="gpus">The GPUs whose links bring it.</param>
