@@ -98,8 +98,7 @@ struct wrapped_backend {
     nbm_device      * device;
     ggml_backend_t    inner;
     nbm::stop_request stop;
-    ggml_threadpool * threads = nullptr; // of a wrapped CPU, between two graphs
-    int               count   = 0;       // that llama.cpp asked for last
+    std::unique_ptr<nbm::linked_experts> experts;
 };
 
 ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x69, 0x6e, 0x67, 0x2d, 0x30, 0x31};
@@ -107,12 +106,18 @@ ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 
 wrapped_backend & wrapped(ggml_backend_t backend) { return *(wrapped_backend *) backend->context; }
 ggml_backend_t    inner_of(ggml_backend_t backend) { return backend->guid == &s_guid ? wrapped(backend).inner : backend; }
 
+// The CPU's stream for linked experts, or null.
+ggml_backend_t others_of(ggml_backend_t backend) { return backend->guid == &s_guid && wrapped(backend).experts ? wrapped(backend).experts->others() : nullptr; }
+
+template <typename function>
+function proc_of(ggml_backend_t inner, const char * name) {
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(inner));
+    return reg == nullptr ? nullptr : (function) ggml_backend_reg_get_proc_address(reg, name);
+}
+
 const char * backend_name(ggml_backend_t backend) { return wrapped(backend).device->name.c_str(); }
 
-void keep_threads(ggml_backend_t backend, int count);
-
 void backend_free(ggml_backend_t backend) {
-    keep_threads(backend, 0);
     ggml_backend_free(wrapped(backend).inner);
     delete &wrapped(backend);
     delete backend;
@@ -143,7 +148,7 @@ void backend_synchronize(ggml_backend_t backend) { ggml_backend_synchronize(inne
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     nbm_device & device = *wrapped(backend).device;
     try {
-        return device.run(wrapped(backend).inner, graph, wrapped(backend).stop);
+        return device.run(wrapped(backend).inner, wrapped(backend).experts.get(), graph, wrapped(backend).stop);
     } catch (const nbm::failure & caught) {
         device.fail(caught.text);
     } catch (const std::exception & caught) {
@@ -178,9 +183,26 @@ void device_props(ggml_backend_dev_t device, ggml_backend_dev_props * props) {
 }
 
 ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
-    ggml_backend_t inner = ggml_backend_dev_init(device_of(device).inner, params);
+    nbm_device   & of    = device_of(device);
+    ggml_backend_t inner = ggml_backend_dev_init(of.inner, params);
     if (inner == nullptr) {
         return nullptr;
+    }
+    std::unique_ptr<nbm::linked_experts> experts;
+    try {
+        if (of.links()) {
+            experts = std::make_unique<nbm::linked_experts>(of.inner, of.options.cpu, &of.shared_buft, (int) of.options.linked_experts, of.courier.get(), of.link_bytes);
+        }
+    } catch (const nbm::failure & refused) {
+        of.fail(refused.text);
+        ggml_backend_free(inner);
+        return nullptr;
+    }
+    // llama.cpp gives threads to the CPU that it knows, and to no other; without some, they would start and end with every piece of a graph.
+    for (ggml_backend_t one : {inner, experts ? experts->others() : nullptr}) {
+        if (auto give = one == nullptr ? nullptr : proc_of<void (*)(ggml_backend_t, ggml_threadpool *)>(one, "ggml_backend_cpu_set_threadpool")) {
+            give(one, of.threads);
+        }
     }
     const ggml_backend_i & has   = inner->iface;
     ggml_backend_i         table = {};
@@ -194,7 +216,7 @@ ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
     table.event_record     = has.event_record != nullptr ? backend_event_record : nullptr;
     table.event_wait       = has.event_wait != nullptr ? backend_event_wait : nullptr;
     table.graph_optimize   = has.graph_optimize != nullptr ? backend_optimize : nullptr;
-    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&device_of(device), inner, {}, nullptr, 0}};
+    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&of, inner, {}, std::move(experts)}};
 }
 
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_backend_dev_buffer_type(device_of(device).inner); }
@@ -217,44 +239,11 @@ void device_event_synchronize(ggml_backend_dev_t, ggml_backend_event_t event) { 
 
 // --- registry: none of these devices is listed; each belongs to its model
 
-template <typename function>
-function inner_proc(ggml_backend_t backend, const char * name) {
-    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(inner_of(backend)));
-    return reg == nullptr ? nullptr : (function) ggml_backend_reg_get_proc_address(reg, name);
-}
-
-// A CPU without threads of its own starts and ends them with every piece of a graph. llama.cpp gives some to the CPU that it knows, not to a wrapped one.
-void keep_threads(ggml_backend_t backend, int count) {
-    wrapped_backend & of = wrapped(backend);
-    if (count == of.count) {
-        return;
-    }
-    of.count    = count;
-    auto create = inner_proc<ggml_threadpool * (*) (ggml_threadpool_params *)>(backend, "ggml_threadpool_new");
-    auto free   = inner_proc<void (*)(ggml_threadpool *)>(backend, "ggml_threadpool_free");
-    auto give   = inner_proc<void (*)(ggml_backend_t, ggml_threadpool *)>(backend, "ggml_backend_cpu_set_threadpool");
-    if (create == nullptr || free == nullptr || give == nullptr) {
-        return;
-    }
-    ggml_threadpool * before = of.threads;
-    of.threads = nullptr;
-    if (count > 1) {
-        ggml_threadpool_params params = ggml_threadpool_params_default(count);
-        params.poll = wrapped(backend).device->options.polling;
-        of.threads  = create(&params);
-    }
-    give(of.inner, of.threads);
-    if (before != nullptr) {
-        free(before);
-    }
-}
-
 void set_n_threads(ggml_backend_t backend, int threads) {
-    if (backend->guid == &s_guid) {
-        keep_threads(backend, threads);
-    }
-    if (auto set = inner_proc<ggml_backend_set_n_threads_t>(backend, "ggml_backend_set_n_threads")) {
-        set(inner_of(backend), threads);
+    for (ggml_backend_t one : {inner_of(backend), others_of(backend)}) {
+        if (auto set = one == nullptr ? nullptr : proc_of<ggml_backend_set_n_threads_t>(one, "ggml_backend_set_n_threads")) {
+            set(one, threads);
+        }
     }
 }
 
@@ -263,8 +252,10 @@ void set_abort_callback(ggml_backend_t backend, ggml_abort_callback callback, vo
     if (backend->guid == &s_guid) {
         wrapped(backend).stop = {callback, data};
     }
-    if (auto set = inner_proc<ggml_backend_set_abort_callback_t>(backend, "ggml_backend_set_abort_callback")) {
-        set(inner_of(backend), callback, data);
+    for (ggml_backend_t one : {inner_of(backend), others_of(backend)}) {
+        if (auto set = one == nullptr ? nullptr : proc_of<ggml_backend_set_abort_callback_t>(one, "ggml_backend_set_abort_callback")) {
+            set(one, callback, data);
+        }
     }
 }
 

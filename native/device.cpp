@@ -11,7 +11,7 @@ using nbm::streamed_tensor;
 
 nbm_device::nbm_device(ggml_backend_dev_t inner, const nbm_options & options)
     : inner(inner), options(options), name(std::string("NBM-") + ggml_backend_dev_name(inner)), shared_name(name + "-shared"), handle(nbm::make_handle(this)),
-      stream_buft(nbm::make_stream_buft(this)), shared_buft(nbm::make_shared_buft(this)) {}
+      stream_buft(nbm::make_stream_buft(this)), shared_buft(nbm::make_shared_buft(this)), reads_store(options.linked_experts > 0 && nbm::reads_host_memory(inner)) {}
 
 nbm_device::~nbm_device() {
     transport.reset(); // its thread and streams use all the rest
@@ -112,6 +112,7 @@ void nbm_device::start() {
         throw failure{NBM_INVALID, "the device is started after its commit"};
     }
     ram->pin();
+    reads_store = reads_store && (ram->pinned() || ggml_backend_dev_type(inner) == GGML_BACKEND_DEVICE_TYPE_CPU);
     std::lock_guard<std::mutex> lock(computing);
     prime();
 }
@@ -174,7 +175,9 @@ void * nbm_device::tensor_bytes(const ggml_tensor * tensor) const {
 
 static const ggml_tensor * owner_of(const ggml_tensor * tensor) { return tensor->view_src != nullptr ? tensor->view_src : tensor; }
 
-static int64_t batch_of(const ggml_tensor * op) { return op->op == GGML_OP_MUL_MAT_ID ? op->ne[2] : op->op == GGML_OP_MUL_MAT ? op->ne[1] : ggml_nrows(op); }
+static int64_t batch_of(const ggml_tensor * op) {
+    return op->op == GGML_OP_MUL_MAT_ID || op->op == GGML_OP_ADD_ID ? op->ne[2] : op->op == GGML_OP_MUL_MAT ? op->ne[1] : ggml_nrows(op);
+}
 
 bool nbm_device::is_large(const ggml_tensor * op) const { return options.shared_batch > 0 && batch_of(op) >= (int64_t) options.shared_batch; }
 
@@ -182,7 +185,7 @@ bool nbm_device::takes(const ggml_tensor * op) const {
     for (const ggml_tensor * source : op->src) {
         const ggml_tensor * owner = source == nullptr ? nullptr : owner_of(source);
         if (owner != nullptr && owner->buffer != nullptr && owner->buffer->buft == &shared_buft) {
-            return is_large(op);
+            return is_large(op) || (links() && nbm::is_linkable(op));
         }
     }
     return true;
@@ -208,7 +211,7 @@ int nbm_device::group_of(const ggml_tensor * node) const {
 }
 
 // While a group is where large batches have it, the nodes that use its weights are given stand-ins there.
-ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const {
+ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, int from, int to) const {
     if (from >= to) {
         return GGML_STATUS_SUCCESS;
     }
@@ -233,7 +236,7 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, ggml_cgraph * grap
     }
     ggml_cgraph piece = ggml_graph_view(graph, from, to);
     piece.uid         = 0; // pieces of one graph are not each other
-    const ggml_status status = compute->iface.graph_compute(compute, &piece);
+    const ggml_status status = nbm::compute_with(compute, experts, &piece);
     for (auto & [place, original] : replaced) {
         *place = original;
     }
@@ -307,9 +310,9 @@ static bool is_product(const ggml_tensor * node) { return node->op == GGML_OP_MU
 //
 // Where the CPU computes parts of a layer, one pass is many graphs. A group is held from graph to graph until another is needed; the next time it is left
 // after as many graphs, so that its place is free while the CPU computes.
-ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const nbm::stop_request & stop) {
+ggml_status nbm_device::run(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, const nbm::stop_request & stop) {
     if (!transport) {
-        return compute->iface.graph_compute(compute, graph);
+        return nbm::compute_with(compute, experts, graph);
     }
     std::lock_guard<std::mutex> lock(computing);
     prime(); // anew after a failure
@@ -320,8 +323,14 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
     bool             with_shared = false;
     for (int node = 0; node < graph->n_nodes; node++) {
         needed[node] = group_of(graph->nodes[node]);
-        // A product tells how many tokens there are; other nodes count their heads as well.
         const ggml_tensor * op = graph->nodes[node];
+        if (needed[node] >= 0 && groups[needed[node]].shared && !is_large(op)) {
+            if (needed[node] == held) {
+                leave(); // a large batch had it
+            }
+            needed[node] = -1; // where it rests
+        }
+        // A product tells how many tokens there are; other nodes count their heads as well.
         with_shared = with_shared || (brings_shared && needed[node] >= 0 && is_product(op) && is_large(op));
     }
     int  from = 0, end = 0; // of the nodes that are still to be computed, and of those that read the held group
@@ -329,7 +338,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
     // Computes the nodes before `to`. With the first product that other weights have the held group is done, and its place is free while they are multiplied.
     auto advance = [&](int to, bool last) {
         const int others = held < 0 ? to : (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
-        ggml_status status = compute_nodes(compute, graph, from, others);
+        ggml_status status = compute_nodes(compute, experts, graph, from, others);
         if (held >= 0) {
             transport->mark(held, compute);
             usages[held].graphs += used ? 1 : 0;
@@ -341,7 +350,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, ggml_cgraph * graph, const n
             }
         }
         if (status == GGML_STATUS_SUCCESS) {
-            status = compute_nodes(compute, graph, others, to);
+            status = compute_nodes(compute, experts, graph, others, to);
         }
         from = to;
         return status;

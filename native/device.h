@@ -2,10 +2,12 @@
 #pragma once
 
 #include "dispatch.h"
+#include "experts.h"
 #include "nbm.h"
 
 #include "ggml-backend-impl.h"
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -37,11 +39,15 @@ struct nbm_device {
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
 
-    // Computes a graph with `compute`, an instance of the wrapped device, streaming what it needs. Asks between groups whether to stop. Throws nbm::failure.
-    ggml_status run(ggml_backend_t compute, ggml_cgraph * graph, const nbm::stop_request & stop);
+    // Computes a graph with `compute`, an instance of the wrapped device, and its linked experts where it has some, streaming what it needs. Asks between groups whether to stop.
+    // Throws nbm::failure.
+    ggml_status run(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, const nbm::stop_request & stop);
 
-    // Whether the device, and not the CPU, computes an operation: one with shared weights only for a large batch.
+    // Whether the device, and not the CPU, computes an operation: one with shared weights only for a large batch, or for experts that it can read where they rest.
     bool takes(const ggml_tensor * op) const;
+
+    // Whether there are linked experts: not where the store could not be pinned.
+    bool links() const { return options.linked_experts > 0 && reads_store; }
 
     void fail(const std::string & text);
 
@@ -56,6 +62,8 @@ struct nbm_device {
     std::vector<nbm::streamed_tensor> tensors; // of both buffer types, until commit
     mutable std::mutex                error_lock;
     std::string                       last_error;
+    std::atomic<ggml_threadpool *>    threads{nullptr}; // the CPU's, in contexts to come
+    std::atomic<uint64_t>             link_bytes{0};
 
     // After commit.
     bool                            committed = false;
@@ -86,13 +94,14 @@ private:
     void        forget();
     void        leave();
     void        hold(int group, ggml_backend_t compute, bool with_shared);
-    ggml_status compute_nodes(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) const;
+    ggml_status compute_nodes(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, int from, int to) const;
 
     nbm::files                                                   files;
     ggml_context                                               * views         = nullptr;
     ggml_backend_buffer_t                                        shared_buffer = nullptr; // the arena, as the CPU sees it
     std::unordered_map<const ggml_tensor *, std::pair<int, int>> place_by_tensor;         // its group, and its number in it
     std::unordered_set<ggml_backend_buffer_t>                    our_buffers;
+    bool                                                         reads_store = false; // with the device's kernels
     std::mutex                                                   computing; // contexts of one model take turns
     bool                                                         primed = false;
     std::deque<int>                                              coming; // groups that were asked for, in the order in which they will be needed

@@ -319,4 +319,13 @@ std::unique_ptr<stopwatch> make_stopwatch(ggml_backend_dev_t inner) {
     return device < 0 ? nullptr : std::make_unique<cuda_stopwatch>(inner, device);
 }
 
+bool maps_host_memory(ggml_backend_dev_t inner) {
+    const int device = cuda_number(inner);
+    int       same_addresses = 0;
+    if (device >= 0 && cudaDeviceGetAttribute(&same_addresses, cudaDevAttrCanUseHostPointerForRegisteredMem, device) != cudaSuccess) {
+        cudaGetLastError();
+    }
+    return same_addresses != 0;
+}
+
 } // namespace nbm

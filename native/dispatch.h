@@ -84,6 +84,12 @@ public:
 // Null where the device has none: then the device's own copies serve.
 std::unique_ptr<courier> make_courier(ggml_backend_dev_t inner);
 
+// Whether kernels of the device read host memory that is pinned for it, at the addresses that the host has for it.
+bool reads_host_memory(ggml_backend_dev_t inner);
+
+// The same of memory that is pinned in place, which ggml does not know.
+bool maps_host_memory(ggml_backend_dev_t inner);
+
 std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring,
                                                   const uint8_t * arena, const files & files, bool allow_unpinned);
 

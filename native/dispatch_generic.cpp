@@ -456,6 +456,11 @@ private:
 
 } // namespace
 
+bool reads_host_memory(ggml_backend_dev_t inner) {
+    ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(inner);
+    return ggml_backend_dev_supports_buft(inner, pinned != nullptr ? pinned : ggml_backend_cpu_buffer_type()) || maps_host_memory(inner);
+}
+
 std::unique_ptr<transport> make_generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring,
                                                   const uint8_t * arena, const files & files, bool allow_unpinned) {
     return std::make_unique<generic_transport>(inner, groups, ring, arena, files, allow_unpinned);

@@ -47,6 +47,9 @@ nbm_status nbm_device_create(ggml_backend_device * inner, const nbm_options * op
         if (inner == nullptr || options == nullptr || device == nullptr) {
             throw nbm::failure{NBM_INVALID, "nbm_device_create needs a device, options and a place for the result"};
         }
+        if (options->linked_experts > 0 && options->cpu == nullptr) {
+            throw nbm::failure{NBM_INVALID, "linked experts need the CPU's device"};
+        }
         *device = new nbm_device(inner, *options);
     });
 }
@@ -54,6 +57,10 @@ nbm_status nbm_device_create(ggml_backend_device * inner, const nbm_options * op
 ggml_backend_device      * nbm_device_handle(nbm_device * device) { return &device->handle; }
 ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device) { return &device->stream_buft; }
 ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * device) { return &device->shared_buft; }
+
+uint32_t nbm_reads_host_memory(ggml_backend_device * device) { return nbm::reads_host_memory(device) ? 1 : 0; }
+
+void nbm_device_set_threads(nbm_device * device, ggml_threadpool * threads) { device->threads = threads; }
 
 nbm_status nbm_device_bind_file(nbm_device * device, const ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size) {
     return guarded(error, error_size, [&] { device->bind_file(tensor, path, offset); });
@@ -85,6 +92,7 @@ void nbm_device_get_stats(nbm_device * device, nbm_stats * stats) {
     if (device->transport) {
         device->transport->add_stats(*stats);
     }
+    stats->link_bytes = device->link_bytes;
     if (device->courier) {
         stats->carried = device->courier->carried();
     }

@@ -3,7 +3,8 @@
 // An nbm_device wraps one ggml device (CPU, CUDA, Vulkan, ...) for one model. llama.cpp is given the wrapping device in place of the real one and two
 // buffer types for the weights that shall not stay on it. Weights of the "stream" type keep their bytes in a store, pinned memory or ranges of files, and
 // pass through a small ring of the device's memory while the graph is computed. Weights of the "shared" type rest in the same pinned memory: the CPU
-// computes with them there, and batches of nbm_options.shared_batch tokens or more are computed by the device, to which they are streamed like the others.
+// computes with them there, and batches of nbm_options.shared_batch tokens or more are computed by the device, to which they are streamed like the others. Of one token's experts
+// the device can compute some there as well.
 // Order of calls:
 //
 //     nbm_device_create -> build the model on nbm_device_handle and the two buffer types -> nbm_device_bind_file for what stays on disk
@@ -29,6 +30,7 @@ extern "C" {
 struct ggml_backend_device;
 struct ggml_backend_buffer_type;
 struct ggml_tensor;
+struct ggml_threadpool;
 
 typedef struct nbm_device nbm_device;
 
@@ -44,8 +46,9 @@ typedef struct nbm_options {
     uint32_t allow_unpinned; // go on with ordinary memory where the device's pinned kind cannot be had
     uint32_t computes;       // 0: only a place for weights and caches; the scheduler computes with them as with any others in that memory
     uint32_t shared_batch;   // tokens from which the device computes with shared weights; 0 for never
-    uint32_t polling;        // of ggml's scale of 100: how long the threads of a wrapped CPU look for work before they sleep
+    uint32_t linked_experts; // of the experts that a token uses, how many the device computes with shared weights that it reads where they rest; the CPU computes the others
     struct ggml_backend_device * pins_for; // the device that the host memory is pinned for; NULL for the wrapped one
+    struct ggml_backend_device * cpu;      // computes the others; NULL without linked experts
 } nbm_options;
 
 // Since the start.
@@ -63,6 +66,7 @@ typedef struct nbm_stats {
     uint64_t wait_ns;         // time that computing stood still for a group
     uint64_t timed;           // 1 where the device tells the two times, by its own clock or, where it is the host, by the host's; they are 0 elsewhere
     uint64_t carried;         // activations brought from host memory without the device's copy engine
+    uint64_t link_bytes;      // of linked experts' weights that the device read in host memory
 } nbm_stats;
 
 // One group, since the start.
@@ -84,6 +88,13 @@ NBM_API nbm_status nbm_device_create(struct ggml_backend_device * inner, const n
 NBM_API struct ggml_backend_device      * nbm_device_handle(nbm_device * device);
 NBM_API struct ggml_backend_buffer_type * nbm_device_stream_buft(nbm_device * device);
 NBM_API struct ggml_backend_buffer_type * nbm_device_shared_buft(nbm_device * device);
+
+// Whether a device can have linked experts: its kernels read host memory that is pinned for it.
+NBM_API uint32_t nbm_reads_host_memory(struct ggml_backend_device * device);
+
+// The threads that the CPU computes with, a ggml_threadpool, in contexts that are made from now on: where it is the wrapped device, and for linked experts. NULL for threads that
+// come and go with each graph. They must outlive those contexts, and may serve them as llama.cpp's own too.
+NBM_API void nbm_device_set_threads(nbm_device * device, struct ggml_threadpool * threads);
 
 // The bytes of a tensor in the stream buffer type (not the shared one) stand at this place of a file, in the layout that the tensor has. The file must not change afterwards.
 NBM_API nbm_status nbm_device_bind_file(nbm_device * device, const struct ggml_tensor * tensor, const char * path, uint64_t offset, char * error, size_t error_size);

@@ -92,6 +92,7 @@ struct chain {
 inline ggml_backend_dev_t cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
 inline ggml_backend_dev_t gpu() { return ggml_backend_dev_by_name("TWIN0"); }
 inline ggml_backend_dev_t full_gpu() { return ggml_backend_dev_by_name("TWIN1"); }
+inline ggml_backend_dev_t reading_gpu() { return ggml_backend_dev_by_name("TWIN2"); } // the host's memory
 
 // One thread: ggml's threads spin while they wait for each other, and these tests run several computations at once.
 inline ggml_backend_t start(ggml_backend_dev_t device) {
@@ -187,8 +188,8 @@ struct streamed {
     nbm_device * device = nullptr;
     char         error[512] = "";
 
-    explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu(), bool from_files = false) {
-        nbm_options options = {ring_of(ring, inner, from_files), 1, 1, shared_batch, 1, nullptr};
+    explicit streamed(double ring, uint32_t shared_batch = 0, ggml_backend_dev_t inner = cpu(), bool from_files = false, uint32_t linked_experts = 0) {
+        nbm_options options = {ring_of(ring, inner, from_files), 1, 1, shared_batch, linked_experts, nullptr, linked_experts > 0 ? cpu() : nullptr};
         require(nbm_device_create(inner, &options, &device, error, sizeof error) == NBM_OK, error);
     }
     ~streamed() { nbm_device_destroy(device); }

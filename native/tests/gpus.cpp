@@ -29,6 +29,7 @@ struct gpu {
     std::string              host_name;
     size_t                   told  = 0; // bytes that it says it has
     size_t                   given = 0; // and that it gives
+    bool                     reads_host = false;
     std::atomic<size_t>      used{0};
     ggml_backend_device      device    = {};
     ggml_backend_buffer_type buft      = {};
@@ -248,10 +249,13 @@ struct kept_graph {
     }
 };
 
+// Host memory that was pinned for a GPU: its own buffers, and the plug-in's arena.
+bool is_pinned_for(const gpu & of, ggml_backend_buffer_t buffer) { return buffer->buft == &of.host_buft || ggml_backend_buft_name(buffer->buft) == "NBM-" + of.name + "-shared"; }
+
 // What a GPU would read or write out of bounds, this one refuses. Views compute nothing, and stand between the nodes of any device.
 bool is_reachable(const gpu & from, const ggml_tensor * tensor) {
     ggml_backend_buffer_t buffer = buffer_of(tensor);
-    if (buffer != nullptr && buffer->buft == &from.buft) {
+    if (buffer != nullptr && (buffer->buft == &from.buft || (from.reads_host && is_pinned_for(from, buffer)))) {
         return true;
     }
     GGML_LOG_ERROR("%s: cannot compute with %s in %s\n", from.name.c_str(), tensor->name, buffer == nullptr ? "no memory" : ggml_backend_buffer_name(buffer));
@@ -330,7 +334,11 @@ const char *               device_description(ggml_backend_dev_t) { return "a GP
 enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return &gpu_of(device).buft; }
 ggml_backend_buffer_type_t device_host_buft(ggml_backend_dev_t device) { return &gpu_of(device).host_buft; }
-bool                       device_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft) { return buft == &gpu_of(device).buft; }
+
+bool device_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft) {
+    const gpu & of = gpu_of(device);
+    return buft == &of.buft || (of.reads_host && buft == &of.host_buft);
+}
 
 void device_memory(ggml_backend_dev_t device, size_t * free, size_t * total) {
     const gpu &  of   = gpu_of(device);
@@ -399,13 +407,14 @@ void *             reg_proc(ggml_backend_reg_t, const char *) { return nullptr; 
 
 ggml_backend_reg s_reg = {GGML_BACKEND_API_VERSION, {reg_name, reg_count, reg_device, reg_proc}, nullptr};
 
-void add(size_t told, size_t given) {
+void add(size_t told, size_t given, bool reads_host) {
     auto added = std::make_unique<gpu>();
     gpu & one  = *added;
     one.name      = "TWIN" + std::to_string(s_gpus.size());
     one.host_name = one.name + "_Host";
     one.told      = told;
     one.given     = given;
+    one.reads_host = reads_host;
     one.buft      = {{buft_name, buft_alloc, buft_alignment, nullptr, nullptr, nullptr}, &one.device, &one};
     one.host_buft = {{host_buft_name, host_buft_alloc, host_buft_alignment, nullptr, nullptr, host_buft_is_host}, &one.device, &one};
     ggml_backend_device_i table = {};
@@ -434,7 +443,7 @@ ggml_backend_reg_t test_gpus(const char * bytes) {
     for (std::string one; std::getline(all, one, ',');) {
         char *       end;
         const size_t told = std::strtoull(one.c_str(), &end, 10);
-        add(told, *end == '/' ? std::strtoull(end + 1, nullptr, 10) : told);
+        add(told, *end == '/' ? std::strtoull(end + 1, nullptr, 10) : told, one.back() == '+');
     }
     return &s_reg;
 }

@@ -2,7 +2,7 @@
 // plug-in and the library do with several GPUs is tested with them where there is none.
 //
 // A copy or a graph that is given to one is done later by another thread, as a GPU does it; a graph that names memory of another device fails; memory beyond
-// what a device has is refused; and what is computed is, bit for bit, what the CPU computes with one thread.
+// what a device has is refused, and so is host memory, but by a GPU that shares it; and what is computed is, bit for bit, what the CPU computes with one thread.
 //
 // As a library of its own it is loaded by ggml: GGML_BACKEND_PATH names the file, NBM_TEST_GPUS the devices.
 #pragma once
@@ -10,5 +10,5 @@
 #include "ggml-backend.h"
 
 // Registers devices TWIN0, TWIN1, ... once in a process. `bytes` has the memory of each, separated by commas: 1000 for one that has 1000 bytes, 1000/500 for
-// one that says so and gives 500.
+// one that says so and gives 500, 1000+ for one that reads the host's memory too.
 ggml_backend_reg_t test_gpus(const char * bytes);

@@ -11,9 +11,9 @@ int main(int count, char ** arguments) {
         std::printf("no CPU backend in %s\n0 passed, 1 failed\n", arguments[1]);
         return 1;
     }
-    ggml_backend_register(test_gpus("40000000,1000"));
+    ggml_backend_register(test_gpus("40000000,1000,40000000+"));
     int passed = 0, all = 0;
-    for (const std::vector<test> & group : {streaming_tests(), fault_tests(), system_tests()}) {
+    for (const std::vector<test> & group : {streaming_tests(), experts_tests(), fault_tests(), system_tests()}) {
         for (const test & one : group) {
             all++;
             try {

@@ -185,7 +185,7 @@ void large_tensor(ggml_backend_dev_t inner, size_t begin) {
 }
 
 void wrong_order() {
-    nbm_options  options = {ring_of(1), 1, 1, 0, 1, nullptr};
+    nbm_options  options = {ring_of(1), 1, 1, 0, 0, nullptr, nullptr};
     nbm_device * device  = nullptr;
     char         error[256];
     require(nbm_device_create(nullptr, &options, &device, error, sizeof error) == NBM_INVALID, "no device");

@@ -9,5 +9,6 @@ struct test {
 };
 
 std::vector<test> streaming_tests();
+std::vector<test> experts_tests();
 std::vector<test> fault_tests();
 std::vector<test> system_tests(); // of this operating system

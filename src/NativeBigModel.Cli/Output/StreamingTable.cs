@@ -25,6 +25,7 @@ internal static class StreamingTable
             Row("ring", $"{ByteSize.Format(stats.RingBytes)} for {stats.Groups.Count} groups");
             if (stats.BytesFromHost > 0) Row("from memory", $"{ByteSize.Format(stats.BytesFromHost)}{(stats.Pinned ? ", pinned" : "")}");
             if (stats.BytesFromFile > 0) Row("from disk", ByteSize.Format(stats.BytesFromFile));
+            if (stats.LinkedBytes > 0) Row("experts", $"{ByteSize.Format(stats.LinkedBytes)} read in memory over the link");
             if (stats.Carried > 0) Row("activations", $"{stats.Carried} brought beside the copies");
             if (stats.Speed is { } speed) Row("speed", $"{Rate(speed)} while layers came{(stats.PeakSpeed is { } peak ? $"; the quickest came at {Rate(peak)}" : "")}");
             Row("held up by", stats.Bottleneck switch

@@ -9,7 +9,7 @@ namespace NativeBigModel.Native;
 internal static unsafe partial class CpuThreads
 {
     /// <summary>Of ggml's scale of 100: threads look for work for a few milliseconds, as long as a GPU has a layer or the ring's next group takes to come, before they sleep.</summary>
-    public const uint Polling = 1;
+    private const uint Polling = 1;
 
     /// <summary>Threads for a context, which must be freed before them; 0 where the CPU computes with one, or the engine has none to give.</summary>
     public static nint Create(int threads)

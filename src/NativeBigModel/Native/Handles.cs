@@ -17,6 +17,16 @@ internal sealed class LlamaModelHandle() : SafeHandleZeroOrMinusOneIsInvalid(own
         _devices.Add(device);
     }
 
+    /// <summary>Makes a context whose CPU computes with these threads, on the model's devices too; 0 for threads that come and go.</summary>
+    public LlamaContextHandle Init(LlamaContextParams parameters, nint threads)
+    {
+        lock (_devices)
+        {
+            foreach (NbmDeviceHandle device in _devices.OfType<NbmDeviceHandle>()) NbmApi.NbmDeviceSetThreads(device, threads);
+            return LlamaContextApi.LlamaInitFromModel(this, parameters);
+        }
+    }
+
     protected override bool ReleaseHandle()
     {
         LlamaModelApi.LlamaModelFree(handle);
@@ -35,19 +45,23 @@ internal sealed class LlamaContextHandle() : SafeHandleZeroOrMinusOneIsInvalid(o
     {
         bool held = false;
         model.DangerousAddRef(ref held);
+        nint threads = CpuThreads.Create(Math.Max(parameters.NThreads, parameters.NThreadsBatch));
         LlamaContextHandle? context = null;
         try
         {
-            context = LlamaContextApi.LlamaInitFromModel(model, parameters);
+            context = model.Init(parameters, threads);
             if (context.IsInvalid) return context;
-            context._model = model;
-            context._threads = CpuThreads.Create(Math.Max(parameters.NThreads, parameters.NThreadsBatch));
-            if (context._threads != 0) LlamaContextApi.LlamaAttachThreadpool(context, context._threads, context._threads);
+            (context._model, context._threads) = (model, threads);
+            if (threads != 0) LlamaContextApi.LlamaAttachThreadpool(context, threads, threads);
             return context;
         }
         finally
         {
-            if (context?._model is null) model.DangerousRelease();
+            if (context?._model is null)
+            {
+                CpuThreads.Free(threads);
+                model.DangerousRelease();
+            }
         }
     }
 

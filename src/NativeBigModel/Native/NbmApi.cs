@@ -13,8 +13,9 @@ internal unsafe struct NbmOptions
     public uint AllowUnpinned;
     public uint Computes;
     public uint SharedBatch;
-    public uint Polling;
+    public uint LinkedExperts;
     public GgmlBackendDevice* PinsFor;
+    public GgmlBackendDevice* Cpu;
 }
 
 /// <summary>nbm_stats.</summary>
@@ -34,6 +35,7 @@ internal struct NbmStats
     public ulong WaitNs;
     public ulong Timed;
     public ulong Carried;
+    public ulong LinkBytes;
 }
 
 /// <summary>nbm_memory.</summary>
@@ -79,6 +81,12 @@ internal static unsafe partial class NbmApi
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_shared_buft")]
     internal static partial GgmlBackendBufferType* NbmDeviceSharedBuft(NbmDeviceHandle device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_reads_host_memory")]
+    internal static partial uint NbmReadsHostMemory(GgmlBackendDevice* device);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_set_threads")]
+    internal static partial void NbmDeviceSetThreads(NbmDeviceHandle device, nint threads);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_bind_file", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial NbmStatus NbmDeviceBindFile(NbmDeviceHandle device, GgmlTensor* tensor, string path, ulong offset, byte* error, nuint errorSize);

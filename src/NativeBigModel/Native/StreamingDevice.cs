@@ -49,14 +49,32 @@ internal sealed unsafe class StreamingDevice
     /// <param name="ringBytes">Bytes of the ring; 0 where nothing passes through one.</param>
     /// <param name="computes">Whether it computes, or is only a place for weights and caches.</param>
     /// <param name="sharedBatch">Tokens from which it computes with shared weights; 0 for never.</param>
+    /// <param name="linkedExperts">Experts of a token that it computes with shared weights that it reads where they rest, beside the CPU.</param>
     /// <param name="pinsFor">The device that host memory is pinned for; 0 for the wrapped one.</param>
-    public static StreamingDevice Create(nint inner, long ringBytes, bool computes = true, int sharedBatch = 0, nint pinsFor = 0)
+    public static StreamingDevice Create(nint inner, long ringBytes, bool computes = true, int sharedBatch = 0, int linkedExperts = 0, nint pinsFor = 0)
     {
         StreamingLibrary.Load();
         NbmDeviceHandle? handle = null;
-        var options = new NbmOptions { RingBytes = (ulong)ringBytes, AllowUnpinned = 1, Computes = computes ? 1u : 0, SharedBatch = (uint)sharedBatch, Polling = CpuThreads.Polling, PinsFor = (GgmlBackendDevice*)pinsFor };
+        var options = new NbmOptions
+        {
+            RingBytes = (ulong)ringBytes,
+            AllowUnpinned = 1,
+            Computes = computes ? 1u : 0,
+            SharedBatch = (uint)sharedBatch,
+            LinkedExperts = (uint)linkedExperts,
+            PinsFor = (GgmlBackendDevice*)pinsFor,
+            Cpu = linkedExperts > 0 ? GgmlBackendApi.GgmlBackendDevByType(GgmlBackendDevType.Cpu) : null,
+        };
         Check((error, size) => NbmApi.NbmDeviceCreate((GgmlBackendDevice*)inner, options, out handle, error, size));
         return new StreamingDevice(handle!);
+    }
+
+    /// <summary>Whether a device, a ggml_backend_dev_t, can have linked experts: not where the plug-in is missing.</summary>
+    public static bool ReadsHostMemory(nint device)
+    {
+        try { StreamingLibrary.Load(); }
+        catch (EngineException) { return false; }
+        return NbmApi.NbmReadsHostMemory((GgmlBackendDevice*)device) != 0;
     }
 
     /// <summary>Lets a tensor's bytes stay in a file.</summary>

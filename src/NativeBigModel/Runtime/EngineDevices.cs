@@ -41,6 +41,6 @@ internal static unsafe class EngineDevices
     {
         var device = (GgmlBackendDevice*)address;
         GgmlBackendApi.GgmlBackendDevMemory(device, out nuint free, out nuint total);
-        return new(Utf8.Text(GgmlBackendApi.GgmlBackendDevName(device)), Utf8.Text(GgmlBackendApi.GgmlBackendDevDescription(device)), (long)free, (long)total);
+        return new(Utf8.Text(GgmlBackendApi.GgmlBackendDevName(device)), Utf8.Text(GgmlBackendApi.GgmlBackendDevDescription(device)), (long)free, (long)total) { ReadsHostMemory = StreamingDevice.ReadsHostMemory(address) };
     }
 }

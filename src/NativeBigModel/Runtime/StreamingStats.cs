@@ -31,9 +31,10 @@ public enum StreamingBottleneck
 /// <param name="LoadTime">Time in which groups were brought; where several GPUs stream, the sum over their links, which are at work at once.</param>
 /// <param name="WaitTime">Time that computing stood still for them.</param>
 /// <param name="Carried">Activations that went from the CPU, or from another device, to the device beside its copy engine.</param>
+/// <param name="LinkedBytes">Bytes of linked experts (<see cref="Planning.Plan.LinkedExperts"/>) that devices read in host memory, where they rest.</param>
 public sealed record StreamingStats(
     IReadOnlyList<StreamedGroup> Groups, long RingBytes, long HostBytes, bool Pinned, long FileBytes, long StagingBytes, long Loads, long BytesFromHost, long BytesFromFile,
-    bool Timed, TimeSpan LoadTime, TimeSpan WaitTime, long Carried)
+    bool Timed, TimeSpan LoadTime, TimeSpan WaitTime, long Carried, long LinkedBytes)
 {
     private const long NanosecondsPerTick = 100;
 
@@ -74,6 +75,7 @@ public sealed record StreamingStats(
             LoadTime = LoadTime - earlier.LoadTime,
             WaitTime = WaitTime - earlier.WaitTime,
             Carried = Carried - earlier.Carried,
+            LinkedBytes = LinkedBytes - earlier.LinkedBytes,
         };
     }
 
@@ -93,7 +95,7 @@ public sealed record StreamingStats(
         return new(
             groups, Sum(stats => stats.RingBytes), Sum(stats => stats.RamBytes), all.TrueForAll(stats => stats.Pinned != 0 || stats.RamBytes == 0), Sum(stats => stats.FileBytes),
             Sum(stats => stats.StagingBytes), Sum(stats => stats.Loads), Sum(stats => stats.BytesFromRam), Sum(stats => stats.BytesFromFile), all.TrueForAll(stats => stats.Timed != 0),
-            Time((ulong)Sum(stats => stats.LoadNs)), Time((ulong)Sum(stats => stats.WaitNs)), Sum(stats => stats.Carried));
+            Time((ulong)Sum(stats => stats.LoadNs)), Time((ulong)Sum(stats => stats.WaitNs)), Sum(stats => stats.Carried), Sum(stats => stats.LinkBytes));
     }
 
     private static double SpeedOf(StreamedGroup[] link)

@@ -20,9 +20,7 @@ public class SharedFamilyTests
         if (TestFolders.Golden is null) return;
         foreach (string name in s_cases)
         {
-            using TempFolder folder = TestFolders.Copy(name);
-            // Not as it was trained; as llama.cpp's graph can have it.
-            if (name == "gpt_oss") await File.WriteAllTextAsync(folder["config.json"], (await File.ReadAllTextAsync(folder["config.json"])).Replace("\"truncate\": false", "\"truncate\": true", StringComparison.Ordinal));
+            using TempFolder folder = Copy(name);
             PlanOptions exact = Capitals.Exact(64) with { WeightType = WeightType.AsStored };
             await using BigModel resident = await BigModel.LoadAsync(folder.Path, exact);
             await using BigModel hybrid = await BigModel.LoadAsync(resident.Checkpoint, Shared(resident.Checkpoint, exact, resident.Plan.Devices[0].TotalBytes));
@@ -41,6 +39,38 @@ public class SharedFamilyTests
             Assert.All(needed, group => Assert.True(group.Loads is > 0 and <= Prompts + 1, $"{name}: {group}"));
         }
     });
+
+    [TestGpusFact]
+    public Task Tokens_whose_experts_are_divided_between_GPU_and_CPU_are_the_same() => TestGpus.Run(["64000000+"], static async () =>
+    {
+        if (TestFolders.Golden is null) return;
+        foreach (string name in (string[])["mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "gpt_oss"])
+        {
+            using TempFolder folder = Copy(name);
+            PlanOptions exact = Capitals.Exact(64) with { WeightType = WeightType.AsStored };
+            await using BigModel resident = await BigModel.LoadAsync(folder.Path, exact);
+            Plan shared = Shared(resident.Checkpoint, exact, resident.Plan.Devices[0].TotalBytes);
+            for (int linked = 1; linked <= resident.Shape.ExpertUsedCount; linked++)
+            {
+                await using BigModel hybrid = await BigModel.LoadAsync(resident.Checkpoint, shared with { LinkedExperts = linked });
+                foreach (int length in (int[])[1, 9, 40])
+                {
+                    int[] prompt = [.. Enumerable.Range(length, length).Select(at => (at * 37 + 11) % resident.Tokenizer.TokenCount)];
+                    Assert.Equal((await Capitals.Run(resident, prompt, s_few)).Ids, (await Capitals.Run(hybrid, prompt, s_few)).Ids);
+                    Assert.Equal(await Capitals.Logits(resident, prompt[..1]), await Capitals.Logits(hybrid, prompt[..1]));
+                }
+                Assert.True(hybrid.Streaming!.LinkedBytes > 0, $"{name}: no experts were read over the link");
+            }
+        }
+    });
+
+    private static TempFolder Copy(string name)
+    {
+        TempFolder folder = TestFolders.Copy(name);
+        // Not as it was trained; as llama.cpp's graph can have it.
+        if (name == "gpt_oss") File.WriteAllText(folder["config.json"], File.ReadAllText(folder["config.json"]).Replace("\"truncate\": false", "\"truncate\": true", StringComparison.Ordinal));
+        return folder;
+    }
 
     // All but feed-forward networks on the GPU, as many of those as can be with the CPU, and a ring as short as can be.
     private static Plan Shared(Checkpoint checkpoint, PlanOptions options, long most)

@@ -161,7 +161,7 @@ public class StreamingTests(Capitals capitals)
     public void The_bottleneck_is_what_computing_waited_for(int loadMs, int waitMs, int diskWaitMs, StreamingBottleneck bottleneck)
     {
         StreamedGroup Group(int ms, long file) => new("blk.0", 1, file, false, 1, 0, TimeSpan.Zero, null, TimeSpan.FromMilliseconds(ms));
-        var stats = new StreamingStats([Group(waitMs - diskWaitMs, 0), Group(diskWaitMs, 1)], 0, 0, true, 0, 0, 0, 0, 0, true, TimeSpan.FromMilliseconds(loadMs), TimeSpan.FromMilliseconds(waitMs), 0);
+        var stats = new StreamingStats([Group(waitMs - diskWaitMs, 0), Group(diskWaitMs, 1)], 0, 0, true, 0, 0, 0, 0, 0, true, TimeSpan.FromMilliseconds(loadMs), TimeSpan.FromMilliseconds(waitMs), 0, 0);
         Assert.Equal(bottleneck, stats.Bottleneck);
     }
 

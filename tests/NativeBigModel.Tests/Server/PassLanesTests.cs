@@ -37,5 +37,5 @@ public class PassLanesTests
 
     private static StreamingStats Stats(params StreamedGroup[] groups) => new(
         groups, 0, 0, false, 0, 0, groups.Sum(group => group.Loads), groups.Sum(group => group.HostBytes), 0, true,
-        TimeSpan.FromTicks(groups.Sum(group => group.LoadTime.Ticks)), TimeSpan.FromTicks(groups.Sum(group => group.WaitTime.Ticks)), 0);
+        TimeSpan.FromTicks(groups.Sum(group => group.LoadTime.Ticks)), TimeSpan.FromTicks(groups.Sum(group => group.WaitTime.Ticks)), 0, 0);
 }

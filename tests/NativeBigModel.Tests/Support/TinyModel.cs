@@ -15,6 +15,11 @@ internal sealed record TinyModel(string Class)
     public int Vocabulary { get; init; } = 64;
     public bool Tied { get; init; }
 
+    /// <summary>Of a MixtralForCausalLM: experts of a layer, and how many of them a token uses.</summary>
+    public (int All, int Used) Experts { get; init; } = (6, 3);
+
+    private bool IsMixture => Class == "MixtralForCausalLM";
+
     public override string ToString() => $"{Class} {Layers}x{Hidden} ffn {FeedForward} heads {Heads}/{KvHeads}x{HeadLength}{(Tied ? " tied" : "")}";
 
     public JsonObject Config() => new()
@@ -32,6 +37,8 @@ internal sealed record TinyModel(string Class)
         ["rope_theta"] = 10000.0,
         ["tie_word_embeddings"] = Tied,
         ["torch_dtype"] = "float32",
+        ["num_local_experts"] = IsMixture ? Experts.All : null,
+        ["num_experts_per_tok"] = IsMixture ? Experts.Used : null,
     };
 
     /// <summary>Names and shapes, outermost extent first.</summary>
@@ -49,9 +56,22 @@ internal sealed record TinyModel(string Class)
             yield return (layer + "self_attn.v_proj.weight", [KvHeads * HeadLength, Hidden]);
             yield return (layer + "self_attn.o_proj.weight", [Hidden, Heads * HeadLength]);
             yield return (layer + "post_attention_layernorm.weight", [Hidden]);
-            yield return (layer + "mlp.gate_proj.weight", [FeedForward, Hidden]);
-            yield return (layer + "mlp.up_proj.weight", [FeedForward, Hidden]);
-            yield return (layer + "mlp.down_proj.weight", [Hidden, FeedForward]);
+            if (IsMixture)
+            {
+                yield return (layer + "block_sparse_moe.gate.weight", [Experts.All, Hidden]);
+                for (int expert = 0; expert < Experts.All; expert++)
+                {
+                    yield return ($"{layer}block_sparse_moe.experts.{expert}.w1.weight", [FeedForward, Hidden]);
+                    yield return ($"{layer}block_sparse_moe.experts.{expert}.w3.weight", [FeedForward, Hidden]);
+                    yield return ($"{layer}block_sparse_moe.experts.{expert}.w2.weight", [Hidden, FeedForward]);
+                }
+            }
+            else
+            {
+                yield return (layer + "mlp.gate_proj.weight", [FeedForward, Hidden]);
+                yield return (layer + "mlp.up_proj.weight", [FeedForward, Hidden]);
+                yield return (layer + "mlp.down_proj.weight", [Hidden, FeedForward]);
+            }
             if (Class == "Qwen2ForCausalLM")
             {
                 yield return (layer + "self_attn.q_proj.bias", [Heads * HeadLength]);
