@@ -97,7 +97,8 @@ public sealed record PlanOptions
     /// <summary>
     /// With <see cref="OffloadMode.Hybrid"/>, how many of the experts that a token uses a GPU computes, reading them over its link where they rest in host memory, while the CPU computes
     /// the others: 0 to <see cref="ModelShape.ExpertUsedCount"/>. It concerns the parts that the CPU would compute alone, in passes of one token. Null for the number with the fastest
-    /// tokens where each GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and for 0 elsewhere.
+    /// tokens where each GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and for 0 elsewhere. With <see cref="OffloadMode.Stream"/> a GPU computes all of them so where it
+    /// reads host memory and that is faster than to bring whole layers, unless this is 0; batches of 2 to 31 tokens are then the CPU's.
     /// </summary>
     public int? LinkedExperts { get; init; }
 

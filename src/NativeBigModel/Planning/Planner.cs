@@ -68,34 +68,42 @@ public static class Planner
         if (options.HostFirst && Placement.HostFirst(limits, compute, items) is { } hostFirst) return ToPlan(model, machine, options, context, [.. hostFirst.Layers], hostFirst.Devices, items);
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices, items);
-        if (mode == OffloadMode.Hybrid || (mode == OffloadMode.Stream && limits.Gpus.Count > 1))
+        List<Item> parts = Parts(model, streamedItems);
+        Plan Split(double cpuShare)
         {
-            List<Item> parts = Parts(model, streamedItems);
-            Plan Split(double cpuShare)
-            {
-                (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
-                return ToPlan(model, machine, options, context, [.. layers], devices, parts);
-            }
-            return mode == OffloadMode.Hybrid ? Hybrid(model, machine, limits, options, speeds, Split) : Split(0);
+            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
+            return ToPlan(model, machine, options, context, [.. layers], devices, parts);
         }
-        Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringLayers, streamedItems);
-        return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
+        Plan Whole()
+        {
+            Placement streaming = Placement.Streaming(limits, streamedCompute, mode, streamAll, ringLayers, streamedItems);
+            return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
+        }
+        if (mode == OffloadMode.Hybrid) return Hybrid(model, machine, limits, options, speeds, Split);
+        Plan streamed = mode == OffloadMode.Stream && limits.Gpus.Count > 1 ? Split(0) : Whole();
+        if (mode != OffloadMode.Stream || streamAll || options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return streamed;
+        try
+        {
+            // A token's own experts come in place of all that a layer has.
+            Plan linked = Link(Split(1), model, machine, options, model.ExpertUsedCount);
+            return speeds.TokenSeconds(linked) < speeds.TokenSeconds(streamed) ? linked : streamed;
+        }
+        catch (DoesNotFitException) { return streamed; }
     }
 
     private static Plan Hybrid(ModelShape model, Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds, Func<double, Plan> split)
     {
         // Experts that link and CPU divide do not come through a ring for a token.
-        if (options.LinkedExperts is > 0 and { } asked)
-        {
-            Plan divided = split(options.CpuShare ?? 1);
-            return divided with { LinkedExperts = LinkedExperts.Divisible(divided, model).Count > 0 ? asked : 0 };
-        }
+        if (options.LinkedExperts is > 0 and { } asked) return Link(split(options.CpuShare ?? 1), model, machine, options, asked);
         Plan undivided = split(CpuShare(machine, limits, options, speeds));
         if (options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return undivided;
         Plan shared = options.CpuShare is null ? split(1) : undivided;
-        int most = LinkedExperts.Divisible(shared, model).Count > 0 ? model.ExpertUsedCount : 0;
-        return Enumerable.Range(1, most).Select(linked => shared with { LinkedExperts = linked }).Prepend(undivided).MinBy(speeds.TokenSeconds)!;
+        return Enumerable.Range(1, model.ExpertUsedCount).Select(linked => Link(shared, model, machine, options, linked)).Prepend(undivided).MinBy(speeds.TokenSeconds)!;
     }
+
+    // What can be divided is; the CPU then works beside a link.
+    private static Plan Link(Plan plan, ModelShape model, Machine machine, PlanOptions options, int linked) =>
+        LinkedExperts.Divisible(plan, model).Count == 0 ? plan : plan with { LinkedExperts = linked, Threads = options.Threads ?? ThreadChoice.Of(machine, streams: true) };
 
     private static Plan ToPlan(ModelShape model, Machine machine, PlanOptions options, int context, ImmutableArray<LayerPlacement> layers, ImmutableArray<DevicePlan> devices, List<Item> items)
     {

@@ -15,7 +15,7 @@ internal static class EngineContexts
         parameters.FlashAttnType = !plan.FlashAttention ? LlamaFlashAttnType.Disabled : SharesAttention(plan) ? LlamaFlashAttnType.Enabled : LlamaFlashAttnType.Auto;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
-        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams);
+        parameters.NThreads = plan.Threads ?? ThreadChoice.Of(ProcessorCores.Usable, plan.Streams || plan.LinkedExperts > 0);
         parameters.NThreadsBatch = parameters.NThreads;
         return parameters;
     }

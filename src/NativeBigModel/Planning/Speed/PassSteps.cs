@@ -21,8 +21,8 @@ internal sealed record LinkedWork(string Gpu, double LinkSeconds, double CpuSeco
 /// <summary>The steps of a pass: what each item of a plan takes, and where its weights come from, for a batch of one size.</summary>
 internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speeds, IReadOnlyDictionary<string, LayerWork> work)
 {
-    // What a GPU's kernels reach of the speed at which its copy engine empties pinned memory, when they read experts there: 52 of 54.9 GB/s on an H200 (bench/notes.md).
-    private const double ReadOverLink = 0.95;
+    // What a GPU's kernels reach of the speed at which its copy engine empties pinned memory, when they read experts there: 46 to 48 of 54.8 GB/s on an H200 (bench/notes.md).
+    private const double ReadOverLink = 0.87;
 
     private static readonly LayerWork s_nothing = new([], false);
 
