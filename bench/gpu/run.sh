@@ -112,6 +112,27 @@ sanitizer() {
   done
 }
 
+# A token's experts that the GPU reads in host memory: how fast, the same bits where it computes all of them, and what a checker of its memory says.
+linked() {
+  model_moe
+  model 7b-a1b 7b-a1b-q4_0
+  local k
+  for k in 0 1 2; do bench "$work/moe.gguf" moe --max-memory 0=6GiB,cpu=60GiB --offload hybrid --linked-experts $k --context 1024 --rounds 1; done
+  "$nbm" logits "$work/moe.gguf" --ids 5 --out "$work/a" --max-memory 0=60GiB
+  "$nbm" logits "$work/moe.gguf" --ids 5 --out "$work/b" --max-memory 0=6GiB,cpu=60GiB --offload hybrid --linked-experts 2
+  cmp "$work/a" "$work/b" && echo "moe: logits by linked experts are the resident ones, bit for bit"
+  timeout 100 compute-sanitizer --tool memcheck "$nbm" logits "$work/7b-a1b.gguf" --ids 5 --out "$work/b" --max-memory 0=1GiB,cpu=60GiB --offload hybrid --linked-experts 3 2>&1 | tail -2
+}
+
+# Six budgets of each, and what was predicted: run `speeds` before.
+six() { # FILE NAME CPU BUDGETS...
+  local file=$1 name=$2 cpu=$3 gib; shift 3
+  for gib in "$@"; do bench "$file" "$name" --max-memory "0=${gib}GiB,cpu=$cpu" --optimize decode --context 1024 --rounds 1; done
+}
+six_7b() { model_7b; six "$work/7b.gguf" 7b 30GiB 2 4 6 8 10 12; }
+six_70b() { model_70b; six "$work/70b.gguf" 70b 60GiB 4 8 12 16 24 32; }
+six_moe() { model_moe; six "$work/moe.gguf" moe 60GiB 4 6 8 12 16 20; }
+
 stock() { # FILE LABEL OPTIONS...
   local file=$1 label=$2; shift 2
   timeout 170 "$work/nbm/nbm-bench" stock "$file" "$@" 2>"$work/err" | python3 bench/gpu/line.py "$label: stock llama.cpp $*" || tail -c 400 "$work/err"
