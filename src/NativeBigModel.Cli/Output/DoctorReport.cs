@@ -12,7 +12,7 @@ internal static class DoctorReport
         for (int i = 0; i < report.Gpus.Length; i++)
         {
             GpuReport gpu = report.Gpus[i];
-            Add($"GPU {i}", $"{gpu.Description} ({gpu.Name}), {ByteSize.Format(gpu.FreeBytes)} free of {ByteSize.Format(gpu.TotalBytes)}{(gpu.ComputeCapability is { } capability ? $", compute capability {capability}" : "")}");
+            Add($"GPU {i}", $"{gpu.Description} ({gpu.Name}), {ByteSize.Format(gpu.FreeBytes)} free of {ByteSize.Format(gpu.TotalBytes)}{(gpu.ComputeCapability is { } capability ? $", compute capability {capability}" : "")}{(gpu.ReadsHostMemory ? ", reads host memory" : "")}");
         }
         if (report.Gpus.IsEmpty) Add("GPU", "none that the engine sees");
         Add("CPU", $"{report.Processor.Cores} cores, {report.Processor.Threads} threads, {report.Processor.Architecture}");

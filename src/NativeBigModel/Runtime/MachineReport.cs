@@ -30,7 +30,7 @@ public sealed record MachineReport(
         Machine machine = Machine.Probe();
         return new(
             machine,
-            [.. machine.Gpus.Select((gpu, i) => new GpuReport(gpu.Name, gpu.Description, gpu.FreeBytes, gpu.TotalBytes, gpu.Name.StartsWith("CUDA", StringComparison.Ordinal) ? CudaDriver.ComputeCapability(i) : null))],
+            [.. machine.Gpus.Select((gpu, i) => new GpuReport(gpu.Name, gpu.Description, gpu.FreeBytes, gpu.TotalBytes, gpu.Name.StartsWith("CUDA", StringComparison.Ordinal) ? CudaDriver.ComputeCapability(i) : null, gpu.ReadsHostMemory))],
             new ProcessorReport(machine.Cores ?? Environment.ProcessorCount, Environment.ProcessorCount, System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()),
             TotalHost(),
             MemoryGroup.OfThisProcess(),
@@ -65,7 +65,8 @@ public sealed record MachineReport(
 /// <param name="FreeBytes">Bytes that the driver says are free.</param>
 /// <param name="TotalBytes">Bytes that it has.</param>
 /// <param name="ComputeCapability">NVIDIA's number for its generation; null where the driver does not say.</param>
-public sealed record GpuReport(string Name, string Description, long FreeBytes, long TotalBytes, string? ComputeCapability);
+/// <param name="ReadsHostMemory">Whether its kernels read host memory that is pinned for it, which linked experts need.</param>
+public sealed record GpuReport(string Name, string Description, long FreeBytes, long TotalBytes, string? ComputeCapability, bool ReadsHostMemory);
 
 /// <summary>The CPU.</summary>
 /// <param name="Cores">Cores that this process may compute on.</param>

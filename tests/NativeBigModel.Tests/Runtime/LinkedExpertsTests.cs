@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using NativeBigModel.Bench.Memory;
 using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
 
 namespace NativeBigModel.Tests.Runtime;
 
@@ -44,6 +46,30 @@ public class LinkedExpertsTests
             await using BigModel hybrid = await BigModel.LoadAsync(resident.Checkpoint, plan);
             await Same(resident, hybrid, linked);
         }
+    });
+
+    [TestGpusFact]
+    public Task Compute_buffers_are_those_that_the_engine_allocates() => TestGpus.Run(["64000000+"], static () =>
+    {
+        using TempFolder folder = Write();
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        foreach (int linked in (int[])[0, 1, Used])
+            foreach ((int context, int batch, int sessions) in ((int, int, int)[])[(64, 64, 1), (300, 7, 1), (512, 512, 3)])
+            {
+                PlanOptions options = Capitals.Exact(context) with { BatchSize = batch, Sessions = sessions };
+                long most = checkpoint.Plan(Machine.Probe(), options).Devices[0].TotalBytes, apart = checkpoint.Describe().Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
+                MemoryLimits limits = new() { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, most - apart / 2), Host = 1 << 30 };
+                Plan plan = checkpoint.Plan(Machine.Probe(), options with { LinkedExperts = linked, MaxMemory = limits, Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
+                Assert.True(plan.ComputeMeasured);
+                Assert.Equal(linked, plan.LinkedExperts);
+                using var allocation = new Allocation(checkpoint, plan);
+                foreach (EngineBytes held in allocation.Engine)
+                {
+                    DevicePlan planned = plan.Devices.Single(device => device.Name == held.Device);
+                    Assert.True((planned.ComputeBytes, planned.KvBytes) == (held.ComputeBytes, held.KvBytes), $"{linked} linked, context {context}, batch {batch}, {sessions} sessions: {planned} and {held}");
+                }
+            }
+        return Task.CompletedTask;
     });
 
     // Twice, with a prompt between that brings all experts.
