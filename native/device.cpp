@@ -252,11 +252,11 @@ void nbm_device::ask_for(int group, bool with_shared) {
     }
 }
 
+// The last ones first: what a group gives up is room for those after it, and the loader would bring them meanwhile.
 void nbm_device::forget() {
-    for (int group : coming) {
-        transport->drop(group);
+    for (; !coming.empty(); coming.pop_back()) {
+        transport->drop(coming.back());
     }
-    coming.clear();
 }
 
 void nbm_device::leave() {

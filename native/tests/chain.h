@@ -104,8 +104,8 @@ inline ggml_backend_t start(ggml_backend_dev_t device) {
     return backend;
 }
 
-// `batch` tokens, through every `step`th layer.
-inline std::vector<float> compute(const chain & model, ggml_backend_t backend, ggml_status expected = GGML_STATUS_SUCCESS, int batch = rows, int step = 1) {
+// `batch` tokens, through every `step`th layer, with the biases of every layer or of every second one.
+inline std::vector<float> compute(const chain & model, ggml_backend_t backend, ggml_status expected = GGML_STATUS_SUCCESS, int batch = rows, int step = 1, int biases = 1) {
     ggml_context * context = ggml_init({ggml_tensor_overhead() * 256 + ggml_graph_overhead(), nullptr, true});
     ggml_tensor  * input   = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, batch);
     ggml_set_input(input);
@@ -113,7 +113,7 @@ inline std::vector<float> compute(const chain & model, ggml_backend_t backend, g
     for (int layer = 0; layer < layers; layer += step) {
         now = ggml_mul_mat(context, model.tensors[layer * 3], now);
         now = ggml_mul_mat(context, model.tensors[layer * 3 + 1], ggml_relu(context, now));
-        now = ggml_add(context, now, model.tensors[layer * 3 + 2]);
+        now = layer % biases == 0 ? ggml_add(context, now, model.tensors[layer * 3 + 2]) : now;
     }
     now = ggml_mul_mat(context, model.tensors.back(), now);
     ggml_set_output(now);
@@ -132,14 +132,14 @@ inline std::vector<float> compute(const chain & model, ggml_backend_t backend, g
     return out;
 }
 
-inline std::vector<float> resident(int batch = rows, int step = 1) {
+inline std::vector<float> resident(int batch = rows, int step = 1, int biases = 1) {
     chain model(ggml_backend_dev_buffer_type(cpu()));
     for (size_t i = 0; i < model.tensors.size(); i++) {
         auto bytes = model.bytes_of(i);
         ggml_backend_tensor_set(model.tensors[i], bytes.data(), 0, ggml_nbytes(model.tensors[i]));
     }
     ggml_backend_t backend = start(cpu());
-    auto           out     = compute(model, backend, GGML_STATUS_SUCCESS, batch, step);
+    auto           out     = compute(model, backend, GGML_STATUS_SUCCESS, batch, step, biases);
     ggml_backend_free(backend);
     return out;
 }

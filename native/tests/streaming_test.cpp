@@ -139,6 +139,32 @@ void shared_alone(ggml_backend_dev_t inner) {
     }
 }
 
+// Large batches and small ones in turn: of what was foreseen for another of the same kind comes no more than the ring holds.
+void kinds_in_turn(ggml_backend_dev_t inner) {
+    constexpr int    turns = 200;
+    constexpr double ring  = 1.2;
+    streamed    stream(ring, rows, inner);
+    chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    uint64_t large = 0, small = 0; // bytes that a pass needs
+    for (size_t i = 0; i < model.tensors.size(); i++) {
+        large += ggml_nbytes(model.tensors[i]);
+        small += i / 3 % 2 == 0 || i == layers * 3 ? ggml_nbytes(model.tensors[i]) : 0;
+    }
+    // Without the biases of shared matrices, which come before those here, and are needed after them.
+    const auto     expected = resident(rows, 1, 2), alone = resident(1, 2);
+    ggml_backend_t backend  = start(nbm_device_handle(stream.device));
+    for (int turn = 0; turn < turns; turn++) {
+        require(compute(model, backend, GGML_STATUS_SUCCESS, rows, 1, 2) == expected && compute(model, backend, GGML_STATUS_SUCCESS, 1, 2) == alone, "passes in turn differ from the resident chain");
+    }
+    ggml_backend_free(backend);
+    nbm_stats stats;
+    nbm_device_get_stats(stream.device, &stats);
+    const uint64_t most = turns * (large + small) + (2 * turns + 1) * ring_of(ring, inner);
+    require(stats.bytes_from_ram <= most, std::to_string(stats.bytes_from_ram) + " bytes came, and passes and ring take " + std::to_string(most));
+}
+
 // A product with one tensor of 19 MB, named as a layer's.
 std::vector<float> product(ggml_backend_buffer_type_t type, ggml_backend_t backend, const std::function<void(ggml_tensor *)> & fill) {
     ggml_context * weights = ggml_init({ggml_tensor_overhead(), nullptr, true}), * context = ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true});
@@ -342,6 +368,7 @@ std::vector<test> streaming_tests() {
             tests.push_back({"a large tensor from byte " + std::to_string(begin) + " of a file" + on, [=] { large_tensor(device, begin); }});
         }
         tests.push_back({"shared weights alone in a ring of less than a layer" + on, [=] { shared_alone(device); }});
+        tests.push_back({"large batches and small ones in turn" + on, [=] { kinds_in_turn(device); }});
         tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
         tests.push_back({"two contexts share one ring" + on, [=] { two_contexts(device); }});
     }
