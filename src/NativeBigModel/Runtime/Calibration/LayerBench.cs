@@ -14,6 +14,7 @@ internal static class LayerBench
     private const int Width = 4096, LeastWidth = 512;
     private const int Few = 1, Many = 5;
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
+    private const int CrossingLayers = 8, CrossingWidth = 2048, CrossingInner = 512; // as wide as models are, with networks that take hardly more than the way to them
     private const int ShortText = 16, LongText = 512;
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
@@ -56,24 +57,29 @@ internal static class LayerBench
         return speeds with { LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1] };
     }
 
-    /// <summary>The seconds that a vector takes on its way from a GPU to the CPU and back; null where the plug-in is missing, or there is no memory for it.</summary>
+    /// <summary>
+    /// The seconds that a vector takes on its way from a GPU to the CPU and back: a small model with its feed-forward networks on the CPU, less the same with all of it on the GPU and what
+    /// the networks' matrices take there more. Null where the plug-in is missing, or there is no memory for it.
+    /// </summary>
     /// <param name="gpu">A ggml_backend_dev_t.</param>
     /// <param name="speeds">The machine's, of which the first GPU is this one, so far without this time.</param>
     /// <param name="freeBytes">Host memory, of which less than a quarter is taken.</param>
-    /// <param name="budget">About how long it is computed.</param>
+    /// <param name="budget">About how long both are computed.</param>
     /// <param name="cancel">Stops it within a pass.</param>
     public static double? Crossing(nint gpu, MachineSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
-        ModelDefinition model = LayerModel.Of(HostLayers, LeastWidth, TensorType.Q4_0);
+        ModelDefinition model = LayerModel.Of(CrossingLayers, CrossingWidth, TensorType.Q4_0, CrossingInner);
         if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > freeBytes / 4) return null;
         Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new());
         // What is left for feed-forward networks holds none but those that pass through the ring.
         long apart = model.Shape.Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
-        Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / HostLayers], freeBytes, speeds.Threads ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
+        Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / CrossingLayers], freeBytes, speeds.ThreadsBesideLink ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
         int crossings = plan.Layers.Count(FeedForwardPart.IsShared);
         if (crossings == 0) return null;
-        double seconds = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [(1, ShortText)], budget, cancel)[0];
-        return Math.Max(0, seconds - new SpeedModel(model.Shape, speeds).Predict(plan).DecodeSeconds) / crossings;
+        double divided = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [(1, ShortText)], budget / 2, cancel)[0];
+        double whole = Run(model, EnginePlacement.WhollyOn(gpu, resident), resident, [(1, ShortText)], budget / 2, cancel)[0];
+        LayerWork network = LayerWork.Of(model.Shape, split: true)[FeedForwardPart.Of(0)];
+        return Math.Max(0, (divided - whole) / crossings - (network.MatrixSeconds(speeds.Cpu, 1, 1, 1) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1)));
     }
 
     private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, 1, 1);

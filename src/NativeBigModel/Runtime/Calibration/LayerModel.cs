@@ -14,11 +14,12 @@ internal static class LayerModel
     private const int LeastHeadLength = 64, HeadLength = 128, Heads = 16, QueriesPerKey = 4, Vocabulary = 512;
 
     /// <param name="layers">How many.</param>
-    /// <param name="width">Elements of the residual stream, a multiple of 512; the feed-forward network has three and a half times as many.</param>
+    /// <param name="width">Elements of the residual stream, a multiple of 512.</param>
     /// <param name="type">Of the matrices.</param>
-    public static ModelDefinition Of(int layers, int width, TensorType type)
+    /// <param name="feedForward">Elements of the feed-forward network, a multiple of 256; null for three and a half times those of the stream.</param>
+    public static ModelDefinition Of(int layers, int width, TensorType type, int? feedForward = null)
     {
-        int length = Math.Clamp(width / Heads, LeastHeadLength, HeadLength), heads = width / length, keys = heads / QueriesPerKey, inner = FeedForward(width);
+        int length = Math.Clamp(width / Heads, LeastHeadLength, HeadLength), heads = width / length, keys = heads / QueriesPerKey, inner = feedForward ?? width / 2 * 7;
         var shape = new ModelShape
         {
             Architecture = "llama", Name = "calibration", EmbeddingLength = width, VocabularySize = Vocabulary, ContextLength = Context,
@@ -35,8 +36,6 @@ internal static class LayerModel
             metadata[$"llama.{key}"] = (uint)value;
         return new(shape, metadata, [.. shape.Tensors.Select(tensor => new ModelTensor(tensor, new Zeros(tensor.Type, tensor.Rows, tensor.Columns)))]);
     }
-
-    private static int FeedForward(int width) => width / 2 * 7;
 
     private static IEnumerable<TensorSpec> Tensors(int layers, int width, int keys, int inner, TensorType type)
     {
