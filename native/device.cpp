@@ -45,6 +45,10 @@ void nbm_device::commit() {
     make_rooms();
     groups = nbm::make_groups(tensors);
     usages.resize(groups.size());
+    for (bool kind : {false, true}) {
+        used[kind].resize(groups.size());
+        idle[kind].resize(groups.size());
+    }
     brings_shared = std::any_of(groups.begin(), groups.end(), [this](const group & one) { return one.shared && travels(one); });
     const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
     size_t       in_ram    = 0;
@@ -243,13 +247,31 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_expert
     return status;
 }
 
+int nbm_device::after(int group, bool with_shared) const {
+    int next = group;
+    do {
+        next = with_shared ? groups[next].next_with_shared : groups[next].next;
+    } while (next >= 0 && next != group && idle[with_shared][next]);
+    return next;
+}
+
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
 void nbm_device::ask_for(int group, bool with_shared) {
     while (group >= 0 && group != held && std::find(coming.begin(), coming.end(), group) == coming.end()) {
         transport->load(group, with_shared);
         coming.push_back(group);
-        group = with_shared ? groups[group].next_with_shared : groups[group].next;
+        group = after(group, with_shared);
     }
+}
+
+// The pass is over. Of the last layer a prompt needs one token alone, whose shared part the CPU computes, and texts are encoded once.
+void nbm_device::note_pass() {
+    const bool kind = std::find(used[true].begin(), used[true].end(), true) != used[true].end();
+    for (size_t i = 0; i < groups.size(); i++) {
+        idle[kind][i] = !used[kind][i] && !groups[i].encoder;
+    }
+    used[false].assign(groups.size(), false);
+    used[true].assign(groups.size(), false);
 }
 
 // The last ones first: what a group gives up is room for those after it, and the loader would bring them meanwhile.
@@ -273,6 +295,9 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     if (group == left) {
         usages[group].known = 0; // it is needed again after all
     }
+    if (group < std::max(held, left)) {
+        note_pass();
+    }
     // What was foreseen for a pass of another kind: loads that come to nothing, or lack what this one needs.
     if (with_shared != foresees_shared) {
         forget();
@@ -281,6 +306,9 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     for (bool again = false; held != group; again = true) {
         if (std::find(coming.begin(), coming.end(), group) == coming.end()) {
             forget(); // nobody foresaw it
+            if (idle[with_shared][group]) { // nor what follows
+                idle[with_shared].assign(groups.size(), false);
+            }
             ask_for(group, with_shared);
         }
         for (; coming.front() != group; coming.pop_front()) {
@@ -300,8 +328,8 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
         }
     }
     holder = compute;
-    const int last = coming.empty() ? group : coming.back();
-    ask_for(with_shared ? groups[last].next_with_shared : groups[last].next, with_shared);
+    used[with_shared][group] = true;
+    ask_for(after(coming.empty() ? group : coming.back(), with_shared), with_shared);
 }
 
 static bool is_product(const ggml_tensor * node) { return node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID; }

@@ -90,7 +90,9 @@ private:
     void        allocate_ring();
     bool        travels(const nbm::group & one) const { return !one.shared || options.shared_batch > 0; }
     void        prime();
+    int         after(int group, bool with_shared) const;
     void        ask_for(int group, bool with_shared);
+    void        note_pass();
     void        forget();
     void        leave();
     void        hold(int group, ggml_backend_t compute, bool with_shared);
@@ -107,6 +109,8 @@ private:
     std::deque<int>                                              coming; // groups that were asked for, in the order in which they will be needed
     bool                                                         foresees_shared = false; // whether shared groups are among them
     std::vector<usage>                                           usages;
+    std::vector<bool>                                            used[2]; // by the present pass, of groups that came without and with the shared ones
+    std::vector<bool>                                            idle[2]; // what the last pass of either kind did without: nobody foresees it
     int                                                          held   = -1;      // the group that computing has awaited and not left
     bool                                                         held_with_shared = false; // which of its places it has
     int                                                          left   = -1;      // the last one that it left

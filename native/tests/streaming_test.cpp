@@ -162,6 +162,12 @@ void kinds_in_turn(ggml_backend_dev_t inner) {
     nbm_stats stats;
     nbm_device_get_stats(stream.device, &stats);
     const uint64_t most = turns * (large + small) + (2 * turns + 1) * ring_of(ring, inner);
+    // The first passes of either kind do not know yet that nobody needs them.
+    for (uint64_t i = 0; i < stats.groups; i++) {
+        nbm_group_stats bias;
+        require(nbm_device_get_group_stats(stream.device, i, &bias, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        require(bias.ram_bytes != width * sizeof(float) || bias.loads <= 4, std::string(bias.name) + " is not needed and came " + std::to_string(bias.loads) + " times");
+    }
     require(stats.bytes_from_ram <= most, std::to_string(stats.bytes_from_ram) + " bytes came, and passes and ring take " + std::to_string(most));
 }
 

@@ -139,7 +139,9 @@ public class LinkedExpertTests
         MachineSpeeds speeds = Speeds(Link, 60e9);
         Plan with = Mixtral(Machine(speeds), new() { LinkedExperts = 1 }), without = with with { LinkedExperts = 0 };
         List<Step> Steps(Plan plan, int tokens) => new PassSteps(plan, s_mixtral, speeds, LayerWork.Of(s_mixtral, split: true)).Of(tokens, 0, 0, 1);
-        foreach (int tokens in (int[])[2, 31, 32, 512]) Assert.Equal(Steps(without, tokens), Steps(with, tokens));
+        // A prompt's last token alone passes the last layer's experts.
+        IEnumerable<Step> Below(Plan plan, int tokens) => Steps(plan, tokens).Where(step => step.Item != "blk.31.ffn");
+        foreach (int tokens in (int[])[2, 31, 32, 512]) Assert.Equal(Below(without, tokens), Below(with, tokens));
         Assert.Equal(with.Layers.Count(FeedForwardPart.IsShared), Steps(with, 1).Count(step => step.Linked is not null));
     }
 

@@ -168,7 +168,11 @@ public class SpeedModelTests
         Assert.NotEmpty(shared);
         ILookup<string, Step> prompt = steps.Of(512, 0, 0, 1).ToLookup(step => step.Item);
         const double bytes = 2.0 * 4096 * 11008;
-        foreach (string part in shared)
+        // Only the prompt's last token passes the last layer's, and the CPU computes that.
+        Assert.Equal("blk.63.ffn", shared[^1]);
+        Step last = Assert.Single(prompt[shared[^1]]);
+        Assert.Equal((null, PlanResource.Cpu), (last.Group, last.Computes));
+        foreach (string part in shared[..^1])
         {
             Assert.Equal(3, prompt[part].Select(step => step.Group).Distinct().Count());
             Assert.All(prompt[part], step => Assert.Equal((bytes, PlanResource.Gpu, PlanResource.Link), (step.Bytes, step.Computes, step.Brings)));

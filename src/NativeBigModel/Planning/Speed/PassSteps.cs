@@ -61,7 +61,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         var steps = new List<Step>(plan.Layers.Length);
         foreach (LayerPlacement layer in plan.Computed)
         {
-            Step step = Step(layer, tokens, held, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
+            // A prompt's last token alone passes the last layer's feed-forward network, and nothing is brought for that.
+            int own = FeedForwardPart.IsShared(layer) && layer.Number == model.Layers.Length - 1 && model.Kind == ModelKind.Decoder ? 1 : tokens;
+            Step step = Step(layer, own, held, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
             if (step.Group is not null && FeedForwardPart.IsShared(layer)) steps.AddRange(ByMatrix(step));
             else steps.Add(step);
         }
