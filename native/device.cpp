@@ -247,12 +247,15 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_expert
     return status;
 }
 
+// -1 where nothing is foreseen.
 int nbm_device::after(int group, bool with_shared) const {
-    int next = group;
-    do {
-        next = with_shared ? groups[next].next_with_shared : groups[next].next;
-    } while (next >= 0 && next != group && idle[with_shared][next]);
-    return next;
+    for (size_t step = 0; group >= 0 && step < groups.size(); step++) {
+        group = with_shared ? groups[group].next_with_shared : groups[group].next;
+        if (group >= 0 && !idle[with_shared][group]) {
+            return group;
+        }
+    }
+    return -1;
 }
 
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
