@@ -3,6 +3,7 @@
 #include "ggml-backend-impl.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace nbm {
 
@@ -128,12 +129,23 @@ linked_experts::chain linked_experts::chain_from(const ggml_cgraph * graph, int 
     return found;
 }
 
+// After the work given to the device so far; at once where the host can read it.
+static void fetch(ggml_backend_t compute, const ggml_tensor * tensor, uint8_t * to) {
+    ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
+    if (ggml_backend_buffer_is_host(buffer)) {
+        ggml_backend_synchronize(compute);
+        std::memcpy(to, tensor->data, ggml_nbytes(tensor));
+        return;
+    }
+    ggml_backend_tensor_get_async(compute, tensor, to, 0, ggml_nbytes(tensor));
+}
+
 ggml_status linked_experts::divide(ggml_backend_t compute, ggml_cgraph * graph, const chain & what) {
     const int64_t others = what.ids->ne[0] - linked;
     make_mirror(compute, graph, what);
-    ggml_backend_tensor_get_async(compute, what.ids, mirrored.at(what.ids), 0, ggml_nbytes(what.ids));
+    fetch(compute, what.ids, mirrored.at(what.ids));
     for (const ggml_tensor * one : what.given) {
-        ggml_backend_tensor_get_async(compute, one, mirrored.at(one), 0, ggml_nbytes(one));
+        fetch(compute, one, mirrored.at(one));
     }
     if (arrived) {
         ggml_backend_event_record(arrived.get(), compute);
