@@ -190,8 +190,21 @@ void backend_free(ggml_backend_t backend) {
     delete backend;
 }
 
+// Of a GPU that takes its time, and does nothing else; 0 for one that computes.
+double              s_link = 0, s_operations = 0;
+std::atomic<double> s_copying{0};
+
+void take(double seconds) { std::this_thread::sleep_until(std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds)); }
+
 void copy_on(stream & on, void * to, const void * from, size_t size) {
-    on.give([=] { std::memcpy(to, from, size); });
+    if (s_link == 0) {
+        on.give([=] { std::memcpy(to, from, size); });
+        return;
+    }
+    on.give([=] {
+        take((double) size / s_link);
+        s_copying = s_copying + (double) size / s_link;
+    });
 }
 
 void backend_set_async(ggml_backend_t backend, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
@@ -276,6 +289,15 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
         if (!reachable) {
             return GGML_STATUS_FAILED;
         }
+    }
+    if (s_operations > 0) {
+        double operations = 0;
+        for (int i = 0; i < graph->n_nodes; i++) {
+            const ggml_tensor * node = graph->nodes[i];
+            operations += node->op == GGML_OP_MUL_MAT ? 2.0 * (double) ggml_nelements(node->src[0]) * (double) node->ne[1] : 0;
+        }
+        of.given.give([operations] { take(operations / s_operations); });
+        return GGML_STATUS_SUCCESS;
     }
     auto kept = std::make_shared<kept_graph>(*graph);
     of.given.give([&of, kept] {
@@ -447,6 +469,13 @@ ggml_backend_reg_t test_gpus(const char * bytes) {
     }
     return &s_reg;
 }
+
+void test_gpu_pace(double link, double operations) {
+    s_link       = link;
+    s_operations = operations;
+}
+
+double test_gpu_copying() { return s_copying; }
 
 extern "C" {
 GGML_BACKEND_API ggml_backend_reg_t ggml_backend_init(void);

@@ -12,3 +12,10 @@
 // Registers devices TWIN0, TWIN1, ... once in a process. `bytes` has the memory of each, separated by commas: 1000 for one that has 1000 bytes, 1000/500 for
 // one that says so and gives 500, 1000+ for one that reads the host's memory too.
 ggml_backend_reg_t test_gpus(const char * bytes);
+
+// From now on copies to them and products take the time that they take at these speeds, bytes and operations a second, and nothing is copied or computed: what a GPU would be at
+// work with, and when.
+void test_gpu_pace(double link, double operations);
+
+// Seconds that copies to them took so far.
+double test_gpu_copying();
