@@ -247,15 +247,26 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_expert
     return status;
 }
 
-// -1 where nothing is foreseen.
+// -1 where nothing is foreseen: behind a large batch nothing of its kind, unless another followed the last one.
 int nbm_device::after(int group, bool with_shared) const {
     for (size_t step = 0; group >= 0 && step < groups.size(); step++) {
-        group = with_shared ? groups[group].next_with_shared : groups[group].next;
+        const int next = with_shared ? groups[group].next_with_shared : groups[group].next;
+        if (with_shared && !large_follows && next <= group) {
+            return -1;
+        }
+        group = next;
         if (group >= 0 && !idle[with_shared][group]) {
             return group;
         }
     }
     return -1;
+}
+
+// With a large batch's last group held: the first ones of a token come while that is computed.
+void nbm_device::foresee_token() {
+    foresees_shared = false;
+    const auto first = std::find_if(groups.begin(), groups.end(), [this](const group & one) { return !one.shared && !one.encoder && !idle[false][(size_t) (&one - groups.data())]; });
+    ask_for(first != groups.end() ? (int) (first - groups.begin()) : -1, false);
 }
 
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
@@ -268,8 +279,9 @@ void nbm_device::ask_for(int group, bool with_shared) {
 }
 
 // The pass is over. Of the last layer a prompt needs one token alone, whose shared part the CPU computes, and texts are encoded once.
-void nbm_device::note_pass() {
+void nbm_device::note_pass(bool large_next) {
     const bool kind = std::find(used[true].begin(), used[true].end(), true) != used[true].end();
+    large_follows   = kind ? large_next : large_follows;
     for (size_t i = 0; i < groups.size(); i++) {
         idle[kind][i] = !used[kind][i] && !groups[i].encoder;
     }
@@ -299,7 +311,7 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
         usages[group].known = 0; // it is needed again after all
     }
     if (group < std::max(held, left)) {
-        note_pass();
+        note_pass(with_shared);
     }
     // What was foreseen for a pass of another kind: loads that come to nothing, or lack what this one needs.
     if (with_shared != foresees_shared) {
@@ -333,6 +345,9 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     holder = compute;
     used[with_shared][group] = true;
     ask_for(after(coming.empty() ? group : coming.back(), with_shared), with_shared);
+    if (coming.empty() && with_shared) {
+        foresee_token();
+    }
 }
 
 static bool is_product(const ggml_tensor * node) { return node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID; }

@@ -92,7 +92,8 @@ private:
     void        prime();
     int         after(int group, bool with_shared) const;
     void        ask_for(int group, bool with_shared);
-    void        note_pass();
+    void        note_pass(bool large_next);
+    void        foresee_token();
     void        forget();
     void        leave();
     void        hold(int group, ggml_backend_t compute, bool with_shared);
@@ -108,6 +109,7 @@ private:
     bool                                                         primed = false;
     std::deque<int>                                              coming; // groups that were asked for, in the order in which they will be needed
     bool                                                         foresees_shared = false; // whether shared groups are among them
+    bool                                                         large_follows   = false; // a large batch came after the last one, as of a text that takes several
     std::vector<usage>                                           usages;
     std::vector<bool>                                            used[2]; // by the present pass, of groups that came without and with the shared ones
     std::vector<bool>                                            idle[2]; // what the last pass of either kind did without: nobody foresees it

@@ -139,7 +139,7 @@ void shared_alone(ggml_backend_dev_t inner) {
     }
 }
 
-// Large batches and small ones in turn: of what was foreseen for another of the same kind comes no more than the ring holds.
+// Large batches and small ones in turn: a small one is foreseen behind both, and where a large one comes no more than the ring holds came for nothing.
 void kinds_in_turn(ggml_backend_dev_t inner) {
     constexpr int    turns = 200;
     constexpr double ring  = 1.2;
@@ -161,7 +161,7 @@ void kinds_in_turn(ggml_backend_dev_t inner) {
     ggml_backend_free(backend);
     nbm_stats stats;
     nbm_device_get_stats(stream.device, &stats);
-    const uint64_t most = turns * (large + small) + (2 * turns + 1) * ring_of(ring, inner);
+    const uint64_t most = turns * (large + small) + (turns + 10) * ring_of(ring, inner);
     // The first passes of either kind do not know yet that nobody needs them.
     for (uint64_t i = 0; i < stats.groups; i++) {
         nbm_group_stats bias;
