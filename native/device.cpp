@@ -238,8 +238,7 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_expert
             source = &stand_in;
         }
     }
-    ggml_cgraph piece = ggml_graph_view(graph, from, to);
-    piece.uid         = 0; // pieces of one graph are not each other
+    ggml_cgraph       piece  = nbm::piece_of(graph, from, to);
     const ggml_status status = nbm::compute_with(compute, experts, &piece);
     for (auto & [place, original] : replaced) {
         *place = original;
@@ -265,8 +264,11 @@ int nbm_device::after(int group, bool with_shared) const {
 // With a large batch's last group held: the first ones of a token come while that is computed.
 void nbm_device::foresee_token() {
     foresees_shared = false;
-    const auto first = std::find_if(groups.begin(), groups.end(), [this](const group & one) { return !one.shared && !one.encoder && !idle[false][(size_t) (&one - groups.data())]; });
-    ask_for(first != groups.end() ? (int) (first - groups.begin()) : -1, false);
+    size_t first = 0;
+    while (first < groups.size() && (groups[first].shared || groups[first].encoder || idle[false][first])) {
+        first++;
+    }
+    ask_for(first < groups.size() ? (int) first : -1, false);
 }
 
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.

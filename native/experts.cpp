@@ -31,12 +31,17 @@ static bool is_by_rows(const ggml_tensor * node) {
     }
 }
 
+ggml_cgraph piece_of(ggml_cgraph * graph, int from, int to) {
+    ggml_cgraph piece = ggml_graph_view(graph, from, to);
+    piece.uid         = 0; // pieces of one graph are not each other
+    return piece;
+}
+
 static ggml_status compute_piece(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) {
     if (from >= to) {
         return GGML_STATUS_SUCCESS;
     }
-    ggml_cgraph piece = ggml_graph_view(graph, from, to);
-    piece.uid         = 0; // pieces of one graph are not each other
+    ggml_cgraph piece = piece_of(graph, from, to);
     return compute->iface.graph_compute(compute, &piece);
 }
 

@@ -69,6 +69,9 @@ private:
     std::unordered_map<const ggml_tensor *, uint8_t *>  mirrored;
 };
 
+// Nodes of a graph, as a graph of its own.
+ggml_cgraph piece_of(ggml_cgraph * graph, int from, int to);
+
 // With linked experts, or without.
 ggml_status compute_with(ggml_backend_t compute, linked_experts * experts, ggml_cgraph * graph);
 

@@ -31,8 +31,7 @@ internal sealed unsafe class MappedFile
     /// <summary>Maps a file; null where that cannot be, and it must be read.</summary>
     public static MappedFile? TryOpen(string path)
     {
-        try { StreamingLibrary.Load(); }
-        catch (EngineException) { return null; }
+        if (!StreamingLibrary.TryLoad()) return null;
         NbmMappingHandle? handle = null;
         byte* memory = null;
         ulong length = 0;

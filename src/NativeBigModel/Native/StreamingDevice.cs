@@ -70,12 +70,7 @@ internal sealed unsafe class StreamingDevice
     }
 
     /// <summary>Whether a device, a ggml_backend_dev_t, can have linked experts: not where the plug-in is missing.</summary>
-    public static bool ReadsHostMemory(nint device)
-    {
-        try { StreamingLibrary.Load(); }
-        catch (EngineException) { return false; }
-        return NbmApi.NbmReadsHostMemory((GgmlBackendDevice*)device) != 0;
-    }
+    public static bool ReadsHostMemory(nint device) => StreamingLibrary.TryLoad() && NbmApi.NbmReadsHostMemory((GgmlBackendDevice*)device) != 0;
 
     /// <summary>Lets a tensor's bytes stay in a file.</summary>
     public void BindFile(nint tensor, string path, long offset) =>

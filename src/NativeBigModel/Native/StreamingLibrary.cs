@@ -36,6 +36,17 @@ internal static class StreamingLibrary
         }
     }
 
+    /// <summary>Whether it is loaded now, for what does without it elsewhere.</summary>
+    public static bool TryLoad()
+    {
+        try
+        {
+            Load();
+            return true;
+        }
+        catch (EngineException) { return false; }
+    }
+
     /// <summary>Where the plug-in lies, for an engine that is loaded; null where it does not.</summary>
     public static string? FilePath => Candidates().FirstOrDefault(File.Exists);
 

@@ -68,9 +68,9 @@ public static class Planner
         if (options.HostFirst && Placement.HostFirst(limits, compute, items) is { } hostFirst) return ToPlan(model, machine, options, context, [.. hostFirst.Layers], hostFirst.Devices, items);
         // A ring takes room that layers could have, so it is there only if some layer must stream.
         if (Placement.Resident(limits, compute, mode, streamAll, items) is { } resident) return ToPlan(model, machine, options, context, [.. resident.Layers], resident.Devices, items);
-        List<Item> parts = Parts(model, streamedItems);
         Plan Split(double cpuShare)
         {
+            List<Item> parts = Parts(model, streamedItems);
             (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
             return ToPlan(model, machine, options, context, [.. layers], devices, parts);
         }

@@ -33,6 +33,9 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
 
     public override int GetHashCode() => HashCode.Combine(Layer, Matrices.Count, Matrices.Count > 0 ? Matrices[0].Bytes : 0);
 
+    /// <summary>Whether some of it is a mixture's experts.</summary>
+    public bool HasExperts => Matrices.Any(weights => weights.Experts);
+
     /// <summary>The work without a mixture's experts.</summary>
     public LayerWork WithoutExperts => this with { Matrices = [.. Matrices.Where(weights => !weights.Experts)] };
 

@@ -39,8 +39,6 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
 
     private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
 
-    private readonly HashSet<string> _linked = LinkedExperts.Divided(plan, model);
-
     private double DiskSpeed => speeds.DiskBytesPerSecond / _readers;
 
     private MatrixSpeeds CpuWhileStreaming => field ??= speeds.CpuWhileStreaming([.. _routes.Devices.Select(DeviceName.GpuIndex).OfType<int>()]);
@@ -89,7 +87,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
         bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
-        if (tokens == 1 && _linked.Contains(layer.Name) && DeviceName.GpuIndex(_routes.Of(layer)!) is { } reader) return Linked(layer, item, reader);
+        if (tokens == 1 && shared && plan.LinkedExperts > 0 && item.HasExperts && DeviceName.GpuIndex(_routes.Of(layer)!) is { } reader) return Linked(layer, item, reader);
         int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? DeviceName.GpuIndex(_routes.Of(layer)!) : null);
         if (gpu is not { } index)
         {
