@@ -9,8 +9,8 @@ internal static class RandomWeights
 {
     private const int Elements = 16 << 20;
 
-    // Deviations of what the bits of a block spell before its scale: uniform nibbles and bytes; for k-quants times the scales inside.
-    private const float Nibble = 4.6f, Byte = 74, FourBitTimesScale = 200, SixBitTimesScale = 1360;
+    // Deviations of what the bits of a block spell before its scale: uniform nibbles and bytes; for k-quants times the scales inside, less the offsets.
+    private const float Nibble = 4.6f, Byte = 74, FourBitTimesScale = 256, SixBitTimesScale = 1360;
 
     /// <summary>Sixteen million weights of a type.</summary>
     /// <exception cref="NotSupportedException">The type is none of those that synthetic models have.</exception>
@@ -43,12 +43,14 @@ internal static class RandomWeights
         }
     }
 
+    // A block's scale is as often negative: what its bits spell is -8 to 7, or -128 to 127, and weights whose mean is not 0 make all tokens alike.
     private static void FillBlocks(byte[] block, Random random, int bytes, params ReadOnlySpan<(int At, float Scale)> scales)
     {
         random.NextBytes(block);
-        foreach ((int at, float scale) in scales)
+        for (int first = 0; first < block.Length; first += bytes)
         {
-            for (int i = at; i < block.Length; i += bytes) BitConverter.TryWriteBytes(block.AsSpan(i), (Half)scale);
+            int sign = random.Next(2) * 2 - 1;
+            foreach ((int at, float scale) in scales) BitConverter.TryWriteBytes(block.AsSpan(first + at), (Half)(sign * scale));
         }
     }
 }

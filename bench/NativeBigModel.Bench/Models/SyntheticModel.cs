@@ -92,11 +92,11 @@ internal sealed record SyntheticModel(string Name, string Architecture, WeightTy
         GgufFile.Write(path, Keys(), [.. tensors.Select((tensor, i) => new ModelTensor(tensor, tensor.Dimensions.Length == 1 ? new UniformSource(1, tensor.Rows, tensor.Columns) : Source(tensor, blocks[(tensor.Type, DeviationOf(tensor))], i)))], null, cancel);
     }
 
-    // What every layer adds to the residual stream is small, as GPT-2 begins its training: or all tokens become alike, and choose the same experts.
-    // All of them together are less than the embedding of a token whose text is known, where that is not small.
+    // What all layers together add to the residual stream is less than a token's embedding, and what each adds is small, as GPT-2 begins its training: or all tokens become
+    // alike, and choose the same experts.
     private float DeviationOf(TensorSpec tensor)
     {
-        if (Text is not null && tensor.Name == Embedding) return 1;
+        if (tensor.Name == Embedding) return 1;
         bool addsUp = tensor.Name.Contains(".attn_output.", StringComparison.Ordinal) || tensor.Name.Contains(".ffn_down", StringComparison.Ordinal);
         return SmallDeviation * MathF.Sqrt(4096f / Width) / (addsUp ? MathF.Sqrt(2 * Layers) : 1);
     }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using NativeBigModel.Bench.Contests;
 using NativeBigModel.Bench.Models;
 using NativeBigModel.Bench.Results;
+using NativeBigModel.Native;
 using NativeBigModel.Planning;
 
 namespace NativeBigModel.Tests.Bench;
@@ -136,6 +137,23 @@ public class ContestTests
                 Assert.True(logits.Distinct().Count() > 100);
             }
         }
+    }
+
+    [Theory]
+    [InlineData(TensorType.F16)]
+    [InlineData(TensorType.Q8_0)]
+    [InlineData(TensorType.Q4_0)]
+    [InlineData(TensorType.Q4_K)]
+    [InlineData(TensorType.Q6_K)]
+    public void RandomWeightsHaveTheDeviationAskedForAndNoMean(TensorType type)
+    {
+        const float deviation = 0.02f;
+        var values = new float[1 << 20];
+        EngineLibrary.Load();
+        GgmlQuantizer.Dequantize(type, RandomWeights.Block(type, deviation).AsSpan(0, (int)type.RowBytes(values.Length)), values);
+        double mean = values.Average(value => (double)value);
+        Assert.InRange(mean / deviation, -0.01, 0.01);
+        Assert.InRange(Math.Sqrt(values.Average(value => (value - mean) * (value - mean))) / deviation, 0.9, 1.1);
     }
 
     [Fact]
