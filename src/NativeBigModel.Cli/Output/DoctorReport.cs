@@ -59,7 +59,7 @@ internal static class DoctorReport
     private static object Matrices(MatrixSpeeds matrices) => new
     {
         Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
-        matrices.ExpertShare, matrices.PromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
+        matrices.ExpertShare, matrices.PromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.MixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)
@@ -71,7 +71,7 @@ internal static class DoctorReport
         if (speeds.CpuOwnLayouts is { } own && own != speeds.Cpu) Rows("CPU, own layouts", own);
         foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
         console.Write(table);
-        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned{(gpu.ToDeviceTogether is { } together ? $"; {together / 1e9:0.0} GB/s to it while all GPUs are fed" : "")}{(gpu.CrossingSeconds is { } crossing ? $"; to the CPU and back in {crossing * 1e6:0} us" : "")}");
+        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned{(gpu.ToDeviceTogether is { } together ? $"; {together / 1e9:0.0} GB/s to it while all GPUs are fed" : "")}{(gpu.CrossingSeconds is { } crossing ? $"; to the CPU and back in {crossing * 1e6:0} us" : "")}{(gpu.Matrices.MixtureSeconds > 0 ? $"; a mixture's layer {gpu.Matrices.MixtureSeconds * 1e6:0} us more" : "")}");
         if (speeds.Threads is { } threads) console.MarkupLineInterpolated($"threads: {threads} on the CPU alone{(speeds.ThreadsBesideLink is { } beside ? $", {beside} beside a link" : "")}");
         if (speeds.Gpus.Length > 0) console.MarkupLineInterpolated($"at once: the link keeps {speeds.LinkBesideCpu:P0} of its speed, the CPU {speeds.CpuBesideLink:P0} of its own with F16{(speeds.CpuUnpackingBesideLink is { } unpacking ? $", {unpacking:P0} with Q4_0" : "")}");
         console.MarkupLineInterpolated($"disk: {speeds.DiskBytesPerSecond / 1e9:0.00} GB/s, read directly");

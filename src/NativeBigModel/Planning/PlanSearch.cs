@@ -97,7 +97,8 @@ internal static class PlanSearch
     private static IEnumerable<PlanOptions> Refinements(PlanOptions best, PlanOptions asked)
     {
         int[] batches = asked.BatchSize is { } given ? [given] : [PlanOptions.DefaultBatchSize, PlanOptions.StreamingBatchSize];
-        return from ring in (double[])[1.1, 1.25, 1.5, 2, 3] from batch in batches select best with { RingLayers = ring, BatchSize = batch };
+        // Two of three matrices of the same size need a third of a layer more than one.
+        return from ring in (double[])[1.1, 1.25, 1.34, 1.5, 2, 3] from batch in batches select best with { RingLayers = ring, BatchSize = batch };
     }
 
     private static (PlanOptions Options, Plan Plan) Choose(Objective objective, List<(PlanOptions Options, Plan Plan)> found)

@@ -78,6 +78,30 @@ public class HybridPlacementTests
     }
 
     [Fact]
+    public void Of_a_ring_only_whole_matrices_count()
+    {
+        ModelShape mixtral = Models.Llama(32, 4096, 14336, 32, 8, 32000, TensorType.Q4_0, experts: 8, used: 2);
+        const double matrix = 8.0 * 14336 * 4096 / 32 * 18, link = 50e9, flops = 100e12;
+        var speeds = new MachineSpeeds
+        {
+            Measured = true, Gpus = [new GpuSpeeds("GPU", link, link, new([new(TensorType.Q4_0, 2e12, flops)], 1, 0))], Cpu = new([new(TensorType.Q4_0, 60e9, 1e12)], 1, 0),
+            CpuBesideLink = 1, LinkBesideCpu = 1, DiskBytesPerSecond = 1e9,
+        };
+        Plan plan = Planner.Plan(mixtral, new Machine([], 0), new()
+        {
+            MaxMemory = MemoryLimits.Parse("0=12GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1, LinkedExperts = 0, ContextLength = 1024, ComputeBytes = Uncounted.Compute,
+        });
+        double Prompt(double matrices) => new SpeedModel(mixtral, speeds).Predict(plan with { Devices = [.. plan.Devices.Select(device => device with { RingBytes = device.RingBytes > 0 ? (long)(matrices * matrix) + 256 : 0 })] }).PrefillSeconds;
+        // One at a time: while the GPU computes with it nothing can come, and while the next comes there is nothing to compute.
+        int streamed = plan.Layers.Count(layer => FeedForwardPart.IsShared(layer) && layer.Number < 31) * 3;
+        double each = 2.0 * 512 * 2 * 14336 * 4096 / flops;
+        Assert.Equal(Prompt(1), Prompt(1.9), 9);
+        Assert.Equal(Prompt(2), Prompt(2.9), 9);
+        Assert.InRange(Prompt(1.9) - Prompt(2), streamed * each * 0.8, streamed * each * 1.2); // attention is hidden as well
+        Assert.True(Prompt(1.9) >= streamed * (matrix / link + each));
+    }
+
+    [Fact]
     public void Attention_stays_on_the_GPU_before_feed_forward_networks_and_shares_of_equal_layers_are_met()
     {
         ModelShape shape = Shape([.. Enumerable.Repeat(40, 20)], tied: false);

@@ -146,6 +146,19 @@ public class LinkedExpertTests
     }
 
     [Fact]
+    public void A_mixture_s_layers_take_more_than_others_wherever_their_experts_are()
+    {
+        const double more = 50e-6;
+        MachineSpeeds before = Speeds(Link, 60e9), with = before with { Gpus = [before.Gpus[0] with { Matrices = before.Gpus[0].Matrices with { MixtureSeconds = more } }] };
+        double Token(MachineSpeeds speeds, int linked) => Mixtral(Machine(speeds), new() { LinkedExperts = linked, CpuShare = 1 }).Predicted!.DecodeSeconds;
+        foreach (int linked in (int[])[1, 2]) Assert.Equal(32 * more, Token(with, linked) - Token(before, linked), 9);
+        // Those alone that the GPU computes, where nothing is linked.
+        Assert.Equal((32 - Mixtral(Machine(with), new() { LinkedExperts = 0, CpuShare = 1 }).Layers.Count(FeedForwardPart.IsShared)) * more, Token(with, 0) - Token(before, 0), 9);
+        Plan Dense(MachineSpeeds speeds) => Planner.Plan(s_dense, Machine(speeds), Within("0=2GiB,cpu=8GiB"));
+        Assert.Equal(Dense(before).Predicted, Dense(with).Predicted);
+    }
+
+    [Fact]
     public void A_link_serves_a_ring_and_a_GPU_that_reads_host_memory_in_turn()
     {
         MachineSpeeds speeds = Speeds(Link, 60e9);

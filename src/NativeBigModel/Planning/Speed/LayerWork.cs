@@ -36,6 +36,9 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     /// <summary>Whether some of it is a mixture's experts.</summary>
     public bool HasExperts => Matrices.Any(weights => weights.Experts);
 
+    /// <summary>Tensors that matrices are, a mixture's experts being one for each kind.</summary>
+    public int Tensors => Math.Max(1, Matrices.Sum(weights => weights.Count));
+
     /// <summary>The work without a mixture's experts.</summary>
     public LayerWork WithoutExperts => this with { Matrices = [.. Matrices.Where(weights => !weights.Experts)] };
 
@@ -55,7 +58,8 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     /// <param name="expertsUsed">The share that one token needs.</param>
-    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed) => (Layer ? speeds.Layer(tokens) : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed);
+    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed) =>
+        (Layer ? speeds.Layer(tokens) : 0) + (HasExperts ? speeds.MixtureSeconds : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed);
 
     /// <summary>The same of its matrices alone.</summary>
     /// <inheritdoc cref="Seconds"/>

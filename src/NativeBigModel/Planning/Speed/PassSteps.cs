@@ -9,8 +9,9 @@ namespace NativeBigModel.Planning;
 /// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
+/// <param name="Tensors">Tensors that these bytes are, each of which lies in the ring in one piece.</param>
 /// <param name="Linked">How the time is divided where a GPU reads some of the item over its link while the CPU computes the rest; null elsewhere.</param>
-internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, LinkedWork? Linked = null);
+internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, int Tensors = 1, LinkedWork? Linked = null);
 
 /// <summary>A link and the CPU at work on the same item, both from the beginning.</summary>
 /// <param name="Gpu">The GPU that reads over its link.</param>
@@ -79,7 +80,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             int count = Math.Max(1, weights.Count);
             double share = weights.Bytes / bytes / count;
             for (int i = 0; i < count; i++)
-                yield return whole with { Seconds = whole.Seconds * share, Group = $"{whole.Group}.{number++}", Bytes = weights.Bytes / count, BringSeconds = whole.BringSeconds * share };
+                yield return whole with { Seconds = whole.Seconds * share, Group = $"{whole.Group}.{number++}", Bytes = weights.Bytes / count, BringSeconds = whole.BringSeconds * share, Tensors = 1 };
         }
     }
 
@@ -97,13 +98,13 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + LookingBack(layer, tokens, held, kvBytes) + Pass(layer, _cpuAtRest, tokens);
             // The link takes memory from it.
             if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
-            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
+            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer), item.Tensors);
         }
         double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         double link = LinkTo(index) * linkLeft;
-        return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
+        return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link), item.Tensors);
     }
 
     // A token's experts, of which a GPU reads some over its link. Layers follow each other, so no other link brings experts meanwhile.
@@ -114,7 +115,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         bool both = rest.Matrices.Count > 0;
         double link = item.LinkedSeconds(speeds.Gpu(gpu).Matrices, linked, LinkTo(gpu) * ReadOverLink * (both ? speeds.LinkBesideCpu : 1));
         double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked) : 0, crossing = both ? speeds.Crossing(gpu) : 0;
-        return new(layer.Name, PlanResource.Cpu, DeviceName.Host, Math.Max(link, cpu) + crossing, null, 0, default, 0, new(DeviceName.Gpu(gpu), link, cpu + crossing));
+        return new(layer.Name, PlanResource.Cpu, DeviceName.Host, Math.Max(link, cpu) + crossing + speeds.Gpu(gpu).Matrices.MixtureSeconds, null, 0, default, 0, Linked: new(DeviceName.Gpu(gpu), link, cpu + crossing));
     }
 
     private double LinkTo(int gpu) => Links > 1 ? speeds.LinkSpeed(gpu) : speeds.Gpu(gpu).ToDevice;

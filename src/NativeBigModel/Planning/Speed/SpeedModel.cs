@@ -13,7 +13,6 @@ public sealed class SpeedModel
     private readonly ModelShape _model;
     private readonly MachineSpeeds _speeds;
     private readonly Lazy<Dictionary<string, LayerWork>> _whole, _split;
-    private readonly long _unused; // of a ring: a tensor lies in one piece, and what is left before the ring's end is half of one
 
     /// <summary>Prepares predictions for plans of one model on one machine.</summary>
     public SpeedModel(ModelShape model, MachineSpeeds speeds)
@@ -21,7 +20,6 @@ public sealed class SpeedModel
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(speeds);
         (_model, _speeds) = (model, speeds);
-        _unused = model.Tensors.Where(tensor => tensor.Layer >= 0).Select(tensor => tensor.Bytes).DefaultIfEmpty().Max() / 2;
         (_whole, _split) = (new(() => LayerWork.Of(model, split: false)), new(() => LayerWork.Of(model, split: true)));
     }
 
@@ -72,24 +70,24 @@ public sealed class SpeedModel
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held, bool keepsTimeline = false)
     {
-        Dictionary<string, double> capacity = plan.Devices.ToDictionary(device => device.Name, device => Math.Max(1.0, device.RingBytes - _unused));
+        Dictionary<string, double> rings = plan.Devices.ToDictionary(device => device.Name, device => (double)device.RingBytes);
         double linkBusy = steps.Shares ? 1 : 0, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
-        Pass pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
+        Pass pass = PlayOnce(rings, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
             (double busy, double left) = (pass.Busy(PlanResource.Link) / pass.Seconds / steps.Links, 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds);
             if (Math.Abs(busy - linkBusy) + Math.Abs(left - linkLeft) < Agreed) break;
             (linkBusy, linkLeft) = (busy, left);
-            pass = PlayOnce(capacity, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
+            pass = PlayOnce(rings, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         }
         return pass;
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time.
-    private static Pass PlayOnce(Dictionary<string, double> capacity, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
+    private static Pass PlayOnce(Dictionary<string, double> rings, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
     {
-        var ring = new RingSimulation(capacity, keepsTimeline);
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
+        var ring = new RingSimulation(rings.ToDictionary(device => device.Key, device => Fillable(device.Value, passes[^1].Where(step => step.Group is not null && step.Device == device.Key))), keepsTimeline);
         for (int i = 0; i < 2; i++) ring.Run(passes[^1]);
         double start = ring.Now;
         ring.Begin();
@@ -98,6 +96,22 @@ public sealed class SpeedModel
         ring.End();
         ring.Run(passes[0]);
         return new(end - start, ring.Busy, ring.Timeline);
+    }
+
+    // A tensor lies in the ring in one piece: of two thirds of it, one at a time.
+    private static double Fillable(double ring, IEnumerable<Step> passing)
+    {
+        (double at, double unused, int rounds) = (0, 0, 0);
+        foreach (Step step in passing)
+        {
+            double tensor = (double)step.Bytes / step.Tensors;
+            for (int i = 0; i < step.Tensors; i++)
+            {
+                if (at > 0 && at + tensor > ring) (at, unused, rounds) = (0, unused + ring - at, rounds + 1);
+                at += tensor;
+            }
+        }
+        return Math.Max(1, rounds == 0 ? ring : ring - unused / rounds);
     }
 
     private static int[] Batches(int tokens, int batch) => [.. Enumerable.Repeat(batch, tokens / batch), .. tokens % batch > 0 ? [tokens % batch] : Array.Empty<int>()];

@@ -13,7 +13,7 @@ internal sealed unsafe class ComputeBench : IDisposable
     public const byte Filling = 0x33;
 
     // Matrices of large models, and small ones, which show what a matrix takes whatever its size.
-    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024;
+    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024, ManyExpertRows = 7168;
     private const int Matrices = 8; // of a prompt: enough for a GPU not to wait for the next
     private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
     private const double MostOfLarge = 0.2;
@@ -104,7 +104,9 @@ internal sealed unsafe class ComputeBench : IDisposable
     /// </summary>
     public (double Reading, double Prompt)? ExpertShares(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
     {
-        if (Run(graph => FillExperts(graph, speed.Type, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, TrialRows, PromptTokens), budget / 2, cancel) is not { } prompt) return null;
+        if (Run(graph => FillExperts(graph, speed.Type, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, TrialRows, PromptTokens), budget / 4, cancel) is not { } prompt) return null;
+        // A few rows leave much of a fast device with nothing to do.
+        if (prompt.Seconds < Soon && Run(graph => FillExperts(graph, speed.Type, ManyExpertRows, PromptTokens), budget / 4, cancel) is { } more) prompt = more;
         return ((reading.Count * speed.StartSeconds + reading.Bytes / speed.BytesPerSecond) / reading.Seconds,
             (prompt.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * prompt.Elements / speed.FlopsPerSecond) / prompt.Seconds);
     }

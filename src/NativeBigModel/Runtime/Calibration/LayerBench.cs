@@ -11,8 +11,10 @@ namespace NativeBigModel.Runtime.Calibration;
 /// </summary>
 internal static class LayerBench
 {
-    private const int Width = 4096, LeastWidth = 512;
+    private const int Width = 4096, LeastWidth = 512, LeastInner = 256;
     private const int Few = 1, Many = 5;
+    private const int SmallExpert = 8; // of the stream's width, what an expert has
+    private static readonly (int Count, int Used) s_experts = (32, 8);
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
     private const int CrossingLayers = 8, CrossingWidth = 2048, CrossingInner = 512; // as wide as models are, with networks that take hardly more than the way to them
     private const int ShortText = 16, LongText = 512;
@@ -38,11 +40,11 @@ internal static class LayerBench
         return speeds with { LayerSeconds = Math.Max(0, early - Matrices(model, speeds, 1)), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
 
-    /// <summary>The speeds of a GPU, with what a layer and a pass take for one token and for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
+    /// <summary>The speeds of a GPU, with what a layer, a mixture's layer and a pass take for one token, and the first and the last of them for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
     /// <param name="gpu">A ggml_backend_dev_t.</param>
     /// <param name="speeds">How fast it multiplies.</param>
     /// <param name="freeBytes">Of its memory, of which less than a quarter is taken.</param>
-    /// <param name="budget">About how long each of two models is computed.</param>
+    /// <param name="budget">About how long two models are computed; a third takes half as long.</param>
     /// <param name="cancel">Stops it within a pass.</param>
     public static MatrixSpeeds OfGpu(nint gpu, MatrixSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
@@ -54,7 +56,13 @@ internal static class LayerBench
         // Machines that others use give times that contradict each other: nothing takes less than no time.
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
         double[] beside = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
-        return speeds with { LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1] };
+        ModelDefinition mixture = LayerModel.Of(Many, width, type, Math.Max(LeastInner, width / SmallExpert), s_experts);
+        double mixed = Run(gpu, mixture, 1, freeBytes, passes[..1], budget / 2, cancel)[0];
+        return speeds with
+        {
+            LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1],
+            MixtureSeconds = Math.Max(0, (mixed - beside[0]) / Many - layers[0] - Matrices(mixture, speeds, 1)),
+        };
     }
 
     /// <summary>
@@ -82,7 +90,9 @@ internal static class LayerBench
         return Math.Max(0, (divided - whole) / crossings - (network.MatrixSeconds(speeds.Cpu, 1, 1, 1) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1)));
     }
 
-    private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, 1, 1);
+    private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, UsedShare(model), UsedShare(model));
+
+    private static double UsedShare(ModelDefinition model) => model.Shape.ExpertCount > 0 ? (double)model.Shape.ExpertUsedCount / model.Shape.ExpertCount : 1;
 
     // The widest that is computed and loaded soon enough; null where there is none.
     private static int? Fitting(MatrixSpeeds speeds, TensorType type, long freeBytes)
