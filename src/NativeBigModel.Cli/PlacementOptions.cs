@@ -35,6 +35,8 @@ internal sealed class PlacementOptions
 
     private readonly Option<int?> _linkedExperts = new("--linked-experts") { Description = "Of the experts that a token uses, those that a GPU reads over its link from host memory while the CPU computes the others; the number with the fastest tokens, if the GPUs can, unless given", HelpName = "N" };
 
+    private readonly Option<int?> _sharedBatch = new("--shared-batch") { Description = $"Tokens of a prompt from which a hybrid plan streams what the CPU computes for fewer; the least number with which that is faster on a machine that nbm doctor --calibrate measured, and else {PlanOptions.UsualSharedBatchSize}, unless given", HelpName = "N" };
+
     private readonly Option<string?> _optimize = new("--optimize")
     {
         Description = "Choose placement, CPU share, ring and batch for the least predicted time a token (decode), for a prompt (prefill), for both (balanced), or for the least memory that is nearly as fast",
@@ -69,13 +71,14 @@ internal sealed class PlacementOptions
         command.Add(_ring);
         command.Add(_cpuShare);
         command.Add(_linkedExperts);
+        command.Add(_sharedBatch);
         command.Add(_optimize);
         command.Add(_threads);
         command.Add(_offloadFolder);
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _linkedExperts, _optimize, _threads, _offloadFolder])
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _linkedExperts, _sharedBatch, _optimize, _threads, _offloadFolder])
         .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
@@ -92,6 +95,7 @@ internal sealed class PlacementOptions
             RingLayers = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
             LinkedExperts = parsed.GetValue(_linkedExperts),
+            SharedBatchSize = parsed.GetValue(_sharedBatch),
             Optimize = parsed.GetValue(_optimize) is { } objective ? OneOf("--optimize", objective, Enum.GetValues<Objective>()) : null,
             Threads = parsed.GetValue(_threads),
             OffloadFolder = parsed.GetValue(_offloadFolder),

@@ -16,6 +16,7 @@ internal static class PlanJson
         plan.BatchSize,
         plan.RingLayers,
         plan.LinkedExperts,
+        plan.SharedBatchSize,
         plan.Threads,
         plan.WeightBytes,
         plan.KvBytes,

@@ -42,7 +42,7 @@ internal static class PlanTable
         string shared = plan.LinkedExperts == 0 ? "computed by the CPU while the rest streams"
             : plan.LinkedExperts == shape.ExpertUsedCount ? $"in RAM, where a GPU reads the {plan.LinkedExperts} experts that a token uses over its link"
             : $"computed by the CPU and over the link: of the {shape.ExpertUsedCount} experts that a token uses a GPU reads {plan.LinkedExperts} there";
-        if (onCpu.Length > 0) console.MarkupLineInterpolated($"{onCpu} {shared}; prompts of {PlanOptions.SharedBatchSize} tokens and more stream them too");
+        if (onCpu.Length > 0) console.MarkupLineInterpolated($"{onCpu} {shared}; prompts of {plan.SharedBatchSize} tokens and more stream them too");
         foreach (IGrouping<(string Device, string ComputeDevice), LayerPlacement> streamed in plan.Layers.Where(layer => layer.Streamed).GroupBy(layer => (layer.Device, layer.ComputeDevice)))
         {
             DevicePlan ring = plan.Devices.First(device => device.Name == streamed.Key.ComputeDevice);

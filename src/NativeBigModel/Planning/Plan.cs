@@ -48,6 +48,9 @@ public sealed record Plan
     /// </summary>
     public int LinkedExperts { get; init; }
 
+    /// <summary>Tokens of a batch from which what the CPU computes for fewer streams too, and the GPUs compute it.</summary>
+    public int SharedBatchSize { get; init; } = PlanOptions.UsualSharedBatchSize;
+
     /// <summary>Threads of the CPU; null for as many as suit the machine that carries the plan out.</summary>
     public int? Threads { get; init; }
 
@@ -99,8 +102,8 @@ public sealed record Plan
     /// <inheritdoc/>
     public bool Equals(Plan? other) =>
         other is not null
-        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingLayers, LinkedExperts, OffloadFolder, Threads)
-            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingLayers, other.LinkedExperts, other.OffloadFolder, other.Threads)
+        && (Model, WeightType, ContextLength, Sessions, KvType, FlashAttention, BatchSize, WeightBytes, RingLayers, LinkedExperts, SharedBatchSize, OffloadFolder, Threads)
+            == (other.Model, other.WeightType, other.ContextLength, other.Sessions, other.KvType, other.FlashAttention, other.BatchSize, other.WeightBytes, other.RingLayers, other.LinkedExperts, other.SharedBatchSize, other.OffloadFolder, other.Threads)
         && (ComputeMeasured, Predicted) == (other.ComputeMeasured, other.Predicted)
         && Layers.AsSpan().SequenceEqual(other.Layers.AsSpan())
         && Devices.AsSpan().SequenceEqual(other.Devices.AsSpan())

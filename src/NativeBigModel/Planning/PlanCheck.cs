@@ -15,7 +15,7 @@ internal static class PlanCheck
         var options = new PlanOptions
         {
             WeightType = plan.WeightType, ContextLength = plan.ContextLength, Sessions = plan.Sessions, KvType = plan.KvType, FlashAttention = plan.FlashAttention, BatchSize = plan.BatchSize,
-            LinkedExperts = plan.LinkedExperts, RingLayers = plan.RingLayers != 0 || plan.Streams || split ? plan.RingLayers : null,
+            LinkedExperts = plan.LinkedExperts, SharedBatchSize = plan.SharedBatchSize, RingLayers = plan.RingLayers != 0 || plan.Streams || split ? plan.RingLayers : null,
         };
         List<Item> items = Planner.Items(model, options);
         if (split) items = Planner.Parts(model, items);

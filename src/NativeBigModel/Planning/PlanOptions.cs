@@ -47,8 +47,8 @@ public sealed record PlanOptions
     // What ggml's thread pool takes (ggml.h, GGML_MAX_N_THREADS).
     internal const int MaxThreads = 512;
 
-    /// <summary>Tokens from which a hybrid plan's GPU computes everything and the CPU nothing.</summary>
-    public const int SharedBatchSize = 32;
+    /// <summary>Tokens of a batch from which a hybrid plan's GPUs compute everything and the CPU nothing, where nobody measured the machine.</summary>
+    public const int UsualSharedBatchSize = 32;
 
     /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
     public const int StreamingBatchSize = 2048;
@@ -98,9 +98,16 @@ public sealed record PlanOptions
     /// With <see cref="OffloadMode.Hybrid"/>, how many of the experts that a token uses a GPU computes, reading them over its link where they rest in host memory, while the CPU computes
     /// the others: 0 to <see cref="ModelShape.ExpertUsedCount"/>. It concerns the parts that the CPU would compute alone, in passes of one token. Null for the number with the fastest
     /// tokens where each GPU reads host memory (<see cref="GpuDevice.ReadsHostMemory"/>), and for 0 elsewhere. With <see cref="OffloadMode.Stream"/> a GPU computes all of them so where it
-    /// reads host memory and that is faster than to bring whole layers, unless this is 0; batches of 2 to 31 tokens are then the CPU's.
+    /// reads host memory and that is faster than to bring whole layers, unless this is 0; batches of 2 tokens and more, to <see cref="SharedBatchSize"/>, are then the CPU's.
     /// </summary>
     public int? LinkedExperts { get; init; }
+
+    /// <summary>
+    /// With <see cref="OffloadMode.Hybrid"/>, and with <see cref="LinkedExperts"/>, tokens of a batch from which the GPUs compute everything and the CPU nothing, 2 or more: all that it
+    /// computes for fewer streams then too. Null for the least number with which that is faster on a machine that was measured, up to 512, and elsewhere for
+    /// <see cref="UsualSharedBatchSize"/>.
+    /// </summary>
+    public int? SharedBatchSize { get; init; }
 
     /// <summary>With <see cref="OffloadMode.Cpu"/>, whether the CPU computes the first layers and not the last ones, so that the output is on a GPU: llama.cpp's own order.</summary>
     internal bool HostFirst { get; init; }

@@ -39,6 +39,7 @@ public static class Planner
     internal static Plan AsAsked(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         Plan plan = Place(model, machine, options, speeds);
+        if (options.SharedBatchSize is null && machine.Speeds is { Measured: true }) plan = plan with { SharedBatchSize = speeds.SharedBatchSize(plan) };
         return plan with { Predicted = speeds.Predict(plan) };
     }
 
@@ -128,6 +129,7 @@ public static class Planner
             Devices = devices,
             WeightBytes = model.WeightBytes,
             RingLayers = streams ? ringLayers : 0,
+            SharedBatchSize = options.SharedBatchSize ?? PlanOptions.UsualSharedBatchSize,
             OffloadFolder = options.OffloadFolder,
             Threads = options.Threads ?? ThreadChoice.Of(machine, layers.Any(layer => layer.Streamed)),
             ComputeMeasured = options.ComputeBytes is not null,
@@ -151,6 +153,7 @@ public static class Planner
         if (options.RingLayers is not (null or (>= 1 and <= PlanOptions.MaxRingLayers))) throw new InvalidOptionException($"ring of {options.RingLayers} layers: it may have 1 to {PlanOptions.MaxRingLayers}");
         if (options.CpuShare is not (null or (>= 0 and <= 1))) throw new InvalidOptionException($"CPU share {options.CpuShare}: it is between 0 and 1");
         if (options.LinkedExperts is { } linked) LinkedExperts.Require(model, linked);
+        if (options.SharedBatchSize is < 2) throw new InvalidOptionException($"shared batch size {options.SharedBatchSize}: a batch has at least 2 tokens");
         if (options.Threads is < 1 or > PlanOptions.MaxThreads) throw new InvalidOptionException($"{options.Threads} threads: there may be 1 to {PlanOptions.MaxThreads}");
         if (options.ContextLength is not { } asked) return Math.Min(Math.Min(model.ContextLength, model.UsualContextLength ?? int.MaxValue), PlanOptions.DefaultContextLength);
         if (asked > model.ContextLength && model.ContextCap is { } cap) throw new UnsupportedModelException($"context {asked}: {cap}");

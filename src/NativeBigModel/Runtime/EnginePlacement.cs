@@ -72,7 +72,7 @@ internal sealed class EnginePlacement
         StreamingDevice? hostPlace = null;
         try
         {
-            foreach (string device in routes.Devices) streams.Add(device, StreamingDevice.Create(Find(device), plan.Devices.First(one => one.Name == device).RingBytes, sharedBatch: PlanOptions.SharedBatchSize, linkedExperts: plan.LinkedExperts));
+            foreach (string device in routes.Devices) streams.Add(device, StreamingDevice.Create(Find(device), plan.Devices.First(one => one.Name == device).RingBytes, sharedBatch: plan.SharedBatchSize, linkedExperts: plan.LinkedExperts));
             bool hostBeside = runs.Count > 1 && runs.Exists(run => run.Device == DeviceName.Host) && !streams.ContainsKey(DeviceName.Host);
             if (hostBeside) hostPlace = StreamingDevice.HostPlace(EngineDevices.Host(), Find(runs.First(run => run.Device != DeviceName.Host).Device));
             nint[] devices = [.. runs.Select(run => streams.TryGetValue(run.Device, out StreamingDevice? wrapped) ? wrapped.Device : run.Device == DeviceName.Host && hostPlace is not null ? hostPlace.Device : Find(run.Device)), 0];

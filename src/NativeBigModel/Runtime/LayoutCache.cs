@@ -25,7 +25,7 @@ internal static class LayoutCache
         hash.AppendData(Encoding.UTF8.GetBytes(string.Join('\n', (string[])
         [
             EngineLibrary.BoundVersion, $"{typeof(LayoutCache).Module.ModuleVersionId}", .. Directory.EnumerateFiles(EngineLibrary.Folder!).Append(StreamingLibrary.FilePath ?? "").Order(StringComparer.Ordinal).Select(Stamp), .. EngineDevices.Backends(), .. EngineDevices.Gpus().Select(EngineDevices.Describe).Select(gpu => $"{gpu.Name} {gpu.TotalBytes}"),
-            string.Create(CultureInfo.InvariantCulture, $"{plan.ContextLength} {plan.Sessions} {plan.KvType} {plan.FlashAttention} {plan.BatchSize} {plan.RingLayers} {plan.LinkedExperts}"),
+            string.Create(CultureInfo.InvariantCulture, $"{plan.ContextLength} {plan.Sessions} {plan.KvType} {plan.FlashAttention} {plan.BatchSize} {plan.RingLayers} {plan.LinkedExperts} {plan.SharedBatchSize}"),
             .. plan.Layers.Select(layer => $"{layer.Name} {layer.Device} {layer.ComputeDevice} {layer.Streamed}"),
         ])));
         return Path.Combine(folder, $"{Prefix}{Convert.ToHexStringLower(hash.GetHashAndReset())[..32]}.json");

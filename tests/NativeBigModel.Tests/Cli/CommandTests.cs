@@ -84,6 +84,15 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task The_batch_from_which_a_hybrid_plan_streams_everything_is_asked_for_and_shown()
+    {
+        Tool.Result table = await Tool.Run("plan", s_model, "--context", "64", "--max-memory", "0=6MiB,cpu=1GiB", "--offload", "hybrid", "--cpu-share", "1", "--shared-batch", "9");
+        Assert.Contains("prompts of 9 tokens and more stream them too", table.Output.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        Tool.Result one = await Tool.Run("plan", s_model, "--shared-batch", "1");
+        Assert.Equal((2, "error: shared batch size 1: a batch has at least 2 tokens"), (one.ExitCode, one.ErrorLines.Single()));
+    }
+
+    [Fact]
     public async Task Bench_times_every_prompt_in_every_round()
     {
         JsonElement bench = await Object("bench", s_model, "--prompt", "4,40", "--tokens", "9", "--rounds", "2", "--context", "64", "--offload", "stream");

@@ -29,7 +29,7 @@ public class SharedFamilyTests
                 int[] prompt = [.. Enumerable.Range(first, length).Select(at => (at * 37 + 11) % resident.Tokenizer.TokenCount)];
                 Assert.Equal((await Capitals.Run(resident, prompt, s_few)).Ids, (await Capitals.Run(hybrid, prompt, s_few)).Ids);
             }
-            for (int length = 5; length < PlanOptions.SharedBatchSize; length += 13) await Same(length, 0);
+            for (int length = 5; length < PlanOptions.UsualSharedBatchSize; length += 13) await Same(length, 0);
             Assert.All(hybrid.Streaming!.Groups, group => Assert.True(group is { Shared: true, Loads: 0 }, $"{name}: short prompts brought {group}"));
             for (int i = 1; i <= Prompts; i++) await Same(48, i);
             // Of the last layer a prompt needs one token alone, and the first one tells. The first matrices come once more, for a prompt that is still to come; small ones may stay from prompt to prompt.

@@ -97,6 +97,28 @@ public class SpeedModelTests
     }
 
     [Fact]
+    public void Batches_are_the_GPUs_from_as_many_tokens_on_as_the_CPU_multiplies_slower_than_the_link_brings()
+    {
+        Plan Shared(MachineSpeeds? speeds, int? asked = null, int? batch = null) => Planner.Plan(s_model, new Machine([], 0) { Speeds = speeds }, new()
+        {
+            ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=12GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1, SharedBatchSize = asked, BatchSize = batch,
+        });
+        MachineSpeeds Cpu(double flops) => s_round with { Cpu = new([new(TensorType.F16, 20e9, flops)], 1, 0) };
+        // Two operations a token for the two bytes of a weight: 1e12 in the time of 1e10 bytes.
+        Assert.InRange(Shared(Cpu(1e12)).SharedBatchSize, 95, 105);
+        Assert.InRange(Shared(Cpu(0.5e12)).SharedBatchSize, 47, 53);
+        Assert.Equal((512, 64), (Shared(Cpu(1e14)).SharedBatchSize, Shared(Cpu(1e14), batch: 64).SharedBatchSize));
+        // 64 tokens at the CPU's speed are more than twice as late as with it left out.
+        double Pass(int from) => new SpeedModel(s_model, Cpu(0.2e12)).Predict(Shared(Cpu(0.2e12), from) with { ContextLength = 64 }).PrefillSeconds;
+        Assert.InRange(Pass(65) / Pass(64), 2.5, 3.5);
+        Assert.Equal((PlanOptions.UsualSharedBatchSize, 7, PlanOptions.UsualSharedBatchSize), (Shared(null).SharedBatchSize, Shared(s_round, 7).SharedBatchSize, Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).SharedBatchSize));
+        Assert.Equal("shared batch size 1: a batch has at least 2 tokens", Assert.Throws<InvalidOptionException>(() => Shared(s_round, 1)).Message);
+        Plan plan = Shared(s_round, 7);
+        Assert.Equal(plan, NativeBigModel.Planning.Plan.FromJson(plan.ToJson()));
+        Assert.Contains("shared batch size 0", Assert.Throws<InvalidOptionException>(() => (plan with { SharedBatchSize = 0 }).Verify(s_model)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_timeline_fills_the_token_and_nobody_does_two_things_at_once()
     {
         foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Stream, OffloadMode.Hybrid, OffloadMode.Cpu])

@@ -86,6 +86,19 @@ public class StreamingTests(Capitals capitals)
     }
 
     [Fact]
+    public async Task What_the_CPU_has_streams_from_as_many_tokens_on_as_the_plan_says()
+    {
+        using TempFolder folder = Write(s_models[0], layers: 3);
+        await using BigModel model = await BigModel.LoadAsync(folder.Path, Exact() with { MaxMemory = null, Offload = OffloadMode.Hybrid, CpuShare = 1, SharedBatchSize = 8 });
+        async Task<bool> Brings(int tokens)
+        {
+            await Capitals.Run(model, [.. Enumerable.Range(5, tokens)], Capitals.Greedy with { MaxNewTokens = 1, ReusePrefix = false });
+            return model.Streaming!.Groups.Any(group => group is { Shared: true, Loads: > 0 });
+        }
+        Assert.Equal((8, false, true), (model.Plan.SharedBatchSize, await Brings(7), await Brings(8)));
+    }
+
+    [Fact]
     public async Task A_GGUF_streams_from_its_own_file_and_needs_no_folder()
     {
         using var folder = new TempFolder();

@@ -25,6 +25,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // What a GPU's kernels reach of the speed at which its copy engine empties pinned memory, when they read experts there: 46 to 48 of 54.8 GB/s on an H200 (bench/notes.md).
     private const double ReadOverLink = 0.87;
 
+    // Tokens from which llama.cpp has a GPU compute what rests in host memory (ggml-cuda.cu, GGML_OP_OFFLOAD_MIN_BATCH).
+    private const int OffloadedBatchSize = 32;
+
     private static readonly LayerWork s_nothing = new([], false);
 
     // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
@@ -87,7 +90,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     private Step Step(LayerPlacement layer, int tokens, int held, double kvBytes, double linkBusy, double linkLeft)
     {
         LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
-        bool shared = FeedForwardPart.IsShared(layer), large = tokens >= PlanOptions.SharedBatchSize;
+        bool shared = FeedForwardPart.IsShared(layer), large = tokens >= (shared ? plan.SharedBatchSize : OffloadedBatchSize);
         if (tokens == 1 && shared && plan.LinkedExperts > 0 && item.HasExperts && DeviceName.GpuIndex(_routes.Of(layer)!) is { } reader) return Linked(layer, item, reader);
         int? gpu = DeviceName.GpuIndex(layer.ComputeDevice) ?? (shared && large ? DeviceName.GpuIndex(_routes.Of(layer)!) : null);
         if (gpu is not { } index)

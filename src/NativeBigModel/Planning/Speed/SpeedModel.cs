@@ -44,6 +44,22 @@ public sealed class SpeedModel
         return Play(plan, Steps(plan), [1], Math.Min(PromptTokens, plan.ContextLength), keepsTimeline: true).Timeline;
     }
 
+    /// <summary>The least tokens of a batch that is faster with all of it on the GPUs than with the CPU's part there; <see cref="PlanOptions.UsualSharedBatchSize"/> where the CPU has none.</summary>
+    internal int SharedBatchSize(Plan plan)
+    {
+        int least = 2, most = Math.Min(PromptTokens, plan.BatchSize);
+        if (!plan.Layers.Any(FeedForwardPart.IsShared) || !plan.Devices.Any(device => DeviceName.GpuIndex(device.Name) is not null && device.RingBytes > 0) || most < least) return PlanOptions.UsualSharedBatchSize;
+        PassSteps divided = Steps(plan with { SharedBatchSize = int.MaxValue }), streamed = Steps(plan with { SharedBatchSize = least });
+        int held = Math.Min(PromptTokens, plan.ContextLength);
+        while (least < most)
+        {
+            int tokens = (least + most) / 2;
+            if (Play(plan, streamed, [tokens], held).Seconds < Play(plan, divided, [tokens], held).Seconds) most = tokens;
+            else least = tokens + 1;
+        }
+        return least;
+    }
+
     /// <summary>Names of the parts that link and CPU divide.</summary>
     internal HashSet<string> Divided(Plan plan) => LinkedExperts.Divided(plan, _model);
 
