@@ -9,6 +9,9 @@ public static class Planner
     // On a desktop the link and the CPU are about as fast.
     private const double AssumedCpuShare = 0.5;
 
+    // Predictions are not good to less, and whole layers are simpler to look at.
+    private const double ClearlyFaster = 0.97;
+
     /// <summary>
     /// Plans whole layers: the GPUs are filled in order; what they cannot hold goes to host memory and then stays on disk, computed by the CPU or streamed
     /// as <see cref="PlanOptions.Offload"/> says.
@@ -81,15 +84,22 @@ public static class Planner
             return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
         }
         if (mode == OffloadMode.Hybrid) return Hybrid(model, machine, limits, options, speeds, Split);
-        Plan streamed = mode == OffloadMode.Stream && limits.Gpus.Count > 1 ? Split(0) : Whole();
+        Plan streamed = mode == OffloadMode.Stream && !limits.Gpus.IsEmpty ? limits.Gpus.Count > 1 ? Split(0) : Faster(Whole, () => Split(0)) : Whole();
         if (mode != OffloadMode.Stream || streamAll || options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return streamed;
-        try
+        // A token's own experts come in place of all that a layer has.
+        return Faster(() => streamed, () => Link(Split(1), model, machine, options, model.ExpertUsedCount));
+
+        // The second where it fits and its tokens are clearly faster.
+        Plan Faster(Func<Plan> first, Func<Plan> second)
         {
-            // A token's own experts come in place of all that a layer has.
-            Plan linked = Link(Split(1), model, machine, options, model.ExpertUsedCount);
-            return speeds.TokenSeconds(linked) < speeds.TokenSeconds(streamed) ? linked : streamed;
+            Plan one = first();
+            try
+            {
+                Plan other = second();
+                return speeds.TokenSeconds(other) < speeds.TokenSeconds(one) * ClearlyFaster ? other : one;
+            }
+            catch (DoesNotFitException) { return one; }
         }
-        catch (DoesNotFitException) { return streamed; }
     }
 
     private static Plan Hybrid(ModelShape model, Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds, Func<double, Plan> split)

@@ -13,7 +13,7 @@ public class PlacementReasonTests
     [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Cpu, "blk.0", "rests on GPU 0: GPUs are filled first, in the order of the layers")]
     [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Cpu, "blk.23", "CPU: the GPUs have no room for it")]
     [InlineData("cpu=8GiB", OffloadMode.Cpu, "blk.3", "CPU: no GPU is to be used")]
-    [InlineData("0=1GiB,cpu=1GiB", OffloadMode.Stream, "blk.20", "streamed from disk: RAM has no room for it; a token waits for it")]
+    [InlineData("0=1GiB,cpu=1GiB", OffloadMode.Stream, "blk.20.ffn", "streamed from disk: RAM has no room for it; a token waits for it")]
     [InlineData("0=1GiB,cpu=8GiB", OffloadMode.Disk, "blk.20", "streamed from disk: nothing is to be kept in RAM; a token waits for it")]
     [InlineData("0=1700MiB,cpu=8GiB", OffloadMode.Hybrid, "blk.5", "rests on GPU 0: attention goes first, beside its keys and values")]
     public void It_says_so(string limits, OffloadMode offload, string layer, string reason) => Assert.Equal(reason, Plan(s_dense, limits, offload, link: 10).Layers.Single(one => one.Name == layer).Reason);

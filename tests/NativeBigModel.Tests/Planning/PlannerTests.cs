@@ -33,9 +33,9 @@ public class PlannerTests
     public void Every_layer_is_placed_once_in_device_order_within_the_limits_and_the_totals_add_up() => Run(s_cases, one =>
     {
         if (TryPlan(one.Shape, one.Limits, one.Offload) is not { } plan) return;
-        // Several links share the parts of layers; else layers are whole.
+        // Parts of layers are streamed to GPUs; else layers are whole.
         bool split = plan.Layers.Any(IsPart);
-        Assert.True(!split || (one.Offload == OffloadMode.Stream && one.Limits.Gpus.Count > 1), "layers are split for one device");
+        Assert.True(!split || (one.Offload == OffloadMode.Stream && one.Limits.Gpus.Count > 0), "layers are split for the CPU");
         LayerPlacement[] layers = [.. plan.Layers.Where(layer => !IsPart(layer))];
         Assert.Equal(["input", .. Enumerable.Range(0, one.Shape.Layers.Length).Select(i => $"blk.{i}"), "output"], layers.Select(layer => layer.Name));
         int[] computing = [.. layers.Skip(1).Select(layer => Rank(layer.ComputeDevice))];
@@ -109,19 +109,30 @@ public class PlannerTests
         Assert.Equal(TryPlan(untied, gpu)!.Layers[^1].WeightBytes, TryPlan(tied, gpu)!.Layers[^1].WeightBytes);
     }
 
-    [Theory]
-    [InlineData(OffloadMode.Stream)]
-    [InlineData(OffloadMode.Disk)]
-    public void A_GPU_keeps_what_it_can_beside_the_ring_and_the_cache_of_what_is_streamed_to_it(OffloadMode offload)
+    [Fact]
+    public void A_GPU_streams_parts_of_layers_where_the_shorter_ring_makes_tokens_clearly_faster()
+    {
+        ModelShape model = Models.Llama(32, 4096, 11008, 32, 32, 32000, TensorType.F16);
+        Plan Streamed(string gpu) => Planner.Plan(model, new Machine([], 0), new() { MaxMemory = MemoryLimits.Parse($"0={gpu},cpu=30GiB"), Offload = OffloadMode.Stream, ContextLength = 1024, ComputeBytes = Uncounted.Compute });
+        Plan most = Streamed("12GiB"), little = Streamed("2GiB");
+        Assert.All(most.Layers.Where(layer => layer.Streamed), layer => Assert.True(IsPart(layer)));
+        Assert.DoesNotContain(most.Layers, layer => layer.ComputeDevice == DeviceName.Host && layer.Name != "input");
+        // A layer of 405 MB, and half of the next, would be in the ring, and one of them more on its way.
+        Assert.InRange(most.Devices[0].RingBytes, 405_000_000, 600_000_000);
+        Assert.DoesNotContain(little.Layers, IsPart);
+    }
+
+    [Fact]
+    public void A_GPU_keeps_what_it_can_beside_the_ring_and_the_cache_of_what_is_streamed_to_it()
     {
         ModelShape shape = Shape([.. Enumerable.Repeat(40, 20)], 100, 100, 1);
         long layer = 256 * 40 * 4, ring = layer * 3 / 2 + 256, cache = 2 * 32 * 2 * 256, output = 64 * 4 + 64 * 100 * 2;
         // The ring, every layer's cache, and 5 layers and a half: the output fits into the half.
         long limit = ring + 20 * cache + layer * 11 / 2;
-        Plan plan = TryPlan(shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, offload)!;
+        Plan plan = TryPlan(shape, new MemoryLimits { Gpus = ImmutableSortedDictionary<int, long>.Empty.Add(0, limit), Host = 1 << 30 }, OffloadMode.Disk)!;
         // Spread over the 20, so that the link has something to bring while they are computed.
         Assert.Equal(["blk.2", "blk.6", "blk.10", "blk.14", "blk.18", "output"], plan.Layers.Where(placed => placed is { Device: "0", Streamed: false }).Select(placed => placed.Name));
-        Assert.Equal(15, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == (offload == OffloadMode.Stream ? "cpu" : "disk")));
+        Assert.Equal(15, plan.Layers.Count(placed => placed.Streamed && placed.ComputeDevice == "0" && placed.Device == "disk"));
         // What is left over makes the ring longer, to a hundredth of a layer.
         long longest = limit - 5 * layer - output - 20 * cache;
         Assert.InRange(plan.Devices[0].RingBytes, longest - layer / 100 - 2 * 256, longest);
