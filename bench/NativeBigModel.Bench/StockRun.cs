@@ -18,8 +18,8 @@ internal static class StockRun
         int ngl = options.Number("--ngl", 0), context = options.Number("--context", 1024), tokens = options.Number("--tokens", 9), rounds = options.Number("--rounds", 1);
         int threads = options.Number("--threads", Environment.ProcessorCount), piece = options.Number("--ubatch", 512);
         int[] prompts = [.. options.Text("--prompt", "512").Split(',').Select(int.Parse)];
-        EngineLibrary.Load();
         long started = Stopwatch.GetTimestamp();
+        EngineLibrary.Load();
         LlamaContextParams parameters = LlamaContextApi.LlamaContextDefaultParams();
         parameters.NCtx = (uint)context;
         parameters.NBatch = (uint)Math.Max(2048, piece);
