@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -30,6 +31,7 @@ struct gpu {
     size_t                   told  = 0; // bytes that it says it has
     size_t                   given = 0; // and that it gives
     bool                     reads_host = false;
+    bool                     pins       = true;
     std::atomic<size_t>      used{0};
     ggml_backend_device      device    = {};
     ggml_backend_buffer_type buft      = {};
@@ -97,6 +99,41 @@ private:
     std::thread                       worker;
 };
 
+// --- what is pinned
+
+struct pinned_memory {
+    std::mutex                        mutex;
+    std::map<const uint8_t *, size_t> ranges;
+
+    void add(const void * base, size_t size) {
+        std::lock_guard<std::mutex> lock(mutex);
+        ranges[(const uint8_t *) base] = size;
+    }
+
+    void remove(const void * base) {
+        std::lock_guard<std::mutex> lock(mutex);
+        ranges.erase((const uint8_t *) base);
+    }
+
+    bool has(const void * from, size_t size) {
+        std::lock_guard<std::mutex> lock(mutex);
+        auto                        next = ranges.upper_bound((const uint8_t *) from);
+        return next != ranges.begin() && (const uint8_t *) from + size <= std::prev(next)->first + std::prev(next)->second;
+    }
+
+    size_t bytes() {
+        std::lock_guard<std::mutex> lock(mutex);
+        size_t                      all = 0;
+        for (const auto & range : ranges) {
+            all += range.second;
+        }
+        return all;
+    }
+};
+
+pinned_memory        s_pinned;
+std::atomic<int64_t> s_set_pinned{0}, s_set_other{0}; // bytes that tensors were given, by where they came from
+
 // --- buffer: host memory that only its own device computes with
 
 gpu & gpu_of(ggml_backend_buffer_type_t buft) { return *(gpu *) buft->context; }
@@ -109,7 +146,10 @@ void buffer_free(ggml_backend_buffer_t buffer) {
 void * buffer_base(ggml_backend_buffer_t buffer) { return buffer->context; }
 
 void buffer_memset(ggml_backend_buffer_t, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) { std::memset((uint8_t *) tensor->data + offset, value, size); }
-void buffer_set(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) { std::memcpy((uint8_t *) tensor->data + offset, data, size); }
+void buffer_set(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+    (s_pinned.has(data, size) ? s_set_pinned : s_set_other) += (int64_t) size;
+    std::memcpy((uint8_t *) tensor->data + offset, data, size);
+}
 void buffer_get(ggml_backend_buffer_t, const ggml_tensor * tensor, void * data, size_t offset, size_t size) { std::memcpy(data, (const uint8_t *) tensor->data + offset, size); }
 void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) { std::memset(buffer->context, value, buffer->size); }
 
@@ -151,11 +191,19 @@ ggml_backend_buffer_t buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
 const char *          host_buft_name(ggml_backend_buffer_type_t buft) { return gpu_of(buft).host_name.c_str(); }
 size_t                host_buft_alignment(ggml_backend_buffer_type_t) { return ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(cpu())); }
 bool                  host_buft_is_host(ggml_backend_buffer_type_t) { return true; }
+void                  host_buffer_free(ggml_backend_buffer_t buffer) {
+    s_pinned.remove(buffer->context);
+    ::operator delete(buffer->context, std::align_val_t(alignment));
+}
 ggml_backend_buffer_t host_buft_alloc(ggml_backend_buffer_type_t buft, size_t size) {
-    ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(cpu()), size);
-    if (buffer != nullptr) {
-        buffer->buft = buft;
+    void * memory = ::operator new(size, std::align_val_t(alignment), std::nothrow);
+    if (memory == nullptr) {
+        return nullptr;
     }
+    s_pinned.add(memory, size);
+    ggml_backend_buffer_t buffer = ggml_backend_cpu_buffer_from_ptr(memory, size);
+    buffer->buft              = buft;
+    buffer->iface.free_buffer = host_buffer_free;
     return buffer;
 }
 
@@ -355,7 +403,7 @@ const char *               device_name(ggml_backend_dev_t device) { return gpu_o
 const char *               device_description(ggml_backend_dev_t) { return "a GPU that is not there"; }
 enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return &gpu_of(device).buft; }
-ggml_backend_buffer_type_t device_host_buft(ggml_backend_dev_t device) { return &gpu_of(device).host_buft; }
+ggml_backend_buffer_type_t device_host_buft(ggml_backend_dev_t device) { return gpu_of(device).pins ? &gpu_of(device).host_buft : nullptr; }
 
 bool device_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft) {
     const gpu & of = gpu_of(device);
@@ -425,11 +473,19 @@ std::vector<std::unique_ptr<gpu>> s_gpus;
 const char *       reg_name(ggml_backend_reg_t) { return "TWIN"; }
 size_t             reg_count(ggml_backend_reg_t) { return s_gpus.size(); }
 ggml_backend_dev_t reg_device(ggml_backend_reg_t, size_t index) { return &s_gpus[index]->device; }
-void *             reg_proc(ggml_backend_reg_t, const char *) { return nullptr; }
+
+int64_t test_gpus_pinned() { return (int64_t) s_pinned.bytes(); }
+int64_t test_gpus_set_pinned() { return s_set_pinned; }
+int64_t test_gpus_set_other() { return s_set_other; }
+
+void * reg_proc(ggml_backend_reg_t, const char * name) {
+    const std::string wanted = name;
+    return wanted == "test_gpus_pinned" ? (void *) test_gpus_pinned : wanted == "test_gpus_set_pinned" ? (void *) test_gpus_set_pinned : wanted == "test_gpus_set_other" ? (void *) test_gpus_set_other : nullptr;
+}
 
 ggml_backend_reg s_reg = {GGML_BACKEND_API_VERSION, {reg_name, reg_count, reg_device, reg_proc}, nullptr};
 
-void add(size_t told, size_t given, bool reads_host) {
+void add(size_t told, size_t given, bool reads_host, bool pins) {
     auto added = std::make_unique<gpu>();
     gpu & one  = *added;
     one.name      = "TWIN" + std::to_string(s_gpus.size());
@@ -437,6 +493,7 @@ void add(size_t told, size_t given, bool reads_host) {
     one.told      = told;
     one.given     = given;
     one.reads_host = reads_host;
+    one.pins       = pins;
     one.buft      = {{buft_name, buft_alloc, buft_alignment, nullptr, nullptr, nullptr}, &one.device, &one};
     one.host_buft = {{host_buft_name, host_buft_alloc, host_buft_alignment, nullptr, nullptr, host_buft_is_host}, &one.device, &one};
     ggml_backend_device_i table = {};
@@ -465,7 +522,7 @@ ggml_backend_reg_t test_gpus(const char * bytes) {
     for (std::string one; std::getline(all, one, ',');) {
         char *       end;
         const size_t told = std::strtoull(one.c_str(), &end, 10);
-        add(told, *end == '/' ? std::strtoull(end + 1, nullptr, 10) : told, one.back() == '+');
+        add(told, *end == '/' ? std::strtoull(end + 1, nullptr, 10) : told, one.back() == '+', one.back() != '-');
     }
     return &s_reg;
 }

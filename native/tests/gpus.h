@@ -10,7 +10,10 @@
 #include "ggml-backend.h"
 
 // Registers devices TWIN0, TWIN1, ... once in a process. `bytes` has the memory of each, separated by commas: 1000 for one that has 1000 bytes, 1000/500 for
-// one that says so and gives 500, 1000+ for one that reads the host's memory too.
+// one that says so and gives 500, 1000+ for one that reads the host's memory too, 1000- for one that pins none.
+//
+// The registry's procedures "test_gpus_pinned", "test_gpus_set_pinned" and "test_gpus_set_other" give int64_t: bytes of host memory that are pinned, and
+// bytes that tensors were given out of such memory, and out of any other.
 ggml_backend_reg_t test_gpus(const char * bytes);
 
 // From now on copies to them and products take the time that they take at these speeds, bytes and operations a second, and nothing is copied or computed: what a GPU would be at

@@ -25,8 +25,9 @@ internal static class TensorPump
     // Small enough that cancelling is felt at once with the slowest quantiser, large enough for full reading speed.
     private const int StepElements = 256 * 1024;
 
-    // What is only read goes in larger pieces: fewer calls, and each large page is mostly one worker's.
-    private const int ReadBytes = 4 << 20;
+    /// <summary>Bytes of a piece that is only read: more than of others, so that there are fewer calls, and each large page is mostly one worker's.</summary>
+    public const int ReadBytes = 4 << 20;
+
     private const int MaxWorkers = 16;
 
     // Some wait for a disk while others compute.

@@ -78,7 +78,7 @@ internal sealed unsafe class EngineModel : IDisposable
             targets = [.. targets.Where(target => !IsOrdinary(target, placement) || !mapped.Take(target.Tensor, (GgmlTensor*)target.Address, handle))];
             mapped.Fill(tracker.Add, cancel);
             using var files = new CheckpointFiles();
-            var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name)))]);
+            var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name), target.Tensor.Source.Type != target.Tensor.Spec.Type))]);
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it

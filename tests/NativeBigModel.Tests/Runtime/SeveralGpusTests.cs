@@ -1,6 +1,8 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Text.Json;
 using NativeBigModel.Bench.Memory;
+using NativeBigModel.Conversion;
 using NativeBigModel.Native;
 using NativeBigModel.Planning;
 using NativeBigModel.Runtime;
@@ -32,6 +34,8 @@ public class SeveralGpusTests
         ("0* 1*", Spread(4_500_000, 6_500_000, OffloadMode.Stream)),
         ("0* 1* cpu", Spread(4_500_000, 4_500_000, OffloadMode.Hybrid)),
     ];
+
+    private static readonly string[] s_unstreamed = ["0", "0 1", "0 1 cpu"];
 
     [TestGpusFact]
     public Task The_engine_sees_them_with_their_memory() => TestGpus.Run(["64000000", "128000000"], static () =>
@@ -101,6 +105,76 @@ public class SeveralGpusTests
             Assert.Equal(devices, Devices(model.Plan));
             await Task.WhenAll(Capitals.References.Select(async reference => Assert.Equal(reference.Greedy, (await Capitals.Run(model, reference.Ids, Capitals.Greedy)).Ids)));
         }
+    });
+
+    // The files are float32, which vectors stay.
+    [TestGpusFact]
+    public Task Weights_that_are_only_read_reach_GPUs_out_of_memory_that_is_pinned_meanwhile() => TestGpus.Run(s_gpus, static () =>
+    {
+        foreach ((WeightType type, bool read) in ((WeightType, bool)[])[(WeightType.AsStored, true), (WeightType.F16, false), (WeightType.Q8_0, false)])
+            foreach (string devices in s_unstreamed)
+            {
+                (long matrices, long vectors, long pinned, long other) = Handed(devices, type);
+                Assert.Equal(read ? (matrices + vectors, 0) : (vectors, matrices), (pinned, other));
+            }
+        return Task.CompletedTask;
+    });
+
+    [TestGpusFact]
+    public Task A_piece_lies_in_other_memory_where_pinned_memory_is_too_small_or_refused() => TestGpus.Run(s_gpus, static () =>
+    {
+        EngineLibrary.Load();
+        unsafe
+        {
+            var gpu = (GgmlBackendDevice*)EngineDevices.Gpus()[0];
+            GgmlBackendBufferType* type = GgmlBackendApi.GgmlBackendDevHostBufferType(gpu);
+            using (var memory = new WorkerMemory())
+            {
+                Assert.Equal((65, 0), (memory.Pinned(type, 64, 65).Length, Told("test_gpus_pinned")));
+                Assert.Equal((64, 64), (memory.Pinned(type, 64, 64).Length, Told("test_gpus_pinned")));
+                Assert.Equal((65, 64), (memory.Pinned(type, 64, 65).Length, Told("test_gpus_pinned")));
+            }
+            Assert.Equal(0, Told("test_gpus_pinned"));
+            using var refused = new WorkerMemory();
+            Span<byte> piece = refused.Pinned(GgmlBackendApi.GgmlBackendDevBufferType(gpu), taken: 100_000_000, 64); // more than it has
+            piece.Fill(1);
+            Assert.Equal(64, piece.Length);
+        }
+        return Task.CompletedTask;
+    });
+
+    [TestGpusFact]
+    public Task GPUs_that_pin_nothing_get_the_same_weights_from_other_memory() => TestGpus.Run(["64000000-", "64000000-"], static async () =>
+    {
+        foreach (string devices in s_unstreamed)
+        {
+            (long matrices, long vectors, long pinned, long other) = Handed(devices, WeightType.AsStored);
+            Assert.Equal((0, matrices + vectors), (pinned, other));
+        }
+        foreach ((string devices, PlanOptions options) in s_spreads[..2])
+        {
+            await using BigModel model = await BigModel.LoadAsync(TestFolders.Capitals, options);
+            Assert.Equal(devices, Devices(model.Plan));
+            foreach (Capitals.Reference reference in Capitals.References) Assert.Equal(reference.Greedy, (await Capitals.Run(model, reference.Ids, Capitals.Greedy)).Ids);
+        }
+    });
+
+    [TestGpusFact]
+    public Task A_load_that_is_cancelled_leaves_nothing_pinned() => TestGpus.Run(s_gpus, static () =>
+    {
+        using TempFolder folder = Write("LlamaForCausalLM", layers: 7);
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        Plan plan = checkpoint.Plan(Machine.Probe(), Exact());
+        using var cancel = new CancellationTokenSource();
+        ConcurrentBag<long> pinned = [];
+        var progress = new Now(step =>
+        {
+            pinned.Add(Told("test_gpus_pinned"));
+            if (step.BytesDone * 2 > step.BytesTotal) cancel.Cancel();
+        });
+        Assert.Throws<OperationCanceledException>(() => EngineModel.Load(checkpoint.Define(plan.WeightType), plan, progress, cancel.Token));
+        Assert.Equal((true, 0), (pinned.Max() > 0, Told("test_gpus_pinned")));
+        return Task.CompletedTask;
     });
 
     // A megabyte, and more than is read at once.
@@ -226,6 +300,32 @@ public class SeveralGpusTests
         Assert.Equal(5, code);
         Assert.Matches("TWIN0: refused [0-9]+ bytes for the ring", error);
     }
+
+    /// <summary>
+    /// Loads a model of float32 weights onto these devices: the bytes of the matrices and of the vectors that GPUs hold, and those that they were handed out of pinned
+    /// memory and out of other. When the model is gone nothing is pinned.
+    /// </summary>
+    private static (long Matrices, long Vectors, long Pinned, long Other) Handed(string devices, WeightType type)
+    {
+        using TempFolder folder = Write("LlamaForCausalLM", layers: 7);
+        Checkpoint checkpoint = Checkpoint.Open(folder.Path);
+        PlanOptions options = Exact() with { WeightType = type };
+        DevicePlan whole = checkpoint.Plan(Machine.Probe(), options).Devices[0];
+        double share = devices switch { "0" => 1, "0 1" => 0.95, _ => 0.3 };
+        Plan plan = checkpoint.Plan(Machine.Probe(), options with { MaxMemory = Limits(Room(whole, share), devices == "0" ? 0 : Room(whole, share)) });
+        Assert.Equal(devices, Devices(plan));
+        ModelDefinition definition = checkpoint.Define(type);
+        HashSet<string> onGpus = [.. plan.Layers.Where(layer => DeviceName.GpuIndex(layer.Device) is not null).Select(layer => layer.Name)];
+        ILookup<bool, long> bytes = definition.Tensors.Where(tensor => onGpus.Contains(ItemName.Of(tensor.Spec, plan.SplitsLayers))).ToLookup(tensor => tensor.Spec.Dimensions.Length > 1, tensor => tensor.Spec.Bytes);
+        (long pinned, long other) = (Told("test_gpus_set_pinned"), Told("test_gpus_set_other"));
+        EngineModel.Load(definition, plan, null, default).Dispose();
+        Assert.Equal(0, Told("test_gpus_pinned"));
+        return (bytes[true].Sum(), bytes[false].Sum(), Told("test_gpus_set_pinned") - pinned, Told("test_gpus_set_other") - other);
+    }
+
+    /// <summary>What native/tests/gpus.h says of the copies so far.</summary>
+    private static unsafe long Told(string name) =>
+        ((delegate* unmanaged[Cdecl]<long>)GgmlGraphApi.GgmlBackendRegGetProcAddress(GgmlGraphApi.GgmlBackendDevBackendReg((GgmlBackendDevice*)EngineDevices.Gpus()[0]), name))();
 
     private static PlanOptions Random(Random random)
     {

@@ -20,7 +20,7 @@ internal static class TestGpus
     public static string Library { get; } = Path.Combine(AppContext.BaseDirectory, "libnbm_test_gpus.so");
 
     /// <summary>The variables with which a process sees them.</summary>
-    /// <param name="bytes">The memory of each: 1000 for one that has 1000 bytes, 1000/500 for one that says so and gives 500, 1000+ for one that reads the host's memory too.</param>
+    /// <param name="bytes">The memory of each: 1000 for one that has 1000 bytes, 1000/500 for one that says so and gives 500, 1000+ for one that reads the host's memory too, 1000- for one that pins none.</param>
     public static Dictionary<string, string> Environment(params string[] bytes) => new()
     {
         ["GGML_BACKEND_PATH"] = Library,
