@@ -124,6 +124,19 @@ linked() {
   timeout 100 compute-sanitizer --tool memcheck "$nbm" logits "$work/7b-a1b.gguf" --ids 5 --out "$work/b" --max-memory 0=1GiB,cpu=60GiB --offload hybrid --linked-experts 3 2>&1 | tail -2
 }
 
+# Batches of few tokens, where the CPU computes what it has for a token and where that streams instead: which is faster, and what a plan chooses after `speeds`.
+small_batches() {
+  model_7b
+  model_moe
+  local from
+  for from in 512 2; do
+    bench "$work/moe.gguf" moe --max-memory 0=6GiB,cpu=60GiB --offload hybrid --shared-batch $from --prompt 2,4,8,12,16,24,32,48 --tokens 2 --context 256 --rounds 2
+    bench "$work/7b.gguf" 7b --max-memory 0=8GiB,cpu=30GiB --offload hybrid --shared-batch $from --prompt 4,8,12,16,24,32,48 --tokens 2 --context 256 --rounds 2
+  done
+  "$nbm" plan "$work/moe.gguf" --max-memory 0=6GiB,cpu=60GiB --offload hybrid | grep -o "prompts of .*"
+  "$nbm" plan "$work/7b.gguf" --max-memory 0=8GiB,cpu=30GiB --offload hybrid | grep -o "prompts of .*"
+}
+
 # Six budgets of each, and what was predicted: run `speeds` before.
 six() { # FILE NAME CPU BUDGETS...
   local file=$1 name=$2 cpu=$3 gib; shift 3
@@ -131,6 +144,7 @@ six() { # FILE NAME CPU BUDGETS...
 }
 six_7b() { model_7b; six "$work/7b.gguf" 7b 30GiB 2 4 6 8 10 12; }
 six_70b() { model_70b; six "$work/70b.gguf" 70b 60GiB 4 8 12 16 24 32; }
+six_30b() { model 30b 30b-a3b-q4_0; six "$work/30b.gguf" 30b 40GiB 4 6 8 10 12 14; }
 six_moe() { model_moe; six "$work/moe.gguf" moe 60GiB 4 6 8 12 16 20; }
 
 stock() { # FILE LABEL OPTIONS...
