@@ -3,7 +3,7 @@ using NativeBigModel.Native;
 
 namespace NativeBigModel.Runtime;
 
-/// <summary>The engine's tensors as a place for bytes: host memory is read and encoded into directly, a device is handed each piece, if it was only read out of memory that is pinned for it, and a memory type of its own layout each whole tensor.</summary>
+/// <summary>The engine's tensors as a place for bytes: host memory is read and encoded into directly, a device is handed each piece (what needed no encoding, out of memory that is pinned for it), and a memory type of its own layout each whole tensor.</summary>
 internal sealed unsafe class EngineMemory : ITensorSink
 {
     private readonly Place[] _places;
