@@ -28,9 +28,9 @@ public class SpeedModelTests
         Near(weights / 1000e9, gpu.DecodeSeconds, 0.03);
         Near(weights / 20e9, cpu.DecodeSeconds, 0.03);
         Assert.Equal((PlanResource.Gpu, PlanResource.Cpu), (gpu.DecodeLimit, cpu.DecodeLimit));
-        // Two operations for each weight and token.
+        // Two operations for each weight and token. A CPU waits for the weights, a GPU reads them meanwhile.
         Near(weights / 2 * 2.0 * 512 / 100e12, gpu.PrefillSeconds, 0.02);
-        Near(weights / 2 * 2.0 * 512 / 1e12, cpu.PrefillSeconds, 0.02);
+        Near(weights / 2 * 2.0 * 512 / 1e12 + weights / 20e9, cpu.PrefillSeconds, 0.02);
     }
 
     [Fact]
@@ -104,13 +104,13 @@ public class SpeedModelTests
             ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=12GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1, SharedBatchSize = asked, BatchSize = batch,
         });
         MachineSpeeds Cpu(double flops) => s_round with { Cpu = new([new(TensorType.F16, 20e9, flops)], 1, 0) };
-        // Two operations a token for the two bytes of a weight: 1e12 in the time of 1e10 bytes.
-        Assert.InRange(Shared(Cpu(1e12)).SharedBatchSize, 95, 105);
-        Assert.InRange(Shared(Cpu(0.5e12)).SharedBatchSize, 47, 53);
+        // Two operations a token for the two bytes of a weight: 1e12 in the time of 1e10 bytes, half of which the CPU has read by then.
+        Assert.InRange(Shared(Cpu(1e12)).SharedBatchSize, 47, 54);
+        Assert.InRange(Shared(Cpu(0.5e12)).SharedBatchSize, 23, 28);
         Assert.Equal((512, 64), (Shared(Cpu(1e14)).SharedBatchSize, Shared(Cpu(1e14), batch: 64).SharedBatchSize));
-        // 64 tokens at the CPU's speed are more than twice as late as with it left out.
+        // What the link brings in a time of 1 the CPU reads in 0.5 and multiplies in 3.2 by 64 tokens.
         double Pass(int from) => new SpeedModel(s_model, Cpu(0.2e12)).Predict(Shared(Cpu(0.2e12), from) with { ContextLength = 64 }).PrefillSeconds;
-        Assert.InRange(Pass(65) / Pass(64), 2.5, 3.5);
+        Assert.InRange(Pass(65) / Pass(64), 3.5, 3.9);
         Assert.Equal((PlanOptions.UsualSharedBatchSize, 7, PlanOptions.UsualSharedBatchSize), (Shared(null).SharedBatchSize, Shared(s_round, 7).SharedBatchSize, Plan("0=60GiB,cpu=60GiB", OffloadMode.Cpu).SharedBatchSize));
         Assert.Equal("shared batch size 1: a batch has at least 2 tokens", Assert.Throws<InvalidOptionException>(() => Shared(s_round, 1)).Message);
         Plan plan = Shared(s_round, 7);

@@ -58,12 +58,13 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="expertsTouched">The share of a mixture's experts that these tokens need.</param>
     /// <param name="expertsUsed">The share that one token needs.</param>
-    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed) =>
-        (Layer ? speeds.Layer(tokens) : 0) + (HasExperts ? speeds.MixtureSeconds : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed);
+    /// <param name="readsMeanwhile">Whether it reads weights while it multiplies by others, as a GPU does; the cores of a CPU wait for what they multiply by.</param>
+    public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed, bool readsMeanwhile) =>
+        (Layer ? speeds.Layer(tokens) : 0) + (HasExperts ? speeds.MixtureSeconds : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed, readsMeanwhile);
 
     /// <summary>The same of its matrices alone.</summary>
     /// <inheritdoc cref="Seconds"/>
-    public double MatrixSeconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed)
+    public double MatrixSeconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed, bool readsMeanwhile)
     {
         double seconds = 0;
         foreach (Weights weights in Matrices)
@@ -72,7 +73,8 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
             double readShare = weights.Experts ? speeds.ExpertShare : 1, promptShare = weights.Experts ? speeds.PromptExpertShare ?? speeds.ExpertShare : 1;
             double reading = weights.Count * speed.StartSeconds + weights.Bytes * (weights.Experts ? expertsTouched : 1) / speed.BytesPerSecond;
             double multiplying = tokens == 1 ? 0 : weights.Count * speed.PromptStartSeconds + 2.0 * tokens * weights.Elements * (weights.Experts ? expertsUsed : 1) / speed.FlopsPerSecond;
-            seconds += Math.Max(reading / readShare, multiplying / promptShare);
+            (reading, multiplying) = (reading / readShare, multiplying / promptShare);
+            seconds += readsMeanwhile ? Math.Max(reading, multiplying) : reading + multiplying;
         }
         return seconds;
     }

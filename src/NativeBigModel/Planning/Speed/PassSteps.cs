@@ -103,7 +103,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer), item.Tensors);
         }
-        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
+        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes, readsMeanwhile: true) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         double link = LinkTo(index) * linkLeft;
@@ -117,7 +117,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         LayerWork rest = plan.LinkedExperts < model.ExpertUsedCount ? item : item.WithoutExperts;
         bool both = rest.Matrices.Count > 0;
         double link = item.LinkedSeconds(speeds.Gpu(gpu).Matrices, linked, LinkTo(gpu) * ReadOverLink * (both ? speeds.LinkBesideCpu : 1));
-        double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked) : 0, crossing = both ? speeds.Crossing(gpu) : 0;
+        double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked, readsMeanwhile: false) : 0, crossing = both ? speeds.Crossing(gpu) : 0;
         return new(layer.Name, PlanResource.Cpu, DeviceName.Host, Math.Max(link, cpu) + crossing + speeds.Gpu(gpu).Matrices.MixtureSeconds, null, 0, default, 0, Linked: new(DeviceName.Gpu(gpu), link, cpu + crossing));
     }
 
@@ -137,9 +137,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // The output is where a pass ends.
     private static double Pass(LayerPlacement layer, MatrixSpeeds on, int tokens) => layer.Name == Item.Output ? on.Pass(tokens) : 0;
 
-    private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes)
+    private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes, bool readsMeanwhile = false)
     {
-        if (!_seconds.TryGetValue((item, on, tokens), out double seconds)) _seconds[(item, on, tokens)] = seconds = item.Seconds(on, tokens, ExpertsTouched(tokens), ExpertsTouched(1));
+        if (!_seconds.TryGetValue((item, on, tokens), out double seconds)) _seconds[(item, on, tokens)] = seconds = item.Seconds(on, tokens, ExpertsTouched(tokens), ExpertsTouched(1), readsMeanwhile);
         return seconds + kvBytes / on.Types[0].BytesPerSecond;
     }
 

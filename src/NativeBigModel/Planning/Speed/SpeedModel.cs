@@ -72,7 +72,7 @@ public sealed class SpeedModel
         MatrixSpeeds beside = _speeds.CpuWhileStreaming(gpus);
         double bytes = parts.Sum(part => part.Matrices.Sum(weights => (double)weights.Bytes));
         if (bytes == 0) return 0;
-        double cpu = (parts.Sum(part => part.Seconds(beside, 1, used, used)) + parts.Length * gpus.Average(_speeds.Crossing)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? _speeds.LinkSpeed(gpu) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
+        double cpu = (parts.Sum(part => part.Seconds(beside, 1, used, used, readsMeanwhile: false)) + parts.Length * gpus.Average(_speeds.Crossing)) / bytes, link = 1 / (gpus.Sum(gpu => gpus.Count > 1 ? _speeds.LinkSpeed(gpu) : _speeds.Gpu(gpu).ToDevice) * _speeds.LinkBesideCpu);
         return link / (link + cpu);
     }
 

@@ -87,10 +87,10 @@ internal static class LayerBench
         double divided = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [(1, ShortText)], budget / 2, cancel)[0];
         double whole = Run(model, EnginePlacement.WhollyOn(gpu, resident), resident, [(1, ShortText)], budget / 2, cancel)[0];
         LayerWork network = LayerWork.Of(model.Shape, split: true)[FeedForwardPart.Of(0)];
-        return Math.Max(0, (divided - whole) / crossings - (network.MatrixSeconds(speeds.Cpu, 1, 1, 1) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1)));
+        return Math.Max(0, (divided - whole) / crossings - (network.MatrixSeconds(speeds.Cpu, 1, 1, 1, readsMeanwhile: false) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
     }
 
-    private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, UsedShare(model), UsedShare(model));
+    private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, UsedShare(model), UsedShare(model), readsMeanwhile: true);
 
     private static double UsedShare(ModelDefinition model) => model.Shape.ExpertCount > 0 ? (double)model.Shape.ExpertUsedCount / model.Shape.ExpertCount : 1;
 
