@@ -137,6 +137,16 @@ small_batches() {
   "$nbm" plan "$work/7b.gguf" --max-memory 0=8GiB,cpu=30GiB --offload hybrid | grep -o "prompts of .*"
 }
 
+# What a network more on the CPU costs a token beyond the time in which it is read there, and what a GPU's recorded graphs are worth: run `speeds` before.
+divided() {
+  model_7b
+  local mib
+  bench "$work/7b.gguf" "7b, resident" --max-memory 0=60GiB --context 1024 --prompt 64 --tokens 65 --rounds 2
+  GGML_CUDA_DISABLE_GRAPHS=1 bench "$work/7b.gguf" "7b, resident, no CUDA graphs" --max-memory 0=60GiB --context 1024 --prompt 64 --tokens 65 --rounds 2
+  for mib in 13056 12800 12288 11776; do bench "$work/7b.gguf" 7b --max-memory 0=${mib}MiB,cpu=30GiB --offload hybrid --cpu-share 1 --context 1024 --prompt 64 --tokens 65 --rounds 2; done
+  GGML_CUDA_DISABLE_GRAPHS=1 bench "$work/7b.gguf" "7b, no CUDA graphs" --max-memory 0=12800MiB,cpu=30GiB --offload hybrid --cpu-share 1 --context 1024 --prompt 64 --tokens 65 --rounds 2
+}
+
 # Six budgets of each, and what was predicted: run `speeds` before.
 six() { # FILE NAME CPU BUDGETS...
   local file=$1 name=$2 cpu=$3 gib; shift 3
