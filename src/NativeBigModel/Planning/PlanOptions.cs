@@ -38,6 +38,12 @@ public sealed record PlanOptions
     /// <summary>Tokens of a prompt that are computed together.</summary>
     public const int DefaultBatchSize = 512;
 
+    /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
+    public const int StreamingBatchSize = 2048;
+
+    /// <summary>Tokens of a batch from which a hybrid plan's GPUs compute everything and the CPU nothing, where nobody measured the machine.</summary>
+    public const int UsualSharedBatchSize = 32;
+
     /// <summary>Conversations that llama.cpp computes together at most (llama-cparams.h, LLAMA_MAX_SEQ).</summary>
     public const int MaxSessions = 256;
 
@@ -46,12 +52,6 @@ public sealed record PlanOptions
 
     // What ggml's thread pool takes (ggml.h, GGML_MAX_N_THREADS).
     internal const int MaxThreads = 512;
-
-    /// <summary>Tokens of a batch from which a hybrid plan's GPUs compute everything and the CPU nothing, where nobody measured the machine.</summary>
-    public const int UsualSharedBatchSize = 32;
-
-    /// <summary>The same where layers are streamed: each batch brings every layer once, so fewer and larger ones are faster.</summary>
-    public const int StreamingBatchSize = 2048;
 
     /// <summary>How the weights are stored.</summary>
     public WeightType WeightType { get; init; }

@@ -47,7 +47,7 @@ internal static class PlanSearch
             foreach (PlanOptions candidate in Refinements(chosen, options)) Try(candidate);
             (chosen, best) = Choose(objective, found);
         }
-        return new(chosen, PlacementReasons.Explain(best, model, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best, model)}");
+        return new(chosen, Planner.Complete(best, model, machine, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best, model)}");
     }
 
     private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, ModelShape model, SpeedModel speeds)

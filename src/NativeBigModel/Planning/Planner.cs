@@ -30,11 +30,22 @@ public static class Planner
         var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
         try
         {
-            if (options.Optimize is not { } objective) return PlacementReasons.Explain(AsAsked(model, machine, options, speeds), model, options, speeds);
+            if (options.Optimize is not { } objective) return Complete(AsAsked(model, machine, options, speeds), model, machine, options, speeds);
             PlanChoice choice = PlanSearch.Best(objective, model, machine, options, speeds);
             return choice.Plan with { Notes = [.. choice.Plan.Notes, choice.Note] };
         }
         catch (DoesNotFitException error) { throw FitAdvice.Of(error, model, machine, options, speeds); }
+    }
+
+    /// <summary>Adds what follows from where everything lies: from how many tokens on a batch streams what the CPU has, and each layer's reason.</summary>
+    internal static Plan Complete(Plan plan, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
+        if (options.SharedBatchSize is null && machine.Speeds is { Measured: true } && speeds.SharedBatchSize(plan) is var tokens && tokens != plan.SharedBatchSize)
+        {
+            plan = plan with { SharedBatchSize = tokens };
+            plan = plan with { Predicted = speeds.Predict(plan) };
+        }
+        return PlacementReasons.Explain(plan, model, options, speeds);
     }
 
     /// <summary>Plans what the options say, and predicts its speed; gives no reasons.</summary>
@@ -42,7 +53,6 @@ public static class Planner
     internal static Plan AsAsked(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         Plan plan = Place(model, machine, options, speeds);
-        if (options.SharedBatchSize is null && machine.Speeds is { Measured: true }) plan = plan with { SharedBatchSize = speeds.SharedBatchSize(plan) };
         return plan with { Predicted = speeds.Predict(plan) };
     }
 
