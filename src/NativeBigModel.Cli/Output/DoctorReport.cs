@@ -1,3 +1,4 @@
+using System.Globalization;
 using NativeBigModel.Planning;
 using Spectre.Console;
 
@@ -66,7 +67,7 @@ internal static class DoctorReport
     {
         Table table = new Table().Border(TableBorder.Rounded).AddColumn(new TableColumn("measured").NoWrap());
         foreach (MatrixSpeed type in speeds.Cpu.Types) table.AddColumn(new TableColumn($"{type.Type}").RightAligned().NoWrap());
-        table.AddColumn(new TableColumn("experts").RightAligned()).AddColumn(new TableColumn("a layer").RightAligned()).AddColumn(new TableColumn("a pass").RightAligned());
+        foreach (string more in (string[])["experts", "a layer", "a pass"]) table.AddColumn(new TableColumn(more).RightAligned().NoWrap());
         Rows("CPU", speeds.Cpu);
         if (speeds.CpuOwnLayouts is { } own && own != speeds.Cpu) Rows("CPU, own layouts", own);
         foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
@@ -79,9 +80,10 @@ internal static class DoctorReport
 
         void Rows(string name, MatrixSpeeds matrices)
         {
-            table.AddRow([$"{name}: weights read", .. Each(matrices, type => $"{type.BytesPerSecond / 1e9:0.0} GB/s"), $"{matrices.ExpertShare:P0}", Micro(matrices.LayerSeconds), Micro(matrices.PassSeconds)]);
-            table.AddRow([$"{name}: prompts", .. Each(matrices, type => $"{type.FlopsPerSecond / 1e12:0.00} Tflop/s"), matrices.PromptExpertShare is { } share ? $"{share:P0}" : "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
+            table.AddRow([$"{name}: weights, GB/s", .. Each(matrices, type => Digits(type.BytesPerSecond / 1e9)), $"{matrices.ExpertShare:P0}", Micro(matrices.LayerSeconds), Micro(matrices.PassSeconds)]);
+            table.AddRow([$"{name}: prompts, Tflop/s", .. Each(matrices, type => Digits(type.FlopsPerSecond / 1e12)), matrices.PromptExpertShare is { } share ? $"{share:P0}" : "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
         }
+        static string Digits(double value) => value.ToString(value >= 100 ? "0" : value >= 10 ? "0.0" : "0.00", CultureInfo.InvariantCulture);
         static string Micro(double? seconds) => seconds is { } one ? $"{one * 1e6:0} us" : "";
         IEnumerable<string> Each(MatrixSpeeds matrices, Func<MatrixSpeed, string> show) =>
             speeds.Cpu.Types.Select(column => matrices.Types.FirstOrDefault(type => type.Type == column.Type) is { } type ? show(type) : "-");

@@ -77,13 +77,13 @@ internal static class PlanTable
         return (bar ? $"[green]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/] " : "") + $"{share * 100,3:0}%";
     }
 
-    // 3-7 are whole layers, or in a hybrid plan layers without their feed-forward networks, which stand apart as "ffn 3-7".
+    // 3-7 are whole layers, or in a hybrid plan layers without their feed-forward networks, which stand apart as "ffn 3-7, 9".
     internal static string Runs(Plan plan, Func<LayerPlacement, bool> belongs)
     {
         LayerPlacement[] here = [.. plan.Layers.Where(belongs)];
         string[] whole = [.. Ranges(here.Where(layer => !layer.IsFeedForward).Select(layer => layer.Number).OfType<int>())];
         string[] parts = [.. Ranges(here.Where(layer => layer.IsFeedForward).Select(layer => layer.Number).OfType<int>())];
-        return string.Join(", ", [.. here.Where(layer => layer.Name == "input").Select(layer => layer.Name), .. whole, .. parts.Select(range => $"ffn {range}"), .. here.Where(layer => layer.Name == "output").Select(layer => layer.Name)]);
+        return string.Join(", ", [.. here.Where(layer => layer.Name == "input").Select(layer => layer.Name), .. whole, .. parts.Select((range, i) => i == 0 ? $"ffn {range}" : range), .. here.Where(layer => layer.Name == "output").Select(layer => layer.Name)]);
     }
 
     private static IEnumerable<string> Ranges(IEnumerable<int> ordered)
