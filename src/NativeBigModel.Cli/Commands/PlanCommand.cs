@@ -45,6 +45,8 @@ internal static class PlanCommand
                 default:
                     PlanTable.Print(plan, shape, Terminal.Console);
                     PlanTable.PrintSpeed(plan.Predicted!, Terminal.Console);
+                    if (WhatIf.Optimized(shape, machine, options, plan)?.Plan?.Predicted is { } faster)
+                        Terminal.Console.MarkupLineInterpolated($"with [bold]--optimize decode[/] a token takes {PlanTable.Seconds(faster.DecodeSeconds)}, and a prompt of {faster.PromptTokens} {PlanTable.Seconds(faster.PrefillSeconds)}");
                     if (parsed.GetValue(explain)) PlanExplanation.Print(plan, speeds.DecodeTimeline(plan), Alternatives(), Terminal.Console);
                     foreach (string note in checkpoint.Notes.Concat(plan.Notes).Concat(LoadGate.Warnings(plan, machine))) Terminal.Console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
                     break;

@@ -5,6 +5,9 @@ namespace NativeBigModel.Planning;
 /// <param name="Plan">The plan with it, or null where it does not fit or cannot be.</param>
 public sealed record WhatIf(string Change, Plan? Plan)
 {
+    // A tenth is worth knowing of.
+    private const double Clearly = 0.9;
+
     private static readonly WeightType[] s_types = [WeightType.Q8_0, WeightType.Q4_K_M];
 
     /// <summary>Plans again with a GiB more on the last GPU and in RAM, a smaller KV cache, half the context, other types of weights and other placements.</summary>
@@ -22,6 +25,23 @@ public sealed record WhatIf(string Change, Plan? Plan)
             .Where(alternative => alternative.Plan is null || alternative.Plan.WeightBytes <= model.WeightBytes)];
     }
 
+    /// <summary>What <see cref="Objective.Decode"/> would choose in the place of a plan, where its tokens are clearly faster; null where they are not, or nothing was left to choose.</summary>
+    /// <param name="model">The model, with its tensors in the types that they will have.</param>
+    /// <param name="machine">What there is.</param>
+    /// <param name="options">What was planned.</param>
+    /// <param name="plan">The plan.</param>
+    public static WhatIf? Optimized(ModelShape model, Machine machine, PlanOptions options, Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(machine);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(plan);
+        bool chosen = options.Optimize is not null || options.DeviceMap is not null, whole = plan.Computed.All(layer => !layer.Streamed && layer.ComputeDevice != DeviceName.Host);
+        if (chosen || whole || (options.MaxMemory ?? MemoryLimits.Of(machine)).Gpus.IsEmpty) return null;
+        WhatIf best = new("--optimize decode", Try(model, machine, options with { Optimize = Objective.Decode, ComputeBytes = null, CpuShare = null }));
+        return best.Plan?.Predicted is { } other && plan.Predicted is { } own && other.DecodeSeconds < own.DecodeSeconds * Clearly ? best : null;
+    }
+
     private static IEnumerable<(string Name, PlanOptions Options)> Changes(PlanOptions options, Machine machine, ModelShape model)
     {
         const long more = 1L << 30;
@@ -33,6 +53,7 @@ public sealed record WhatIf(string Change, Plan? Plan)
         if (context >= 512) yield return ($"context of {context / 2}", options with { ContextLength = context / 2 });
         foreach (WeightType type in s_types.Where(type => type != options.WeightType)) yield return ($"weights in {type}", options with { WeightType = type });
         if (limits.Gpus.IsEmpty || options.DeviceMap is not null) yield break;
+        if (options.Optimize is null) yield return ("--optimize decode", options with { Optimize = Objective.Decode, CpuShare = null, MaxMemory = limits });
         foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Cpu, OffloadMode.Stream, OffloadMode.Hybrid])
         {
             if (options.Optimize is not null || mode != options.Offload) yield return ($"--offload {mode.ToString().ToLowerInvariant()}", options with { Offload = mode, Optimize = null, CpuShare = null, MaxMemory = limits });

@@ -84,6 +84,21 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_plan_says_where_optimizing_would_make_tokens_clearly_faster()
+    {
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["config.json"], """
+            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+             "vocab_size": 128256, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "torch_dtype": "bfloat16"}
+            """);
+        async Task<string> Plan(params string[] options) => (await Tool.Run(["plan", folder.Path, "--type", "q4_k_m", .. options])).Output.ReplaceLineEndings(" ");
+        const string hint = "with --optimize decode a token takes ";
+        Assert.Contains(hint, await Plan("--max-memory", "0=12GiB,cpu=48GiB", "--offload", "stream"), StringComparison.Ordinal);
+        foreach (string[] asGood in (string[][])[["--max-memory", "0=12GiB,cpu=48GiB", "--optimize", "decode"], ["--max-memory", "0=60GiB"], ["--max-memory", "cpu=48GiB"]])
+            Assert.DoesNotContain(hint, await Plan(asGood), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_batch_from_which_a_hybrid_plan_streams_everything_is_asked_for_and_shown()
     {
         Tool.Result table = await Tool.Run("plan", s_model, "--context", "64", "--max-memory", "0=6MiB,cpu=1GiB", "--offload", "hybrid", "--cpu-share", "1", "--shared-batch", "9");
