@@ -31,7 +31,7 @@ internal sealed class PlacementOptions
 
     private readonly Option<double?> _ring = new("--ring") { Description = "Length of the ring that streamed layers pass through, in layers: 1 or more [default: 1.5, or what the limits leave room for, up to 2.5]", HelpName = "N" };
 
-    private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; as measured by nbm doctor --calibrate, or else half, unless given", HelpName = "0..1" };
+    private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; what its speed is of that of both, as nbm doctor --calibrate measured them or an ordinary desktop has them, unless given", HelpName = "0..1" };
 
     private readonly Option<int?> _linkedExperts = new("--linked-experts") { Description = "Of the experts that a token uses, those that a GPU reads over its link from host memory while the CPU computes the others; the number with the fastest tokens, if the GPUs can, unless given", HelpName = "N" };
 

@@ -90,7 +90,7 @@ public sealed record PlanOptions
 
     /// <summary>
     /// With <see cref="OffloadMode.Hybrid"/>, the share of the bytes beyond the GPUs that the CPU computes, 0 to 1; null for its speed at reading weights over that of
-    /// itself and the link together, as <see cref="Machine.Speeds"/> has them, or half where nobody measured, and for 1 with <see cref="LinkedExperts"/>.
+    /// itself and the link together, as <see cref="Machine.Speeds"/> has them or else an ordinary desktop, and for 1 with <see cref="LinkedExperts"/>.
     /// </summary>
     public double? CpuShare { get; init; }
 

@@ -6,8 +6,8 @@ namespace NativeBigModel.Planning;
 /// <summary>Decides where every layer lives. Pure: the same shape, machine and options give the same plan.</summary>
 public static class Planner
 {
-    // On a desktop the link and the CPU are about as fast.
-    private const double AssumedCpuShare = 0.5;
+    // Without a GPU the CPU stands for both, to try what a hybrid plan does.
+    private const double ShareOfTwoCpus = 0.5;
 
     // Predictions are not good to less, and whole layers are simpler to look at.
     private const double ClearlyFaster = 0.97;
@@ -116,7 +116,7 @@ public static class Planner
     {
         // Experts that link and CPU divide do not come through a ring for a token.
         if (options.LinkedExperts is > 0 and { } asked) return Link(split(options.CpuShare ?? 1), model, machine, options, asked);
-        Plan undivided = split(CpuShare(machine, limits, options, speeds));
+        Plan undivided = split(CpuShare(limits, options, speeds));
         if (options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return undivided;
         Plan shared = options.CpuShare is null ? split(1) : undivided;
         return Enumerable.Range(1, model.ExpertUsedCount).Select(linked => Link(shared, model, machine, options, linked)).Prepend(undivided).MinBy(speeds.TokenSeconds)!;
@@ -156,8 +156,8 @@ public static class Planner
         };
     }
 
-    private static double CpuShare(Machine machine, MemoryLimits limits, PlanOptions options, SpeedModel speeds) =>
-        options.CpuShare ?? (machine.Speeds is { Measured: true } && !limits.Gpus.IsEmpty ? speeds.BalancedCpuShare([.. limits.Gpus.Keys]) : AssumedCpuShare);
+    private static double CpuShare(MemoryLimits limits, PlanOptions options, SpeedModel speeds) =>
+        options.CpuShare ?? (limits.Gpus.IsEmpty ? ShareOfTwoCpus : speeds.BalancedCpuShare([.. limits.Gpus.Keys]));
 
     private static int ContextLength(ModelShape model, PlanOptions options)
     {

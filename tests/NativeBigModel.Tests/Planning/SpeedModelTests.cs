@@ -84,7 +84,7 @@ public class SpeedModelTests
     }
 
     [Fact]
-    public void The_share_of_the_CPU_follows_from_measured_speeds_and_is_half_where_nobody_measured()
+    public void The_share_of_the_CPU_follows_from_speeds_and_from_those_of_a_desktop_where_nobody_measured()
     {
         double Share(Machine machine)
         {
@@ -92,7 +92,7 @@ public class SpeedModelTests
             LayerPlacement[] beyond = [.. plan.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input")];
             return (double)beyond.Where(layer => layer.ComputeDevice == DeviceName.Host).Sum(layer => layer.WeightBytes) / beyond.Sum(layer => layer.WeightBytes);
         }
-        Assert.InRange(Share(new Machine([], 0)), 0.45, 0.55);
+        Assert.InRange(Share(new Machine([], 0)), 0.55, 0.68); // 50 less what the link takes of it, and 24
         Assert.InRange(Share(new Machine([], 0) { Speeds = s_round with { Cpu = new([new(TensorType.F16, 5e9, 1e12)], 1, 0) } }), 0.28, 0.38); // 5 of 15
     }
 
