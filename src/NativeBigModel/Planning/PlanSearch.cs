@@ -40,6 +40,7 @@ internal static class PlanSearch
         foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.RingLayers == 0).DistinctBy(one => (one.Options.MaxMemory, one.Options.HostFirst)).ToArray())
         {
             foreach (int spareLayers in (int[])[0, 1]) Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds, spareLayers) });
+            if (OutputOnTheNext(resident.MaxMemory!, plan) is { } limits) Try(resident with { MaxMemory = limits });
         }
         (PlanOptions chosen, Plan best) = Choose(objective, found);
         if (best.RingLayers > 0)
@@ -86,9 +87,17 @@ internal static class PlanSearch
         {
             long most = Math.Min(gpu.LimitBytes!.Value, left + compute + spareLayers * layer);
             leaning = leaning.SetItem(DeviceName.GpuIndex(gpu.Name)!.Value, most);
-            left = Math.Max(0, left - Math.Max(0, most - compute - spareLayers * layer));
+            left = Math.Max(0, left - Math.Max(0, most - compute - spareLayers * layer) / layer * layer); // whole layers lie there
         }
         return limits with { Gpus = leaning };
+    }
+
+    // The last GPU that computes is also the one that helps the CPU with prompts, over its link. Null where that is the last of all.
+    private static MemoryLimits? OutputOnTheNext(MemoryLimits limits, Plan resident)
+    {
+        LayerPlacement output = resident.Layers[^1];
+        if (DeviceName.GpuIndex(output.ComputeDevice) is not { } gpu || gpu == limits.Gpus.Keys.Last()) return null;
+        return limits with { Gpus = limits.Gpus.SetItem(gpu, resident.Devices.First(device => device.Name == output.ComputeDevice).TotalBytes - output.WeightBytes) };
     }
 
     // What one layer more or less does to the balance is smaller than the steps between these.
