@@ -85,7 +85,7 @@ internal static class PlanSearch
         ImmutableSortedDictionary<int, long> leaning = limits.Gpus;
         foreach (DevicePlan gpu in gpus)
         {
-            long most = Math.Min(gpu.LimitBytes!.Value, left + compute + spareLayers * layer);
+            long most = Math.Min(gpu.LimitBytes!.Value, (left + layer - 1) / layer * layer + compute + spareLayers * layer);
             leaning = leaning.SetItem(DeviceName.GpuIndex(gpu.Name)!.Value, most);
             left = Math.Max(0, left - Math.Max(0, most - compute - spareLayers * layer) / layer * layer); // whole layers lie there
         }
