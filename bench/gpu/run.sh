@@ -126,15 +126,15 @@ linked() {
 
 # Batches of few tokens, where the CPU computes what it has for a token and where that streams instead: which is faster, and what a plan chooses after `speeds`.
 small_batches() {
-  model_7b
   model_moe
+  model 30b 30b-a3b-q4_0
   local from
   for from in 512 2; do
     bench "$work/moe.gguf" moe --max-memory 0=6GiB,cpu=60GiB --offload hybrid --shared-batch $from --prompt 2,4,8,12,16,24,32,48 --tokens 2 --context 256 --rounds 2
-    bench "$work/7b.gguf" 7b --max-memory 0=8GiB,cpu=30GiB --offload hybrid --shared-batch $from --prompt 4,8,12,16,24,32,48 --tokens 2 --context 256 --rounds 2
+    bench "$work/30b.gguf" 30b --max-memory 0=4GiB,cpu=40GiB --offload hybrid --shared-batch $from --prompt 8,16,24,32,48,64 --tokens 2 --context 256 --rounds 2
   done
   "$nbm" plan "$work/moe.gguf" --max-memory 0=6GiB,cpu=60GiB --offload hybrid | grep -o "prompts of .*"
-  "$nbm" plan "$work/7b.gguf" --max-memory 0=8GiB,cpu=30GiB --offload hybrid | grep -o "prompts of .*"
+  "$nbm" plan "$work/30b.gguf" --max-memory 0=4GiB,cpu=40GiB --offload hybrid | grep -o "prompts of .*"
 }
 
 # What a network more on the CPU costs a token beyond the time in which it is read there, and what a GPU's recorded graphs are worth: run `speeds` before.

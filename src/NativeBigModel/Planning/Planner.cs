@@ -94,18 +94,17 @@ public static class Planner
             return ToPlan(model, machine, options, context, [.. streaming.Layers], streaming.Devices, streamedItems);
         }
         if (mode == OffloadMode.Hybrid) return Hybrid(model, machine, limits, options, speeds, Split);
-        Plan streamed = mode == OffloadMode.Stream && !limits.Gpus.IsEmpty ? limits.Gpus.Count > 1 ? Split(0) : Faster(Whole, () => Split(0)) : Whole();
+        Plan streamed = (mode == OffloadMode.Stream ? limits.Gpus.Count : 0) switch { 0 => Whole(), 1 => Faster(Whole(), () => Split(0)), _ => Split(0) };
         if (mode != OffloadMode.Stream || streamAll || options.LinkedExperts == 0 || !LinkedExperts.MayBeChosen(model, machine, limits)) return streamed;
         // A token's own experts come in place of all that a layer has.
-        return Faster(() => streamed, () => Link(Split(1), model, machine, options, model.ExpertUsedCount));
+        return Faster(streamed, () => Link(Split(1), model, machine, options, model.ExpertUsedCount));
 
-        // The second where it fits and its tokens are clearly faster.
-        Plan Faster(Func<Plan> first, Func<Plan> second)
+        // The other where it fits and its tokens are clearly faster.
+        Plan Faster(Plan one, Func<Plan> place)
         {
-            Plan one = first();
             try
             {
-                Plan other = second();
+                Plan other = place();
                 return speeds.TokenSeconds(other) < speeds.TokenSeconds(one) * ClearlyFaster ? other : one;
             }
             catch (DoesNotFitException) { return one; }

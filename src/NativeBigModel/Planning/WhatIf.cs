@@ -5,6 +5,8 @@ namespace NativeBigModel.Planning;
 /// <param name="Plan">The plan with it, or null where it does not fit or cannot be.</param>
 public sealed record WhatIf(string Change, Plan? Plan)
 {
+    private const string ForTokens = "--optimize decode";
+
     // A tenth is worth knowing of.
     private const double Clearly = 0.9;
 
@@ -38,7 +40,7 @@ public sealed record WhatIf(string Change, Plan? Plan)
         ArgumentNullException.ThrowIfNull(plan);
         bool chosen = options.Optimize is not null || options.DeviceMap is not null, whole = plan.Computed.All(layer => !layer.Streamed && layer.ComputeDevice != DeviceName.Host);
         if (chosen || whole || (options.MaxMemory ?? MemoryLimits.Of(machine)).Gpus.IsEmpty) return null;
-        WhatIf best = new("--optimize decode", Try(model, machine, options with { Optimize = Objective.Decode, ComputeBytes = null, CpuShare = null }));
+        WhatIf best = new(ForTokens, Try(model, machine, Optimizing(options with { ComputeBytes = null })));
         return best.Plan?.Predicted is { } other && plan.Predicted is { } own && other.DecodeSeconds < own.DecodeSeconds * Clearly ? best : null;
     }
 
@@ -53,12 +55,14 @@ public sealed record WhatIf(string Change, Plan? Plan)
         if (context >= 512) yield return ($"context of {context / 2}", options with { ContextLength = context / 2 });
         foreach (WeightType type in s_types.Where(type => type != options.WeightType)) yield return ($"weights in {type}", options with { WeightType = type });
         if (limits.Gpus.IsEmpty || options.DeviceMap is not null) yield break;
-        if (options.Optimize is null) yield return ("--optimize decode", options with { Optimize = Objective.Decode, CpuShare = null, MaxMemory = limits });
+        if (options.Optimize is null) yield return (ForTokens, Optimizing(options));
         foreach (OffloadMode mode in (OffloadMode[])[OffloadMode.Cpu, OffloadMode.Stream, OffloadMode.Hybrid])
         {
             if (options.Optimize is not null || mode != options.Offload) yield return ($"--offload {mode.ToString().ToLowerInvariant()}", options with { Offload = mode, Optimize = null, CpuShare = null, MaxMemory = limits });
         }
     }
+
+    private static PlanOptions Optimizing(PlanOptions options) => options with { Optimize = Objective.Decode, CpuShare = null };
 
     private static ModelShape? Describe(Func<WeightType, ModelShape> describe, WeightType type)
     {
