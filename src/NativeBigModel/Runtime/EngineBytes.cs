@@ -68,7 +68,10 @@ internal sealed record EngineBytes(string Device, long WeightBytes, long Streame
         {
             if (device == stream.Device) return name;
         }
-        int gpu = EngineDevices.Gpus().ToList().IndexOf(device);
-        return gpu >= 0 ? DeviceName.Gpu(gpu) : DeviceName.Host;
+        for (int gpu = 0; gpu < placement.Gpus.Count; gpu++)
+        {
+            if (device == placement.Gpus[gpu]) return DeviceName.Gpu(gpu);
+        }
+        return DeviceName.Host;
     }
 }

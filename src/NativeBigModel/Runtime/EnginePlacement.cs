@@ -11,7 +11,10 @@ namespace NativeBigModel.Runtime;
 /// </summary>
 internal sealed class EnginePlacement
 {
-    private EnginePlacement(nint[] devices, float[] tensorSplit, int offloadedLayers) => (Devices, TensorSplit, OffloadedLayers) = (devices, tensorSplit, offloadedLayers);
+    private EnginePlacement(IReadOnlyList<nint> gpus, nint[] devices, float[] tensorSplit, int offloadedLayers) => (Gpus, Devices, TensorSplit, OffloadedLayers) = (gpus, devices, tensorSplit, offloadedLayers);
+
+    /// <summary>The plan's GPUs in its order, as ggml_backend_dev_t.</summary>
+    public IReadOnlyList<nint> Gpus { get; }
 
     /// <summary>Null-terminated, as llama_model_params.devices; only the terminator for a plan that the CPU computes from memory.</summary>
     public nint[] Devices { get; }
@@ -37,7 +40,7 @@ internal sealed class EnginePlacement
     /// <summary>The tensors in memory types that take whole tensors only.</summary>
     public IReadOnlySet<string> Whole { get; private init; } = new HashSet<string>();
 
-    /// <summary>Everything that a plan computes on one device, whatever the plan calls it.</summary>
+    /// <summary>Everything that a plan computes on one device, which is the plan's only GPU.</summary>
     /// <param name="device">A ggml_backend_dev_t.</param>
     /// <param name="plan">The plan, which streams nothing.</param>
     public static EnginePlacement WhollyOn(nint device, Plan plan)
@@ -45,7 +48,7 @@ internal sealed class EnginePlacement
         int layers = plan.EngineLayers.Count();
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
         split[0] = layers;
-        return new([device, 0], split, layers);
+        return new([device], [device, 0], split, layers);
     }
 
     /// <exception cref="EngineException">The plan uses a GPU that is not here, or streams and the plug-in is missing.</exception>
@@ -66,7 +69,7 @@ internal sealed class EnginePlacement
         IEnumerable<(string, nint)> laidOut = layouts.Select(layout => (Names(layout.Tensors), layout.BufferType));
         HashSet<string> whole = [.. layouts.SelectMany(layout => layout.Tensors)];
         var routes = new RingRoutes(plan.Layers);
-        if (routes.Devices.Count == 0 && runs is [(DeviceName.Host, _)]) return new([0], split, 0) { Overrides = [.. laidOut], Whole = whole };
+        if (routes.Devices.Count == 0 && runs is [(DeviceName.Host, _)]) return new(gpus, [0], split, 0) { Overrides = [.. laidOut], Whole = whole };
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         var streams = new Dictionary<string, StreamingDevice>();
         StreamingDevice? hostPlace = null;
@@ -88,7 +91,7 @@ internal sealed class EnginePlacement
                 Send(layer => !layer.Streamed && routes.Of(layer) == name, device.SharedBufferType);
             }
             if (hostPlace is not null) Send(layer => layer is { ComputeDevice: DeviceName.Host, Streamed: false } && routes.Of(layer) is null, hostPlace.SharedBufferType);
-            return new(devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
+            return new(gpus, devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole };
         }
         catch
         {

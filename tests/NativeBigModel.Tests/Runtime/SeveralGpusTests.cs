@@ -177,6 +177,17 @@ public class SeveralGpusTests
         return Task.CompletedTask;
     });
 
+    [TestGpusFact]
+    public Task Each_is_measured_by_what_it_has_room_for() => TestGpus.Run(["400000000", "1200000000"], static () =>
+    {
+        using var folder = new TempFolder();
+        EngineLibrary.Load();
+        MachineSpeeds speeds = MachineCalibration.Measure(EngineDevices.Gpus(), folder.Path, TimeSpan.FromMilliseconds(10), null, default);
+        Assert.Equal([("TWIN0", false), ("TWIN1", true)], speeds.Gpus.Select(gpu => (gpu.Name, gpu.CrossingSeconds is >= 0)));
+        Assert.All(speeds.Gpus, gpu => Assert.True(gpu is { ToDevice: > 0, ToDeviceTogether: > 0, Matrices.LayerSeconds: >= 0 }, $"{gpu}"));
+        return Task.CompletedTask;
+    });
+
     // A megabyte, and more than is read at once.
     [TestGpusFact]
     public Task Memory_that_files_are_read_into_is_planned_to_the_byte() => TestGpus.Run(["128000000", "128000000"], static () =>

@@ -71,13 +71,13 @@ internal static class LayerBench
     /// </summary>
     /// <param name="gpu">A ggml_backend_dev_t.</param>
     /// <param name="speeds">The machine's, of which the first GPU is this one, so far without this time.</param>
-    /// <param name="freeBytes">Host memory, of which less than a quarter is taken.</param>
+    /// <param name="freeBytes">Host memory, of which less than a quarter is taken; of the GPU's little more than a half of what is free.</param>
     /// <param name="budget">About how long both are computed.</param>
     /// <param name="cancel">Stops it within a pass.</param>
     public static double? Crossing(nint gpu, MachineSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
         ModelDefinition model = LayerModel.Of(CrossingLayers, CrossingWidth, TensorType.Q4_0, CrossingInner);
-        if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > freeBytes / 4) return null;
+        if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > Math.Min(freeBytes / 4, EngineDevices.Describe(gpu).FreeBytes / 2)) return null;
         Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new());
         // What is left for feed-forward networks holds none but those that pass through the ring.
         long apart = model.Shape.Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
