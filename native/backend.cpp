@@ -95,19 +95,17 @@ bool buft_is_host(ggml_backend_buffer_type_t buft) { return buft == &device_of(b
 // --- stream
 
 struct wrapped_backend {
-    nbm_device      * device;
-    ggml_backend_t    inner;
-    nbm::stop_request stop;
-    std::unique_ptr<nbm::linked_experts> experts;
+    nbm_device * device;
+    nbm::stream  stream;
 };
 
 ggml_guid s_guid = {0x6e, 0x62, 0x6d, 0x2d, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x69, 0x6e, 0x67, 0x2d, 0x30, 0x31};
 
 wrapped_backend & wrapped(ggml_backend_t backend) { return *(wrapped_backend *) backend->context; }
-ggml_backend_t    inner_of(ggml_backend_t backend) { return backend->guid == &s_guid ? wrapped(backend).inner : backend; }
+ggml_backend_t    inner_of(ggml_backend_t backend) { return backend->guid == &s_guid ? wrapped(backend).stream.compute : backend; }
 
 // The CPU's stream for linked experts, or null.
-ggml_backend_t others_of(ggml_backend_t backend) { return backend->guid == &s_guid && wrapped(backend).experts ? wrapped(backend).experts->others() : nullptr; }
+ggml_backend_t others_of(ggml_backend_t backend) { return backend->guid == &s_guid && wrapped(backend).stream.experts ? wrapped(backend).stream.experts->others() : nullptr; }
 
 template <typename function>
 function proc_of(ggml_backend_t inner, const char * name) {
@@ -118,7 +116,7 @@ function proc_of(ggml_backend_t inner, const char * name) {
 const char * backend_name(ggml_backend_t backend) { return wrapped(backend).device->name.c_str(); }
 
 void backend_free(ggml_backend_t backend) {
-    ggml_backend_free(wrapped(backend).inner);
+    ggml_backend_free(wrapped(backend).stream.compute);
     delete &wrapped(backend);
     delete backend;
 }
@@ -148,7 +146,7 @@ void backend_synchronize(ggml_backend_t backend) { ggml_backend_synchronize(inne
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     nbm_device & device = *wrapped(backend).device;
     try {
-        return device.run(wrapped(backend).inner, wrapped(backend).experts.get(), graph, wrapped(backend).stop);
+        return device.run(wrapped(backend).stream, graph);
     } catch (const nbm::failure & caught) {
         device.fail(caught.text);
     } catch (const std::exception & caught) {
@@ -216,7 +214,7 @@ ggml_backend_t device_init(ggml_backend_dev_t device, const char * params) {
     table.event_record     = has.event_record != nullptr ? backend_event_record : nullptr;
     table.event_wait       = has.event_wait != nullptr ? backend_event_wait : nullptr;
     table.graph_optimize   = has.graph_optimize != nullptr ? backend_optimize : nullptr;
-    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&of, inner, {}, std::move(experts)}};
+    return new ggml_backend{&s_guid, table, device, new wrapped_backend{&of, {inner, std::move(experts), {}, {}}}};
 }
 
 ggml_backend_buffer_type_t device_buft(ggml_backend_dev_t device) { return ggml_backend_dev_buffer_type(device_of(device).inner); }
@@ -250,7 +248,7 @@ void set_n_threads(ggml_backend_t backend, int threads) {
 // Devices such as GPUs have none: for them a pass ends early between two groups.
 void set_abort_callback(ggml_backend_t backend, ggml_abort_callback callback, void * data) {
     if (backend->guid == &s_guid) {
-        wrapped(backend).stop = {callback, data};
+        wrapped(backend).stream.stop = {callback, data};
     }
     for (ggml_backend_t one : {inner_of(backend), others_of(backend)}) {
         if (auto set = one == nullptr ? nullptr : proc_of<ggml_backend_set_abort_callback_t>(one, "ggml_backend_set_abort_callback")) {

@@ -179,11 +179,7 @@ void * nbm_device::tensor_bytes(const ggml_tensor * tensor) const {
 
 static const ggml_tensor * owner_of(const ggml_tensor * tensor) { return tensor->view_src != nullptr ? tensor->view_src : tensor; }
 
-static int64_t batch_of(const ggml_tensor * op) {
-    return op->op == GGML_OP_MUL_MAT_ID || op->op == GGML_OP_ADD_ID ? op->ne[2] : op->op == GGML_OP_MUL_MAT ? op->ne[1] : ggml_nrows(op);
-}
-
-bool nbm_device::is_large(const ggml_tensor * op) const { return options.shared_batch > 0 && batch_of(op) >= (int64_t) options.shared_batch; }
+bool nbm_device::is_large(const ggml_tensor * op) const { return options.shared_batch > 0 && nbm::batch_of(op) >= (int64_t) options.shared_batch; }
 
 bool nbm_device::takes(const ggml_tensor * op) const {
     for (const ggml_tensor * source : op->src) {
@@ -215,7 +211,7 @@ int nbm_device::group_of(const ggml_tensor * node) const {
 }
 
 // While a group is where large batches have it, the nodes that use its weights are given stand-ins there.
-ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, int from, int to) const {
+ggml_status nbm_device::compute_nodes(nbm::stream & stream, ggml_cgraph * graph, int from, int to) const {
     if (from >= to) {
         return GGML_STATUS_SUCCESS;
     }
@@ -238,8 +234,8 @@ ggml_status nbm_device::compute_nodes(ggml_backend_t compute, nbm::linked_expert
             source = &stand_in;
         }
     }
-    ggml_cgraph       piece  = nbm::piece_of(graph, from, to);
-    const ggml_status status = nbm::compute_with(compute, experts, &piece);
+    const bool        same   = replaced.empty();
+    const ggml_status status = stream.experts ? stream.experts->compute(stream.compute, stream.given, graph, from, to, same) : stream.given.compute(stream.compute, graph, from, to, same);
     for (auto & [place, original] : replaced) {
         *place = original;
     }
@@ -358,13 +354,13 @@ static bool is_product(const ggml_tensor * node) { return node->op == GGML_OP_MU
 //
 // Where the CPU computes parts of a layer, one pass is many graphs. A group is held from graph to graph until another is needed; the next time it is left
 // after as many graphs, so that its place is free while the CPU computes.
-ggml_status nbm_device::run(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, const nbm::stop_request & stop) {
+ggml_status nbm_device::run(nbm::stream & stream, ggml_cgraph * graph) {
     if (!transport) {
-        return nbm::compute_with(compute, experts, graph);
+        return compute_nodes(stream, graph, 0, graph->n_nodes);
     }
     std::lock_guard<std::mutex> lock(computing);
     prime(); // anew after a failure
-    if (holder != compute) {
+    if (holder != stream.compute) {
         leave();
     }
     std::vector<int> needed(graph->n_nodes);
@@ -386,9 +382,9 @@ ggml_status nbm_device::run(ggml_backend_t compute, nbm::linked_experts * expert
     // Computes the nodes before `to`. With the first product that other weights have the held group is done, and its place is free while they are multiplied.
     auto advance = [&](int to, bool last) {
         const int others = held < 0 ? to : (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
-        ggml_status status = compute_nodes(compute, experts, graph, from, others);
+        ggml_status status = compute_nodes(stream, graph, from, others);
         if (held >= 0) {
-            transport->mark(held, compute);
+            transport->mark(held, stream.compute);
             usages[held].graphs += used ? 1 : 0;
             if (!last) {
                 usages[held].known = usages[held].graphs;
@@ -398,7 +394,7 @@ ggml_status nbm_device::run(ggml_backend_t compute, nbm::linked_experts * expert
             }
         }
         if (status == GGML_STATUS_SUCCESS) {
-            status = compute_nodes(compute, experts, graph, others, to);
+            status = compute_nodes(stream, graph, others, to);
         }
         from = to;
         return status;
@@ -412,10 +408,10 @@ ggml_status nbm_device::run(ggml_backend_t compute, nbm::linked_experts * expert
             if (status != GGML_STATUS_SUCCESS) {
                 return status;
             }
-            if (stop.made()) {
+            if (stream.stop.made()) {
                 return GGML_STATUS_ABORTED;
             }
-            hold(needed[node], compute, with_shared);
+            hold(needed[node], stream.compute, with_shared);
         }
         used = true;
         end  = node + 1;

@@ -24,6 +24,14 @@ struct stop_request {
 
     bool made() const { return asked != nullptr && asked(data); }
 };
+
+// A stream that a wrapped device computes in.
+struct stream {
+    const ggml_backend_t                  compute; // an instance of the device
+    const std::unique_ptr<linked_experts> experts; // where it has some
+    pieces                                given;
+    stop_request                          stop;
+};
 } // namespace nbm
 
 struct nbm_device {
@@ -39,9 +47,8 @@ struct nbm_device {
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
 
-    // Computes a graph with `compute`, an instance of the wrapped device, and its linked experts where it has some, streaming what it needs. Asks between groups whether to stop.
-    // Throws nbm::failure.
-    ggml_status run(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, const nbm::stop_request & stop);
+    // Computes a graph in a stream of this device, bringing what it needs. Asks between groups whether to stop. Throws nbm::failure.
+    ggml_status run(nbm::stream & stream, ggml_cgraph * graph);
 
     // Whether the device, and not the CPU, computes an operation: one with shared weights only for a large batch, or for experts that it can read where they rest.
     bool takes(const ggml_tensor * op) const;
@@ -97,7 +104,7 @@ private:
     void        forget();
     void        leave();
     void        hold(int group, ggml_backend_t compute, bool with_shared);
-    ggml_status compute_nodes(ggml_backend_t compute, nbm::linked_experts * experts, ggml_cgraph * graph, int from, int to) const;
+    ggml_status compute_nodes(nbm::stream & stream, ggml_cgraph * graph, int from, int to) const;
 
     nbm::files                                                   files;
     ggml_context                                               * views         = nullptr;

@@ -31,20 +31,6 @@ static bool is_by_rows(const ggml_tensor * node) {
     }
 }
 
-ggml_cgraph piece_of(ggml_cgraph * graph, int from, int to) {
-    ggml_cgraph piece = ggml_graph_view(graph, from, to);
-    piece.uid         = 0; // pieces of one graph are not each other
-    return piece;
-}
-
-static ggml_status compute_piece(ggml_backend_t compute, ggml_cgraph * graph, int from, int to) {
-    if (from >= to) {
-        return GGML_STATUS_SUCCESS;
-    }
-    ggml_cgraph piece = piece_of(graph, from, to);
-    return compute->iface.graph_compute(compute, &piece);
-}
-
 linked_experts::linked_experts(ggml_backend_dev_t inner, ggml_backend_dev_t cpu_device, const ggml_backend_buffer_type * shared, int linked, nbm::courier * courier, std::atomic<uint64_t> & link_bytes)
     : inner(inner), shared(shared), linked(linked), courier(courier), link_bytes(link_bytes), cpu(ggml_backend_dev_init(cpu_device, nullptr)), arrived(ggml_backend_event_new(inner)),
       memory(ggml_init({ggml_graph_overhead_custom(most_nodes, false), nullptr, true})) {
@@ -54,24 +40,20 @@ linked_experts::linked_experts(ggml_backend_dev_t inner, ggml_backend_dev_t cpu_
     part = ggml_new_graph_custom(memory.get(), most_nodes, false);
 }
 
-ggml_status compute_with(ggml_backend_t compute, linked_experts * experts, ggml_cgraph * graph) {
-    return experts != nullptr ? experts->compute(compute, graph) : compute->iface.graph_compute(compute, graph);
-}
-
-ggml_status linked_experts::compute(ggml_backend_t compute, ggml_cgraph * graph) {
-    int done = 0; // nodes
-    for (int node = 0; node < graph->n_nodes; node++) {
+ggml_status linked_experts::compute(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, int from, int to, bool same) {
+    int done = from; // nodes
+    for (int node = from; node < to; node++) {
         if (!is_product(graph->nodes[node])) {
             continue;
         }
-        const chain what = chain_from(graph, node);
+        const chain what = chain_from(graph, node, to);
         if (what.end == 0) { // the device computes it alone
             link_bytes += (uint64_t) what.ids->ne[0] * graph->nodes[node]->src[0]->nb[2];
             continue;
         }
-        ggml_status status = compute_piece(compute, graph, done, what.begin);
+        ggml_status status = given.compute(compute, graph, done, what.begin, same);
         if (status == GGML_STATUS_SUCCESS) {
-            status = divide(compute, graph, what);
+            status = divide(compute, given, graph, what, same);
         }
         if (status != GGML_STATUS_SUCCESS) {
             return status;
@@ -79,7 +61,7 @@ ggml_status linked_experts::compute(ggml_backend_t compute, ggml_cgraph * graph)
         done = what.end;
         node = what.end - 1;
     }
-    return done == 0 ? compute->iface.graph_compute(compute, graph) : compute_piece(compute, graph, done, graph->n_nodes);
+    return given.compute(compute, graph, done, to, same);
 }
 
 bool linked_experts::is_shared(const ggml_tensor * tensor) const { return tensor->buffer != nullptr && tensor->buffer->buft == shared; }
@@ -111,14 +93,14 @@ bool linked_experts::belongs(const ggml_cgraph * graph, int index, chain & to) c
 }
 
 // Of no nodes, where the device has to compute all of it.
-linked_experts::chain linked_experts::chain_from(const ggml_cgraph * graph, int begin) const {
+linked_experts::chain linked_experts::chain_from(const ggml_cgraph * graph, int begin, int end) const {
     chain found;
     found.begin = begin;
     found.ids   = graph->nodes[begin]->src[2];
     if (found.ids->ne[0] <= linked) {
         return found;
     }
-    for (int node = begin; node < std::min(graph->n_nodes, begin + most_nodes) && belongs(graph, node, found); node++) {
+    for (int node = begin; node < std::min(end, begin + most_nodes) && belongs(graph, node, found); node++) {
         found.end = is_product(graph->nodes[node]) ? node + 1 : found.end;
     }
     // Only the last one's rows meet again on the device.
@@ -145,7 +127,7 @@ static void fetch(ggml_backend_t compute, const ggml_tensor * tensor, uint8_t * 
     ggml_backend_tensor_get_async(compute, tensor, to, 0, ggml_nbytes(tensor));
 }
 
-ggml_status linked_experts::divide(ggml_backend_t compute, ggml_cgraph * graph, const chain & what) {
+ggml_status linked_experts::divide(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, const chain & what, bool same) {
     const int64_t others = what.ids->ne[0] - linked;
     make_mirror(compute, graph, what);
     fetch(compute, what.ids, mirrored.at(what.ids));
@@ -155,7 +137,7 @@ ggml_status linked_experts::divide(ggml_backend_t compute, ggml_cgraph * graph, 
     if (arrived) {
         ggml_backend_event_record(arrived.get(), compute);
     }
-    ggml_status status = compute_linked(compute, graph, what, others);
+    ggml_status status = compute_linked(compute, given, graph, what, others, same);
     if (arrived) {
         ggml_backend_event_synchronize(arrived.get());
     }
@@ -201,7 +183,7 @@ void linked_experts::make_mirror(ggml_backend_t compute, const ggml_cgraph * gra
 }
 
 // The chain's own tensors stand for their last rows meanwhile.
-ggml_status linked_experts::compute_linked(ggml_backend_t compute, ggml_cgraph * graph, const chain & what, int64_t others) const {
+ggml_status linked_experts::compute_linked(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, const chain & what, int64_t others, bool same) const {
     std::vector<std::pair<ggml_tensor *, int>> cut = {{what.ids, 0}}; // and in which dimension its experts are
     for (ggml_tensor * one : what.given) {
         if (one->ne[1] == what.ids->ne[0]) {
@@ -217,7 +199,7 @@ ggml_status linked_experts::compute_linked(ggml_backend_t compute, ggml_cgraph *
         tensor->ne[dimension] -= others;
         tensor->data = (uint8_t *) tensor->data + others * tensor->nb[dimension];
     }
-    const ggml_status status = compute_piece(compute, graph, what.begin, what.end);
+    const ggml_status status = given.compute(compute, graph, what.begin, what.end, same);
     for (auto & [tensor, dimension] : cut) {
         tensor->ne[dimension] += others;
         tensor->data = (uint8_t *) tensor->data - others * tensor->nb[dimension];

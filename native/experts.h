@@ -3,8 +3,7 @@
 #pragma once
 
 #include "dispatch.h"
-
-#include "ggml-impl.h"
+#include "pieces.h"
 
 #include <atomic>
 #include <deque>
@@ -32,8 +31,8 @@ public:
     // The CPU's stream, for its threads.
     ggml_backend_t others() const { return cpu.get(); }
 
-    // Computes a graph, or a piece of one, with `compute`, an instance of the device. Throws nbm::failure.
-    ggml_status compute(ggml_backend_t compute, ggml_cgraph * graph);
+    // Computes a piece of a graph with `compute`, an instance of the device that is given pieces through `given`; `same` is meant as there. Throws nbm::failure.
+    ggml_status compute(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, int from, int to, bool same);
 
 private:
     // Nodes that follow each other and of which every row belongs to one expert: products, and what is between them.
@@ -46,11 +45,11 @@ private:
 
     bool        is_shared(const ggml_tensor * tensor) const;
     bool        is_product(const ggml_tensor * node) const;
-    chain       chain_from(const ggml_cgraph * graph, int begin) const;
+    chain       chain_from(const ggml_cgraph * graph, int begin, int end) const;
     bool        belongs(const ggml_cgraph * graph, int node, chain & to) const;
     void        make_mirror(ggml_backend_t compute, const ggml_cgraph * graph, const chain & what);
-    ggml_status divide(ggml_backend_t compute, ggml_cgraph * graph, const chain & what);
-    ggml_status compute_linked(ggml_backend_t compute, ggml_cgraph * graph, const chain & what, int64_t others) const;
+    ggml_status divide(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, const chain & what, bool same);
+    ggml_status compute_linked(ggml_backend_t compute, pieces & given, ggml_cgraph * graph, const chain & what, int64_t others, bool same) const;
     ggml_status compute_others(const ggml_cgraph * graph, const chain & what, int64_t others);
 
     const ggml_backend_dev_t                     inner;
@@ -68,11 +67,5 @@ private:
     std::unique_ptr<ggml_backend_buffer, release>       mirror;
     std::unordered_map<const ggml_tensor *, uint8_t *>  mirrored;
 };
-
-// Nodes of a graph, as a graph of its own.
-ggml_cgraph piece_of(ggml_cgraph * graph, int from, int to);
-
-// With linked experts, or without.
-ggml_status compute_with(ggml_backend_t compute, linked_experts * experts, ggml_cgraph * graph);
 
 } // namespace nbm

@@ -209,11 +209,21 @@ ggml_backend_buffer_t host_buft_alloc(ggml_backend_buffer_type_t buft, size_t si
 
 // --- backend: a stream that the CPU computes for
 
+// What a GPU such as CUDA's compares a graph with before it plays the record that it has under the address of the first node.
+struct seen_graph {
+    uint64_t                 uid = 0;
+    std::vector<ggml_tensor> nodes;
+    std::vector<const void *> data; // of their sources
+};
+
+std::atomic<uint64_t> s_unlike{0};
+
 struct computing {
     gpu &                    device;
     ggml_backend_t           inner;
     std::atomic<ggml_status> status{GGML_STATUS_SUCCESS}; // of what was computed: told by a later call, as GPUs do
     stream                   given;
+    std::unordered_map<const ggml_tensor *, seen_graph> seen;
 
     explicit computing(gpu & device) : device(device), inner(ggml_backend_dev_init(cpu(), nullptr)) {
         // Threads that wait for each other spin, and the others are GPUs too.
@@ -323,8 +333,31 @@ bool is_reachable(const gpu & from, const ggml_tensor * tensor) {
     return false;
 }
 
+// Counts a graph that is not the one that was seen under its first node. False for one that says by its uid that it is, as which a GPU would play another.
+bool look_at(computing & of, const ggml_cgraph * graph) {
+    seen_graph now = {graph->uid, {}, {}};
+    for (int i = 0; i < graph->n_nodes; i++) {
+        now.nodes.push_back(*graph->nodes[i]);
+        for (const ggml_tensor * source : graph->nodes[i]->src) {
+            now.data.push_back(source == nullptr ? nullptr : source->data);
+        }
+    }
+    seen_graph & last = of.seen[graph->n_nodes > 0 ? graph->nodes[0] : nullptr];
+    const bool   like = now.nodes.size() == last.nodes.size() && now.data == last.data && std::memcmp(now.nodes.data(), last.nodes.data(), now.nodes.size() * sizeof(ggml_tensor)) == 0;
+    const bool   said = graph->uid != 0 && graph->uid == last.uid;
+    s_unlike += like ? 0 : 1;
+    last = std::move(now);
+    if (said && !like) {
+        GGML_LOG_ERROR("%s: a graph of uid %llu is not the one that had it before\n", of.device.name.c_str(), (unsigned long long) graph->uid);
+    }
+    return like || !said;
+}
+
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     computing & of = computing_of(backend);
+    if (!look_at(of, graph)) {
+        return GGML_STATUS_FAILED;
+    }
     for (int i = 0; i < graph->n_nodes; i++) {
         const ggml_tensor * node = graph->nodes[i];
         if (ggml_op_is_empty(node->op)) {
@@ -533,6 +566,8 @@ void test_gpu_pace(double link, double operations) {
 }
 
 double test_gpu_copying() { return s_copying; }
+
+uint64_t test_gpu_unlike() { return s_unlike; }
 
 extern "C" {
 GGML_BACKEND_API ggml_backend_reg_t ggml_backend_init(void);

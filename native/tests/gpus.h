@@ -20,5 +20,8 @@ ggml_backend_reg_t test_gpus(const char * bytes);
 // work with, and when.
 void test_gpu_pace(double link, double operations);
 
+// Graphs so far that were not those that were given to them before with the same first node: what a GPU that records graphs records anew.
+uint64_t test_gpu_unlike();
+
 // Seconds that copies to them took so far.
 double test_gpu_copying();

@@ -1,5 +1,9 @@
 // Streaming as it should go.
+#include "gpus.h"
 #include "tests.h"
+
+#include "ggml-alloc.h"
+#include "ggml-impl.h"
 
 #include <thread>
 
@@ -409,6 +413,44 @@ void shared_between() {
     comes_between(stream, model, 2, false, 3);
 }
 
+// Graphs of two batches in turn, each built in the same memory, as llama.cpp builds them: when both were seen, a device that records graphs finds each as it was. With shared weights
+// the larger batch needs all layers, and finds those elsewhere; the smaller one leaves them to the CPU.
+void recorded(double ring, bool shares) {
+    streamed    stream(ring, shares ? 2 * rows : 0, gpu());
+    chain       model(nbm_device_stream_buft(stream.device), shares ? nbm_device_shared_buft(stream.device) : nullptr);
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    ggml_backend_t        backend = start(nbm_device_handle(stream.device));
+    ggml_backend_buffer_t buffer  = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(gpu()), 1 << 20);
+    std::vector<uint8_t>  memory(ggml_tensor_overhead() * 256 + ggml_graph_overhead());
+    uint64_t              unlike = 0;
+    for (int turn = 0; turn < 8; turn++) {
+        const bool large = turn % 2 == 1;
+        std::fill(memory.begin(), memory.end(), (uint8_t) 0); // what is left of the last one would differ
+        ggml_context * context = ggml_init({memory.size(), memory.data(), true});
+        ggml_tensor  * now     = ggml_new_tensor_2d(context, GGML_TYPE_F32, width, large ? 2 * rows : rows);
+        ggml_tallocr   place   = ggml_tallocr_new(buffer);
+        for (size_t layer = 0; layer < layers; layer += shares && !large ? 2 : 1) {
+            require(ggml_tallocr_alloc(&place, now) == GGML_STATUS_SUCCESS, "there is room");
+            now = ggml_mul_mat(context, model.tensors[3 * layer], now);
+        }
+        require(ggml_tallocr_alloc(&place, now) == GGML_STATUS_SUCCESS, "there is room");
+        ggml_cgraph * graph = ggml_new_graph(context);
+        ggml_build_forward_expand(graph, now);
+        graph->uid = (uint64_t) turn + 1;
+        ggml_backend_buffer_clear(buffer, 0);
+        const uint64_t before = test_gpu_unlike();
+        for (int again = 0; again < 2; again++) {
+            require(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS, "computing failed");
+        }
+        unlike += turn < 4 || (shares && large) ? 0 : test_gpu_unlike() - before;
+        ggml_free(context);
+    }
+    ggml_backend_buffer_free(buffer);
+    ggml_backend_free(backend);
+    require(unlike == 0, std::to_string(unlike) + " pieces would have been recorded anew");
+}
+
 } // namespace
 
 std::vector<test> streaming_tests() {
@@ -434,6 +476,11 @@ std::vector<test> streaming_tests() {
         tests.push_back({"large batches and small ones in turn" + on, [=] { kinds_in_turn(device); }});
         tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
         tests.push_back({"two contexts share one ring" + on, [=] { two_contexts(device); }});
+    }
+    for (double ring : {1.0, 2.0, 16.0}) {
+        const std::string with = " with a ring of " + std::to_string(ring).substr(0, 4) + " layers";
+        tests.push_back({"graphs of two batches in turn are each recorded once" + with, [=] { recorded(ring, false); }});
+        tests.push_back({"graphs of two batches in turn are each recorded once, beside shared weights" + with, [=] { recorded(ring, true); }});
     }
     tests.push_back({"calls out of order are refused", wrong_order});
     return tests;
