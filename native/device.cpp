@@ -99,7 +99,6 @@ void nbm_device::place_tensors() {
         }
         shared_buffer->buft = &shared_buft;
         ggml_backend_buffer_set_usage(shared_buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-        our_buffers.insert(shared_buffer);
     }
     for (size_t i = 0; i < groups.size(); i++) {
         for (size_t k = 0; k < groups[i].tensors.size(); k++) {
@@ -165,7 +164,6 @@ void nbm_device::allocate_ring() {
     ring.view         = ggml_new_tensor_1d(views, GGML_TYPE_I8, (int64_t) ring.size);
     ring.view->buffer = ring.buffer;
     ring.view->data   = ring.base;
-    our_buffers.insert(ring.buffer);
 }
 
 void * nbm_device::tensor_bytes(const ggml_tensor * tensor) const {
@@ -195,7 +193,7 @@ int nbm_device::group_of(const ggml_tensor * node) const {
     int group = -1;
     for (const ggml_tensor * source : node->src) {
         const ggml_tensor * owner = source == nullptr ? nullptr : owner_of(source);
-        if (owner == nullptr || owner->buffer == nullptr || our_buffers.find(owner->buffer) == our_buffers.end()) {
+        if (owner == nullptr || owner->buffer == nullptr || (owner->buffer != ring.buffer && owner->buffer != shared_buffer)) {
             continue;
         }
         auto found = place_by_tensor.find(owner);
@@ -379,13 +377,15 @@ ggml_status nbm_device::run(nbm::stream & stream, ggml_cgraph * graph) {
     }
     int  from = 0, end = 0; // of the nodes that are still to be computed, and of those that read the held group
     bool used = false;      // the held group, in this graph
-    // Computes the nodes before `to`. With the first product that other weights have the held group is done, and its place is free while they are multiplied.
+    // Computes the nodes before `to`. With the first product that other weights have a group that was used is done, and its place is free while they are multiplied.
     auto advance = [&](int to, bool last) {
-        const int others = held < 0 ? to : (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
+        const int others = held < 0 || !used ? to : (int) (std::find_if(graph->nodes + end, graph->nodes + to, is_product) - graph->nodes);
         ggml_status status = compute_nodes(stream, graph, from, others);
         if (held >= 0) {
-            transport->mark(held, stream.compute);
-            usages[held].graphs += used ? 1 : 0;
+            if (used) {
+                transport->mark(held, stream.compute);
+                usages[held].graphs++;
+            }
             if (!last) {
                 usages[held].known = usages[held].graphs;
             }

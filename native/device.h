@@ -13,7 +13,6 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace nbm {
@@ -110,7 +109,6 @@ private:
     ggml_context                                               * views         = nullptr;
     ggml_backend_buffer_t                                        shared_buffer = nullptr; // the arena, as the CPU sees it
     std::unordered_map<const ggml_tensor *, std::pair<int, int>> place_by_tensor;         // its group, and its number in it
-    std::unordered_set<ggml_backend_buffer_t>                    our_buffers;
     bool                                                         reads_store = false; // with the device's kernels
     std::mutex                                                   computing; // contexts of one model take turns
     bool                                                         primed = false;
