@@ -72,7 +72,9 @@ internal static class DoctorReport
         if (speeds.CpuOwnLayouts is { } own && own != speeds.Cpu) Rows("CPU, own layouts", own);
         foreach (GpuSpeeds gpu in speeds.Gpus) Rows(gpu.Name, gpu.Matrices);
         console.Write(table);
-        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned{(gpu.ToDeviceTogether is { } together ? $"; {together / 1e9:0.0} GB/s to it while all GPUs are fed" : "")}{(gpu.CrossingSeconds is { } crossing ? $"; to the CPU and back in {crossing * 1e6:0} us" : "")}{(gpu.Matrices.MixtureSeconds > 0 ? $"; a mixture's layer {gpu.Matrices.MixtureSeconds * 1e6:0} us more" : "")}");
+        foreach (GpuSpeeds gpu in speeds.Gpus) console.MarkupLineInterpolated($"{gpu.Name}: {gpu.ToDevice / 1e9:0.0} GB/s to it, {gpu.FromDevice / 1e9:0.0} GB/s from it, pinned{(gpu.ToDeviceTogether is { } together ? $"; {together / 1e9:0.0} GB/s to it while all GPUs are fed" : "")}{(gpu.CrossingSeconds is { } crossing ? $"; to the CPU and back in {crossing * 1e6:0} us" : "")}");
+        if (speeds.Gpus.Select(gpu => gpu.Matrices).Append(speeds.Cpu).Any(matrices => matrices.MixtureSeconds > 0))
+            console.MarkupLineInterpolated($"a token's experts take {Micro(speeds.Cpu.MixtureSeconds)} more in a layer on the CPU{string.Concat(speeds.Gpus.Select(gpu => $", {Micro(gpu.Matrices.MixtureSeconds)} on {gpu.Name}"))}");
         if (speeds.Threads is { } threads) console.MarkupLineInterpolated($"threads: {threads} on the CPU alone{(speeds.ThreadsBesideLink is { } beside ? $", {beside} beside a link" : "")}");
         if (speeds.Gpus.Length > 0) console.MarkupLineInterpolated($"at once: the link keeps {speeds.LinkBesideCpu:P0} of its speed, the CPU {speeds.CpuBesideLink:P0} of its own with F16{(speeds.CpuUnpackingBesideLink is { } unpacking ? $", {unpacking:P0} with Q4_0" : "")}");
         console.MarkupLineInterpolated($"disk: {speeds.DiskBytesPerSecond / 1e9:0.00} GB/s, read directly");

@@ -118,7 +118,10 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
     /// <summary>What a layer takes beside its matrices for a prompt of 512 tokens; null for <see cref="LayerSeconds"/>.</summary>
     public double? PromptLayerSeconds { get; init; }
 
-    /// <summary>What a layer of a mixture takes for one token more than another layer, beside its matrices: experts are chosen, and what they make is weighed and added.</summary>
+    /// <summary>
+    /// What a layer of a mixture takes for one token more than another layer, beside its matrices: on a GPU experts are chosen, and what they make is weighed and added; a CPU takes time with
+    /// each of many small ones.
+    /// </summary>
     public double MixtureSeconds { get; init; }
 
     /// <summary>What a pass takes beside its layers for one token.</summary>

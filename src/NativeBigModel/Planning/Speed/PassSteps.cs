@@ -117,7 +117,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         LayerWork rest = plan.LinkedExperts < model.ExpertUsedCount ? item : item.WithoutExperts;
         bool both = rest.Matrices.Count > 0;
         double link = item.LinkedSeconds(speeds.Gpu(gpu).Matrices, linked, LinkTo(gpu) * ReadOverLink * (both ? speeds.LinkBesideCpu : 1));
-        double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked, readsMeanwhile: false) : 0, crossing = both ? speeds.Crossing(gpu) : 0;
+        double cpu = both ? rest.MatrixSeconds(CpuWhileStreaming, 1, used - linked, used - linked, readsMeanwhile: false) + CpuWhileStreaming.MixtureSeconds : 0, crossing = both ? speeds.Crossing(gpu) : 0;
         return new(layer.Name, PlanResource.Cpu, DeviceName.Host, Math.Max(link, cpu) + crossing + speeds.Gpu(gpu).Matrices.MixtureSeconds, null, 0, default, 0, Linked: new(DeviceName.Gpu(gpu), link, cpu + crossing));
     }
 

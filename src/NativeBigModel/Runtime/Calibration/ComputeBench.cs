@@ -13,11 +13,12 @@ internal sealed unsafe class ComputeBench : IDisposable
     public const byte Filling = 0x33;
 
     // Matrices of large models, and small ones, which show what a matrix takes whatever its size.
-    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024, ManyExpertRows = 7168;
+    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024, ManyExpertRows = 7168, SmallExpertRows = 768;
     private const int Matrices = 8; // of a prompt: enough for a GPU not to wait for the next
     private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
     private const double MostOfLarge = 0.2;
-    private const int Experts = 8, ExpertsUsed = 2;
+    private const int Products = 3; // of an expert
+    private static readonly (int Columns, int Count, int Used) s_experts = (Columns, 8, 2), s_smallExperts = (2048, 32, 8);
     private const int GraphNodes = 2048;
     private const int PromptTokens = MatrixSpeeds.PromptTokens;
     private const int Alignment = 256;
@@ -95,20 +96,22 @@ internal sealed unsafe class ComputeBench : IDisposable
     public static MatrixSpeed Packed(IReadOnlyList<MatrixSpeed> types) => types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
 
     /// <summary>Speeds with what was measured of experts, or as they are where nothing could be.</summary>
-    public static MatrixSpeeds WithExperts(MatrixSpeeds speeds, (double Reading, double Prompt)? shares) => shares is not { } measured ? speeds
-        : speeds with { ExpertShare = Math.Clamp(measured.Reading, LeastShare, 1), PromptExpertShare = Math.Clamp(measured.Prompt, LeastShare, 1) };
+    public static MatrixSpeeds WithExperts(MatrixSpeeds speeds, (double Reading, double Prompt, double Layer)? shares) => shares is not { } measured ? speeds
+        : speeds with { ExpertShare = Math.Clamp(measured.Reading, LeastShare, 1), PromptExpertShare = Math.Clamp(measured.Prompt, LeastShare, 1), MixtureSeconds = Math.Max(0, measured.Layer) };
 
     /// <summary>
-    /// Bytes per second of two experts of eight at a time, for one token, and operations per second for a prompt, each over what <paramref name="speed"/> says of matrices; null where
-    /// the device does not multiply by experts of that type.
+    /// Bytes per second of two experts of eight at a time, for one token, and operations per second for a prompt, each over what <paramref name="speed"/> says of matrices, and the seconds
+    /// that one token's small experts of a layer take beyond that; null where the device does not multiply by experts of that type.
     /// </summary>
-    public (double Reading, double Prompt)? ExpertShares(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
+    public (double Reading, double Prompt, double Layer)? ExpertShares(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
     {
-        if (Run(graph => FillExperts(graph, speed.Type, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, TrialRows, PromptTokens), budget / 4, cancel) is not { } prompt) return null;
+        if (Run(graph => FillExperts(graph, speed.Type, s_experts, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, s_experts, TrialRows, PromptTokens), budget / 4, cancel) is not { } prompt
+            || Run(graph => FillExperts(graph, speed.Type, s_smallExperts, SmallExpertRows, 1), budget / 4, cancel) is not { } small) return null;
         // A few rows leave much of a fast device with nothing to do.
-        if (prompt.Seconds < Soon && Run(graph => FillExperts(graph, speed.Type, ManyExpertRows, PromptTokens), budget / 4, cancel) is { } more) prompt = more;
-        return ((reading.Count * speed.StartSeconds + reading.Bytes / speed.BytesPerSecond) / reading.Seconds,
-            (prompt.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * prompt.Elements / speed.FlopsPerSecond) / prompt.Seconds);
+        if (prompt.Seconds < Soon && Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens), budget / 4, cancel) is { } more) prompt = more;
+        double Reading(Total run) => run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond;
+        double share = Reading(reading) / reading.Seconds;
+        return (share, (prompt.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * prompt.Elements / speed.FlopsPerSecond) / prompt.Seconds, Products * (small.Seconds - Reading(small) / Math.Min(1, share)) / small.Count);
     }
 
     public void Dispose()
@@ -173,28 +176,28 @@ internal sealed unsafe class ComputeBench : IDisposable
         }
     }
 
-    // Each expert of a stack is read once, two at a time; of a prompt's tokens all experts of one stack have as many.
-    private void FillExperts(Graph graph, TensorType type, int mostRows, int tokens)
+    // Each expert of a stack is read once, as many at a time as a token uses; of a prompt's tokens all experts of one stack have as many.
+    private void FillExperts(Graph graph, TensorType type, (int Columns, int Count, int Used) experts, int mostRows, int tokens)
     {
-        int rows = RowsThatFit(type, Columns * Experts, mostRows);
-        GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, Columns, 1, tokens), 0);
-        var pairs = new GgmlTensor*[tokens == 1 ? Experts / ExpertsUsed : 1];
-        int[] chosen = new int[ExpertsUsed * tokens];
-        for (int i = 0; i < pairs.Length; i++)
+        int rows = RowsThatFit(type, experts.Columns * experts.Count, mostRows);
+        GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, experts.Columns, 1, tokens), 0);
+        var choices = new GgmlTensor*[tokens == 1 ? experts.Count / experts.Used : 1];
+        int[] chosen = new int[experts.Used * tokens];
+        for (int i = 0; i < choices.Length; i++)
         {
-            for (int token = 0; token < tokens; token++) (chosen[token * ExpertsUsed], chosen[token * ExpertsUsed + 1]) = ((i + token) % Experts, Experts - 1 - (i + token) % Experts);
-            pairs[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, ExpertsUsed, tokens, 1), IdsAt + i * Alignment);
-            fixed (int* ids = chosen) GgmlBackendApi.GgmlBackendTensorSet(pairs[i], ids, 0, (nuint)(sizeof(int) * chosen.Length));
+            for (int at = 0; at < chosen.Length; at++) chosen[at] = (i + at / experts.Used + at % experts.Used * choices.Length) % experts.Count;
+            choices[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, experts.Used, tokens, 1), IdsAt + i * Alignment);
+            fixed (int* ids = chosen) GgmlBackendApi.GgmlBackendTensorSet(choices[i], ids, 0, (nuint)(sizeof(int) * chosen.Length));
         }
-        long at = 0;
-        while (true)
+        long end = 0;
+        while (graph.Count + choices.Length <= GraphNodes / 2)
         {
-            GgmlTensor* stack = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, Columns, rows, Experts);
+            GgmlTensor* stack = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, experts.Columns, rows, experts.Count);
             long step = Step(stack);
-            if (at + step > WeightBytes || (tokens > 1 && at > 0)) return;
-            Place(_weights, stack, at);
-            foreach (GgmlTensor* pair in pairs) Add(graph, GgmlGraphApi.GgmlMulMatId(graph.Context, stack, vectors, pair), type.RowBytes(Columns) * rows * ExpertsUsed, (long)Columns * rows * ExpertsUsed);
-            at += step;
+            if (end + step > WeightBytes || (tokens > 1 && end > 0)) return;
+            Place(_weights, stack, end);
+            foreach (GgmlTensor* choice in choices) Add(graph, GgmlGraphApi.GgmlMulMatId(graph.Context, stack, vectors, choice), type.RowBytes(experts.Columns) * rows * experts.Used, (long)experts.Columns * rows * experts.Used);
+            end += step;
         }
     }
 

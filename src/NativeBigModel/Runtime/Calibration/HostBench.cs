@@ -12,6 +12,7 @@ internal static class HostBench
         Types = [.. moments[0].Types.Select((_, i) => Typical([.. moments.Select(moment => moment.Types[i])]))],
         ExpertShare = Middle(moments.Select(moment => moment.ExpertShare)),
         PromptExpertShare = Middle(moments.Select(moment => moment.PromptExpertShare ?? moment.ExpertShare)),
+        MixtureSeconds = Middle(moments.Select(moment => moment.MixtureSeconds)),
     };
 
     /// <summary>What each type that has such a layout reaches there, as much more than its usual speed as than what it reached just before; other types as they are.</summary>
@@ -38,7 +39,7 @@ internal static class HostBench
         MatrixSpeed packed = ComputeBench.Packed(now), plain = ComputeBench.Packed(justBefore.Types);
         nint experts = CpuLayouts.OfExperts(packed.Type);
         if (experts == 0)
-            return ComputeBench.WithExperts(result, (justBefore.ExpertShare * plain.BytesPerSecond / packed.BytesPerSecond, (justBefore.PromptExpertShare ?? justBefore.ExpertShare) * plain.FlopsPerSecond / packed.FlopsPerSecond));
+            return ComputeBench.WithExperts(result, (justBefore.ExpertShare * plain.BytesPerSecond / packed.BytesPerSecond, (justBefore.PromptExpertShare ?? justBefore.ExpertShare) * plain.FlopsPerSecond / packed.FlopsPerSecond, usual.MixtureSeconds));
         using ComputeBench apart = In(experts, bytes, threads);
         return ComputeBench.WithExperts(result, apart.ExpertShares(packed, each, cancel));
     }

@@ -16,7 +16,7 @@ internal static class LayerBench
     private const int SmallExpert = 8; // of the stream's width, what an expert has
     private static readonly (int Count, int Used) s_experts = (32, 8);
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int CrossingLayers = 32, CrossingWidth = 2048, CrossingInner = 1024; // as wide as models are, with networks that take hardly more than the way to them, and more than caches hold
+    private const int CrossingLayers = 32, CrossingWidth = 2048, CrossingInner = 256; // as wide as models are, with networks that take hardly longer out of memory than out of a cache
     private const int ShortText = 16, LongText = 512;
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
