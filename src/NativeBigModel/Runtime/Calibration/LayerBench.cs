@@ -16,8 +16,9 @@ internal static class LayerBench
     private const int SmallExpert = 8; // of the stream's width, what an expert has
     private static readonly (int Count, int Used) s_experts = (32, 8);
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int CrossingLayers = 32, CrossingWidth = 2048, CrossingInner = 256; // as wide as models are, with networks that take hardly longer out of memory than out of a cache
+    private const int CrossingLayers = 48, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
     private const int ShortText = 16, LongText = 512;
+    private const double Undisturbed = 0.1; // of the times of two models that are compared: what disturbs one and not the other would be taken for its layers
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
     /// <summary>
@@ -52,12 +53,12 @@ internal static class LayerBench
         (int Tokens, int Held)[] passes = [(1, LongText), (MatrixSpeeds.PromptTokens, 0)];
         if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
-        double[] few = Run(gpu, small, 1, freeBytes, passes, budget / 2, cancel), many = Run(gpu, large, 1, freeBytes, passes, budget / 2, cancel);
+        double[] few = Run(gpu, small, 1, freeBytes, passes, budget / 2, cancel, Undisturbed), many = Run(gpu, large, 1, freeBytes, passes, budget / 2, cancel, Undisturbed);
         // Machines that others use give times that contradict each other: nothing takes less than no time.
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
         double[] beside = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
         ModelDefinition mixture = LayerModel.Of(Many, width, type, Math.Max(LeastInner, width / SmallExpert), s_experts);
-        double mixed = Run(gpu, mixture, 1, freeBytes, passes[..1], budget / 2, cancel)[0];
+        double mixed = Run(gpu, mixture, 1, freeBytes, passes[..1], budget / 2, cancel, Undisturbed)[0];
         return speeds with
         {
             LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1],
@@ -112,14 +113,14 @@ internal static class LayerBench
         ContextLength = LayerModel.Context, Threads = threads, ComputeBytes = new Dictionary<string, long>(),
     });
 
-    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel)
+    private static double[] Run(nint gpu, ModelDefinition model, int threads, long freeBytes, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel, double share = 0.5)
     {
         Plan plan = Planned(model, gpu == 0 ? [] : [freeBytes], freeBytes, threads, new());
-        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, passes, budget, cancel);
+        return Run(model, gpu == 0 ? EnginePlacement.Of(plan, model.Shape.Tensors) : EnginePlacement.WhollyOn(gpu, plan), plan, passes, budget, cancel, share);
     }
 
     // Seconds of passes of so many tokens behind a text of so many others, each computed for about so long.
-    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel)
+    private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel, double share = 0.5)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
         using EngineModel engine = EngineModel.Load(model, placement, plan, null, cancel);
@@ -128,7 +129,7 @@ internal static class LayerBench
         {
             if (pass.Held > 0) Compute(context, pass.Held, 0);
             // The first two compile kernels and record graphs.
-            return TypicalTime.Of(() => Compute(context, pass.Tokens, pass.Held), warmups: 2, least: 3, budget, cancel);
+            return TypicalTime.Of(() => Compute(context, pass.Tokens, pass.Held), warmups: 2, least: 3, budget, cancel, share);
         })];
     }
 

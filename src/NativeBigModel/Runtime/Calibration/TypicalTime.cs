@@ -5,13 +5,14 @@ namespace NativeBigModel.Runtime.Calibration;
 /// <summary>How long something takes mostly: what other programs take of the machine, they will take from a model too.</summary>
 internal static class TypicalTime
 {
-    /// <summary>The median of its times, in seconds.</summary>
+    /// <summary>The median of its times, in seconds, or another of them.</summary>
     /// <param name="what">Done again and again.</param>
     /// <param name="warmups">So many at first do not count.</param>
     /// <param name="least">Times that count, on a machine so slow that fewer take the budget.</param>
     /// <param name="budget">About how long in all.</param>
     /// <param name="cancel">Stops it between two.</param>
-    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel)
+    /// <param name="share">Of the times that are no longer than the one that is given.</param>
+    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5)
     {
         var times = new List<double>();
         long started = Stopwatch.GetTimestamp();
@@ -24,6 +25,6 @@ internal static class TypicalTime
         }
         times.RemoveRange(0, warmups);
         times.Sort();
-        return times[(times.Count - 1) / 2];
+        return times[(int)((times.Count - 1) * share)];
     }
 }
