@@ -10,6 +10,8 @@ namespace NativeBigModel.Bench;
 /// </summary>
 internal static class StockRun
 {
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(2); // as `nbm bench` has it
+
     private const string ExpertsPattern = @"\.ffn_(up|down|gate)_exps";
 
     public static int Run(string path, string[] rest)
@@ -29,15 +31,10 @@ internal static class StockRun
         using LlamaContextHandle handle = LlamaContextHandle.Create(model, parameters);
         if (handle.IsInvalid) throw new InvalidOperationException("llama.cpp could not make the context");
         double load = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        var measured = new List<object>();
-        for (int round = 0; round <= rounds; round++)
-        {
-            foreach (int length in prompts)
-            {
-                object one = Measure(handle, Vocabulary(model), length, tokens);
-                if (round > 0) measured.Add(one);
-            }
-        }
+        object[] Round() => [.. prompts.Select(length => Measure(handle, Vocabulary(model), length, tokens))];
+        started = Stopwatch.GetTimestamp();
+        do _ = Round(); while (Stopwatch.GetElapsedTime(started) < s_warmUp);
+        object[] measured = [.. Enumerable.Range(0, rounds).SelectMany(_ => Round())];
         Console.WriteLine(JsonSerializer.Serialize(new { load_s = load, rounds = measured }));
         return 0;
     }

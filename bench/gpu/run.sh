@@ -78,12 +78,22 @@ resident() {
   bench "$work/70b.gguf" 70b --max-memory 0=60GiB --context 4096 --prompt 512,2048 --rounds 1
 }
 
+same_bits() { # FILE NAME TOKENS PLACEMENTS...: each against all on the GPU
+  local file=$1 name=$2 tokens=$3 ids placement; ids=$(seq -s, 1 "$3"); shift 3
+  "$nbm" logits "$file" --ids "$ids" --out "$work/a" --max-memory 0=60GiB >/dev/null
+  for placement in "$@"; do
+    "$nbm" logits "$file" --ids "$ids" --out "$work/b" $placement >/dev/null
+    cmp "$work/a" "$work/b" && echo "$name, $tokens tokens, $placement: the resident logits, bit for bit"
+  done
+}
 bits() {
   model_7b
-  local ids; ids=$(seq -s, 1 64)
-  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/a" --max-memory 0=60GiB
-  "$nbm" logits "$work/7b.gguf" --ids "$ids" --out "$work/b" --max-memory 0=6GiB,cpu=60GiB --offload stream
-  cmp "$work/a" "$work/b" && echo "7b: streamed logits are the resident ones, bit for bit"
+  model 7b-a1b 7b-a1b-q4_0
+  local tokens few="--shared-batch 2"
+  for tokens in 64 3; do
+    same_bits "$work/7b.gguf" 7b $tokens "--max-memory 0=6GiB,cpu=60GiB --offload stream" "--max-memory 0=12GiB,cpu=60GiB --offload stream $few" "--max-memory 0=6GiB,cpu=60GiB --offload hybrid $few"
+    same_bits "$work/7b-a1b.gguf" 7b-a1b $tokens "--offload stream" "--max-memory 0=1GiB,cpu=60GiB --offload stream $few" "--max-memory 0=1GiB,cpu=60GiB --offload hybrid --linked-experts 0 $few" "--max-memory 0=2GiB,cpu=60GiB --offload hybrid --linked-experts 0 --ring 3 $few"
+  done
 }
 
 # Predictions against what is measured, at several budgets; the most that the driver saw in use, its own 0.5 GiB or so included.

@@ -7,6 +7,9 @@ namespace NativeBigModel.Cli.Commands;
 /// <summary>Loads once and times prompts and tokens, again and again, as they go with the placement at hand.</summary>
 internal static class BenchCommand
 {
+    /// <summary>How long rounds are computed that do not count, one at least: .NET compiles what is used often anew in the first seconds, on a core that computes tokens too.</summary>
+    internal static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(2);
+
     private sealed record Round(int Prompt, double PrefillS, double DecodeSPerToken, double FirstS, double StreamedBytesPerToken); // FirstS: the first token after the prompt's own
 
     public static Command Create()
@@ -14,7 +17,7 @@ internal static class BenchCommand
         Argument<string> path = CommonOptions.Path();
         var prompt = new Option<string>("--prompt") { Description = "Lengths of prompts, in tokens", HelpName = "512,2048", DefaultValueFactory = _ => "512" };
         var tokens = new Option<int>("--tokens") { Description = "Tokens to generate after each prompt", HelpName = "N", DefaultValueFactory = _ => 16 };
-        var rounds = new Option<int>("--rounds") { Description = "Times that each is measured, after one that is not", HelpName = "N", DefaultValueFactory = _ => 3 };
+        var rounds = new Option<int>("--rounds") { Description = "Times that each is measured, after two seconds at least that are not", HelpName = "N", DefaultValueFactory = _ => 3 };
         var sessions = new Option<string?>("--sessions") { Description = "Time so many conversations at once instead, each with the first length of prompt", HelpName = "1,2,4,8" };
         var placement = new PlacementOptions(choosesSessions: false);
         Option<bool> json = CommonOptions.Json();
@@ -40,19 +43,28 @@ internal static class BenchCommand
                 await SessionsBench.RunAsync(model, load, together, lengths[0], count, times, parsed.GetValue(json), cancel).ConfigureAwait(false);
                 return;
             }
-            var measured = new List<Round>();
-            for (int round = 0; round <= times; round++)
+            async Task<List<Round>> RoundAsync()
             {
-                foreach (int length in lengths)
-                {
-                    Round one = await MeasureAsync(model, length, count, cancel).ConfigureAwait(false);
-                    if (round > 0) measured.Add(one);
-                }
+                var round = new List<Round>();
+                foreach (int length in lengths) round.Add(await MeasureAsync(model, length, count, cancel).ConfigureAwait(false));
+                return round;
             }
+            List<Round> measured = await MeasuredAsync(RoundAsync, times).ConfigureAwait(false);
             if (parsed.GetValue(json)) Json.Print(new { LoadS = load, Rounds = measured, model.Streaming, Plan = PlanJson.Of(model.Plan) });
             else Print(load, lengths, measured);
         });
         return command;
+    }
+
+    /// <summary>What so many rounds measured, after a <see cref="WarmUp"/>.</summary>
+    internal static async Task<List<T>> MeasuredAsync<T>(Func<Task<List<T>>> roundAsync, int times)
+    {
+        long started = Stopwatch.GetTimestamp();
+        do await roundAsync().ConfigureAwait(false);
+        while (Stopwatch.GetElapsedTime(started) < WarmUp);
+        var measured = new List<T>();
+        for (int round = 0; round < times; round++) measured.AddRange(await roundAsync().ConfigureAwait(false));
+        return measured;
     }
 
     private static async Task<Round> MeasureAsync(BigModel model, int length, int count, CancellationToken cancel)

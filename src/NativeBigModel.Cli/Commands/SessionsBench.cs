@@ -10,15 +10,17 @@ internal static class SessionsBench
 
     public static async Task RunAsync(BigModel model, double load, int[] together, int prompt, int tokens, int rounds, bool json, CancellationToken cancel)
     {
-        var measured = new List<Round>();
-        for (int round = 0; round <= rounds; round++)
+        async Task<List<Round>> RoundAsync()
         {
+            var round = new List<Round>();
             foreach (int sessions in together)
             {
                 double rate = await MeasureAsync(model, sessions, prompt, tokens, cancel).ConfigureAwait(false);
-                if (round > 0) measured.Add(new(sessions, rate, rate / sessions));
+                round.Add(new(sessions, rate, rate / sessions));
             }
+            return round;
         }
+        List<Round> measured = await BenchCommand.MeasuredAsync(RoundAsync, rounds).ConfigureAwait(false);
         if (json)
         {
             Json.Print(new { LoadS = load, Rounds = measured, model.Streaming, Plan = PlanJson.Of(model.Plan) });
