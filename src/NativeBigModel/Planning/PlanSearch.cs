@@ -39,7 +39,7 @@ internal static class PlanSearch
         if (found.Count == 0) throw refusal!;
         foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.RingLayers == 0).DistinctBy(one => (one.Options.MaxMemory, one.Options.HostFirst)).ToArray())
         {
-            foreach (int spareLayers in (int[])[0, 1]) Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds, spareLayers) });
+            foreach ((int spareLayers, bool wholeLayers) in ((int, bool)[])[(0, true), (1, true), (0, false)]) Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds, spareLayers, wholeLayers) });
             if (OutputOnTheNext(resident.MaxMemory!, plan) is { } limits) Try(resident with { MaxMemory = limits });
         }
         (PlanOptions chosen, Plan best) = Choose(objective, found);
@@ -77,8 +77,9 @@ internal static class PlanSearch
         if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
     }
 
-    // Each layer takes the time of the GPU that it is on: the faster ones hold as much as they can, and the others what is left, with so many layers to spare.
-    private static MemoryLimits FastestFirst(MemoryLimits limits, Plan resident, SpeedModel speeds, int spareLayers)
+    // Each layer takes the time of the GPU that it is on: the faster ones hold as much as they can, and the others what is left, with so many layers to spare. They hold whole layers,
+    // or all of their memory, where the output is beside the layers.
+    private static MemoryLimits FastestFirst(MemoryLimits limits, Plan resident, SpeedModel speeds, int spareLayers, bool wholeLayers)
     {
         DevicePlan[] gpus = [.. resident.Devices.Where(device => DeviceName.GpuIndex(device.Name) is not null).OrderByDescending(device => speeds.ReadSpeed(DeviceName.GpuIndex(device.Name)!.Value))];
         long left = gpus.Sum(device => device.WeightBytes + device.KvBytes), layer = resident.Computed.Max(layer => layer.WeightBytes + layer.KvBytes), compute = gpus.Max(device => device.ComputeBytes);
@@ -87,7 +88,8 @@ internal static class PlanSearch
         {
             long most = Math.Min(gpu.LimitBytes!.Value, (left + layer - 1) / layer * layer + compute + spareLayers * layer);
             leaning = leaning.SetItem(DeviceName.GpuIndex(gpu.Name)!.Value, most);
-            left = Math.Max(0, left - Math.Max(0, most - compute - spareLayers * layer) / layer * layer); // whole layers lie there
+            long held = Math.Max(0, most - compute - spareLayers * layer);
+            left = Math.Max(0, left - (wholeLayers ? held / layer * layer : held));
         }
         return limits with { Gpus = leaning };
     }
