@@ -24,6 +24,7 @@ private:
     std::string path;
     uint8_t *   base = nullptr;
     uint64_t    bytes = 0;
+    bool        large_pages = false; // whether Linux was asked to keep the file in them, where its file system can
     size_t      place = 0; // in the table that the signal's handler looks in
 };
 

@@ -87,6 +87,9 @@ mapping::mapping(const std::string & path) : path(path) {
     }
     base  = (uint8_t *) memory;
     bytes = (uint64_t) status.st_size;
+#ifdef MADV_HUGEPAGE
+    large_pages = madvise(base, (size_t) bytes, MADV_HUGEPAGE) == 0;
+#endif
     std::lock_guard<std::mutex> lock(places);
     place = (size_t) (std::find_if(regions, regions + most_regions, [](const region & one) { return one.begin.load() == nullptr; }) - regions);
     if (place == most_regions) {
@@ -111,7 +114,9 @@ void mapping::fill(uint64_t offset, uint64_t size) const {
     const auto page  = (uint64_t) sysconf(_SC_PAGESIZE);
     uint8_t *  begin = base + offset / page * page;
     const auto count = (size_t) (base + offset + size - begin);
-    madvise(begin, count, MADV_WILLNEED);
+    if (!large_pages) { // what is asked for in this way comes in small ones
+        madvise(begin, count, MADV_WILLNEED);
+    }
 #ifdef MADV_POPULATE_READ
     // EINVAL is a Linux before 5.14; there pages come when they are read.
     while (madvise(begin, count, MADV_POPULATE_READ) != 0 && errno != EINVAL) {
