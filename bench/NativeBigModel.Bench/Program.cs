@@ -26,7 +26,7 @@ try
         ["plan", .. var rest] => PlanBench.Run(rest),
         ["bytes", .. var rest] => BytesBench.Run(rest, Console.Out),
         ["speculate", var path, .. var rest] => await SpeculationBench.RunAsync(path, rest, Console.Out, cancel.Token),
-        ["stock", var path, .. var rest] => StockRun.Run(path, rest),
+        ["stock", var path, .. var rest] => await StockRun.RunAsync(path, rest),
         ["make", var folder, var gigabytes] => Make(folder, double.Parse(gigabytes)),
         ["model", var name, var path] => await ModelAsync(SyntheticModel.Named(name), path),
         // What the benchmarks above run in processes of their own, to see each one's peak memory.

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using NativeBigModel.Cli.Commands;
 using NativeBigModel.Native;
 
 namespace NativeBigModel.Bench;
@@ -10,11 +11,9 @@ namespace NativeBigModel.Bench;
 /// </summary>
 internal static class StockRun
 {
-    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(2); // as `nbm bench` has it
-
     private const string ExpertsPattern = @"\.ffn_(up|down|gate)_exps";
 
-    public static int Run(string path, string[] rest)
+    public static async Task<int> RunAsync(string path, string[] rest)
     {
         var options = new Arguments(rest);
         int ngl = options.Number("--ngl", 0), context = options.Number("--context", 1024), tokens = options.Number("--tokens", 9), rounds = options.Number("--rounds", 1);
@@ -31,10 +30,7 @@ internal static class StockRun
         using LlamaContextHandle handle = LlamaContextHandle.Create(model, parameters);
         if (handle.IsInvalid) throw new InvalidOperationException("llama.cpp could not make the context");
         double load = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        object[] Round() => [.. prompts.Select(length => Measure(handle, Vocabulary(model), length, tokens))];
-        started = Stopwatch.GetTimestamp();
-        do _ = Round(); while (Stopwatch.GetElapsedTime(started) < s_warmUp);
-        object[] measured = [.. Enumerable.Range(0, rounds).SelectMany(_ => Round())];
+        List<object> measured = await BenchCommand.MeasuredAsync(() => Task.FromResult<List<object>>([.. prompts.Select(length => Measure(handle, Vocabulary(model), length, tokens))]), rounds);
         Console.WriteLine(JsonSerializer.Serialize(new { load_s = load, rounds = measured }));
         return 0;
     }

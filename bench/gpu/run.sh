@@ -79,7 +79,7 @@ resident() {
 }
 
 same_bits() { # FILE NAME TOKENS PLACEMENTS...: each against all on the GPU
-  local file=$1 name=$2 tokens=$3 ids placement; ids=$(seq -s, 1 "$3"); shift 3
+  local file=$1 name=$2 tokens=$3 ids placement; ids=$(seq -s, 1 "$tokens"); shift 3
   "$nbm" logits "$file" --ids "$ids" --out "$work/a" --max-memory 0=60GiB >/dev/null
   for placement in "$@"; do
     "$nbm" logits "$file" --ids "$ids" --out "$work/b" $placement >/dev/null

@@ -7,8 +7,8 @@ namespace NativeBigModel.Cli.Commands;
 /// <summary>Loads once and times prompts and tokens, again and again, as they go with the placement at hand.</summary>
 internal static class BenchCommand
 {
-    /// <summary>How long rounds are computed that do not count, one at least: .NET compiles what is used often anew in the first seconds, on a core that computes tokens too.</summary>
-    internal static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(2);
+    // Rounds that do not count, one at least: .NET compiles what is used often anew in the first seconds, on a core that computes tokens too.
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(2);
 
     private sealed record Round(int Prompt, double PrefillS, double DecodeSPerToken, double FirstS, double StreamedBytesPerToken); // FirstS: the first token after the prompt's own
 
@@ -56,12 +56,12 @@ internal static class BenchCommand
         return command;
     }
 
-    /// <summary>What so many rounds measured, after a <see cref="WarmUp"/>.</summary>
+    /// <summary>What so many rounds measured, after a warm-up.</summary>
     internal static async Task<List<T>> MeasuredAsync<T>(Func<Task<List<T>>> roundAsync, int times)
     {
         long started = Stopwatch.GetTimestamp();
         do await roundAsync().ConfigureAwait(false);
-        while (Stopwatch.GetElapsedTime(started) < WarmUp);
+        while (Stopwatch.GetElapsedTime(started) < s_warmUp);
         var measured = new List<T>();
         for (int round = 0; round < times; round++) measured.AddRange(await roundAsync().ConfigureAwait(false));
         return measured;
