@@ -60,7 +60,8 @@ internal static class DoctorReport
     private static object Matrices(MatrixSpeeds matrices) => new
     {
         Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
-        matrices.ExpertShare, matrices.PromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds, matrices.MixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
+        matrices.ExpertShare, matrices.PromptExpertShare, matrices.FewPromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds,
+        matrices.MixtureSeconds, matrices.PromptMixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)
@@ -83,7 +84,7 @@ internal static class DoctorReport
         void Rows(string name, MatrixSpeeds matrices)
         {
             table.AddRow([$"{name}: weights, GB/s", .. Each(matrices, type => Digits(type.BytesPerSecond / 1e9)), $"{matrices.ExpertShare:P0}", Micro(matrices.LayerSeconds), Micro(matrices.PassSeconds)]);
-            table.AddRow([$"{name}: prompts, Tflop/s", .. Each(matrices, type => Digits(type.FlopsPerSecond / 1e12)), matrices.PromptExpertShare is { } share ? $"{share:P0}" : "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
+            table.AddRow([$"{name}: prompts, Tflop/s", .. Each(matrices, type => Digits(type.FlopsPerSecond / 1e12)), matrices.PromptExpertShare is { } share ? $"{share:P0}{(matrices.FewPromptExpertShare is { } few ? $", {few:P0}" : "")}" : "", Micro(matrices.PromptLayerSeconds), Micro(matrices.PromptPassSeconds)]);
         }
         static string Digits(double value) => value.ToString(value >= 100 ? "0" : value >= 10 ? "0.0" : "0.00", CultureInfo.InvariantCulture);
         static string Micro(double? seconds) => seconds is { } one ? $"{one * 1e6:0} us" : "";

@@ -107,6 +107,12 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
     /// <summary>Tokens of the prompt that is measured.</summary>
     internal const int PromptTokens = 512;
 
+    /// <summary>Tokens that an expert's rows are multiplied by together.</summary>
+    internal const int ExpertTokens = 128;
+
+    /// <summary>Of those, how many <see cref="FewPromptExpertShare"/> is measured with.</summary>
+    internal const int FewExpertTokens = 32;
+
     /// <summary>
     /// Operations per second of one token's attention to a long text, two for each element of keys and values and each head that asks it; null where reading them is all that takes time.
     /// </summary>
@@ -114,6 +120,11 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
 
     /// <summary>What is left of them for a prompt's experts; null for <see cref="ExpertShare"/>.</summary>
     public double? PromptExpertShare { get; init; }
+
+    /// <summary>
+    /// The same where each expert has but a quarter of 128 tokens, as many as kernels multiply by together whether they are there or not; null where that makes no difference.
+    /// </summary>
+    public double? FewPromptExpertShare { get; init; }
 
     /// <summary>What a layer takes beside its matrices for a prompt of 512 tokens; null for <see cref="LayerSeconds"/>.</summary>
     public double? PromptLayerSeconds { get; init; }
@@ -124,6 +135,9 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
     /// </summary>
     public double MixtureSeconds { get; init; }
 
+    /// <summary>The same for a prompt of 512 tokens; null for <see cref="MixtureSeconds"/>.</summary>
+    public double? PromptMixtureSeconds { get; init; }
+
     /// <summary>What a pass takes beside its layers for one token.</summary>
     public double PassSeconds { get; init; }
 
@@ -132,6 +146,16 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
 
     /// <summary>What a layer takes beside its matrices for so many tokens at once.</summary>
     internal double Layer(int tokens) => Between(LayerSeconds, PromptLayerSeconds, tokens);
+
+    /// <summary>What a mixture's layer takes more than another for so many tokens at once.</summary>
+    internal double Mixture(int tokens) => Between(MixtureSeconds, PromptMixtureSeconds, tokens);
+
+    /// <summary>What is left of these speeds for experts that have so many tokens each, of so many that are computed together.</summary>
+    internal double PromptExperts(int tokens, double each)
+    {
+        double many = PromptExpertShare ?? ExpertShare, filled = each / Math.Min(tokens, ExpertTokens);
+        return FewPromptExpertShare is not { } few || few >= many || filled >= 1 ? many : many * Math.Pow(filled, Math.Log(few / many, (double)FewExpertTokens / ExpertTokens));
+    }
 
     /// <summary>What a pass takes beside its layers for so many tokens at once.</summary>
     internal double Pass(int tokens) => Between(PassSeconds, PromptPassSeconds, tokens);

@@ -53,6 +53,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <summary>Whether the CPU computes parts between those that a GPU computes, while the link brings others.</summary>
     public bool Shares { get; } = plan.Streams && plan.Layers.Any(FeedForwardPart.IsShared);
 
+    /// <summary>Whether a batch of so many tokens has the CPU's part brought to a GPU.</summary>
+    public bool BringShared(int tokens) => tokens >= plan.SharedBatchSize && plan.Layers.Any(layer => FeedForwardPart.IsShared(layer) && DeviceName.GpuIndex(_routes.Of(layer)!) is not null);
+
     /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
     /// <param name="tokens">Tokens that are computed together.</param>
     /// <param name="held">Tokens whose keys and values are read.</param>

@@ -18,7 +18,7 @@ internal sealed unsafe class ComputeBench : IDisposable
     private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
     private const double MostOfLarge = 0.2;
     private const int Products = 3; // of an expert
-    private static readonly (int Columns, int Count, int Used) s_experts = (Columns, 8, 2), s_smallExperts = (2048, 32, 8);
+    private static readonly (int Columns, int Count, int Used) s_experts = (Columns, 8, 2), s_smallExperts = (2048, 32, 8), s_manyExperts = (2048, PromptTokens / MatrixSpeeds.FewExpertTokens * 8, 8);
     private const int GraphNodes = 2048;
     private const int PromptTokens = MatrixSpeeds.PromptTokens;
     private const int Alignment = 256;
@@ -89,29 +89,43 @@ internal sealed unsafe class ComputeBench : IDisposable
     {
         MatrixSpeed[] types = [.. asked.Select(type => Speed(type, each * 1.5, cancel)).OfType<MatrixSpeed>()];
         if (types.Length == 0) throw new EngineException($"{Name} multiplies by none of {string.Join(", ", asked)}");
-        return WithExperts(new([.. types], 1, 0), ExpertShares(Packed(types), each, cancel));
+        return WithExperts(new([.. types], 1, 0), Experts(Packed(types), each, cancel));
     }
 
     /// <summary>The type that experts are measured with.</summary>
     public static MatrixSpeed Packed(IReadOnlyList<MatrixSpeed> types) => types.FirstOrDefault(type => type.Type == TensorType.Q4_0) ?? types[0];
 
     /// <summary>Speeds with what was measured of experts, or as they are where nothing could be.</summary>
-    public static MatrixSpeeds WithExperts(MatrixSpeeds speeds, (double Reading, double Prompt, double Layer)? shares) => shares is not { } measured ? speeds
-        : speeds with { ExpertShare = Math.Clamp(measured.Reading, LeastShare, 1), PromptExpertShare = Math.Clamp(measured.Prompt, LeastShare, 1), MixtureSeconds = Math.Max(0, measured.Layer) };
+    public static MatrixSpeeds WithExperts(MatrixSpeeds speeds, ExpertSpeeds? experts) => experts is null ? speeds : speeds with
+    {
+        ExpertShare = Share(experts.Reading), PromptExpertShare = Share(experts.Prompt), FewPromptExpertShare = experts.FewPrompt is { } few ? Share(few) : null, MixtureSeconds = Math.Max(0, experts.Layer),
+    };
 
-    /// <summary>
-    /// Bytes per second of two experts of eight at a time, for one token, and operations per second for a prompt, each over what <paramref name="speed"/> says of matrices, and the seconds
-    /// that one token's small experts of a layer take beyond that; null where the device does not multiply by experts of that type.
-    /// </summary>
-    public (double Reading, double Prompt, double Layer)? ExpertShares(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
+    private static double Share(double measured) => Math.Clamp(measured, LeastShare, 1);
+
+    /// <summary>What a device's speed with matrices is worth with experts.</summary>
+    /// <param name="Reading">Bytes per second of two of eight at a time, for one token, over those of matrices.</param>
+    /// <param name="Prompt">Operations per second for a prompt, over those of matrices.</param>
+    /// <param name="FewPrompt">The same with many experts that have few of its tokens each; null where that was not tried.</param>
+    /// <param name="Layer">Seconds that one token's small experts of a layer take beyond that.</param>
+    public sealed record ExpertSpeeds(double Reading, double Prompt, double? FewPrompt, double Layer);
+
+    /// <summary>The same, measured; null where the device does not multiply by experts of that type.</summary>
+    public ExpertSpeeds? Experts(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
     {
         if (Run(graph => FillExperts(graph, speed.Type, s_experts, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, s_experts, TrialRows, PromptTokens), budget / 4, cancel) is not { } prompt
             || Run(graph => FillExperts(graph, speed.Type, s_smallExperts, SmallExpertRows, 1), budget / 4, cancel) is not { } small) return null;
-        // A few rows leave much of a fast device with nothing to do.
-        if (prompt.Seconds < Soon && Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens), budget / 4, cancel) is { } more) prompt = more;
+        // A few rows leave much of a fast device with nothing to do, and a slow one multiplies by no more tokens than there are.
+        double? few = null;
+        if (prompt.Seconds < Soon)
+        {
+            prompt = Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens), budget / 4, cancel) ?? prompt;
+            few = Run(graph => FillExperts(graph, speed.Type, s_manyExperts, SmallExpertRows, PromptTokens), budget / 4, cancel) is { } run ? Multiplying(run) / run.Seconds : null;
+        }
         double Reading(Total run) => run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond;
+        double Multiplying(Total run) => run.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * run.Elements / speed.FlopsPerSecond;
         double share = Reading(reading) / reading.Seconds;
-        return (share, (prompt.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * prompt.Elements / speed.FlopsPerSecond) / prompt.Seconds, Products * (small.Seconds - Reading(small) / Math.Min(1, share)) / small.Count);
+        return new(share, Multiplying(prompt) / prompt.Seconds, few, Products * (small.Seconds - Reading(small) / Math.Min(1, share)) / small.Count);
     }
 
     public void Dispose()

@@ -39,9 +39,9 @@ internal static class HostBench
         MatrixSpeed packed = ComputeBench.Packed(now), plain = ComputeBench.Packed(justBefore.Types);
         nint experts = CpuLayouts.OfExperts(packed.Type);
         if (experts == 0)
-            return ComputeBench.WithExperts(result, (justBefore.ExpertShare * plain.BytesPerSecond / packed.BytesPerSecond, (justBefore.PromptExpertShare ?? justBefore.ExpertShare) * plain.FlopsPerSecond / packed.FlopsPerSecond, usual.MixtureSeconds));
+            return ComputeBench.WithExperts(result, new(justBefore.ExpertShare * plain.BytesPerSecond / packed.BytesPerSecond, (justBefore.PromptExpertShare ?? justBefore.ExpertShare) * plain.FlopsPerSecond / packed.FlopsPerSecond, null, usual.MixtureSeconds));
         using ComputeBench apart = In(experts, bytes, threads);
-        return ComputeBench.WithExperts(result, apart.ExpertShares(packed, each, cancel));
+        return ComputeBench.WithExperts(result, apart.Experts(packed, each, cancel));
     }
 
     private static MatrixSpeed Typical(IReadOnlyList<MatrixSpeed> moments) => moments.OrderBy(moment => moment.BytesPerSecond).ElementAt(moments.Count / 2) with { FlopsPerSecond = Middle(moments.Select(moment => moment.FlopsPerSecond)) };

@@ -16,8 +16,10 @@ internal static class LayerBench
     private const int SmallExpert = 8; // of the stream's width, what an expert has
     private static readonly (int Count, int Used) s_experts = (32, 8);
     private const int HostWidth = 1024, HostLayers = 16; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int CrossingLayers = 48, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
+    private const int CrossingLayers = 32, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
+    private const int Larger = 2; // how many times so large are others, which take the CPU so much longer as it is fast in the same moments
     private const int ShortText = 16, LongText = 512;
+    private const int Warmups = 2; // compile kernels and record graphs
     private const double Undisturbed = 0.1; // of the times of two models that are compared: what disturbs one and not the other would be taken for its layers
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
@@ -41,7 +43,7 @@ internal static class LayerBench
         return speeds with { LayerSeconds = Math.Max(0, early - Matrices(model, speeds, 1)), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
 
-    /// <summary>The speeds of a GPU, with what a layer, a mixture's layer and a pass take for one token, and the first and the last of them for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
+    /// <summary>The speeds of a GPU, with what a layer, a mixture's layer and a pass take for one token and for a prompt. As they were where it is too slow, or there is no memory for it.</summary>
     /// <param name="gpu">A ggml_backend_dev_t.</param>
     /// <param name="speeds">How fast it multiplies.</param>
     /// <param name="freeBytes">Of its memory, of which less than a quarter is taken.</param>
@@ -58,17 +60,16 @@ internal static class LayerBench
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
         double[] beside = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
         ModelDefinition mixture = LayerModel.Of(Many, width, type, Math.Max(LeastInner, width / SmallExpert), s_experts);
-        double mixed = Run(gpu, mixture, 1, freeBytes, passes[..1], budget / 2, cancel, Undisturbed)[0];
+        double[] mixed = Run(gpu, mixture, 1, freeBytes, passes, budget / 2, cancel, Undisturbed), more = [.. mixed.Select((seconds, i) => Math.Max(0, (seconds - beside[i]) / Many - layers[i] - Matrices(mixture, speeds, passes[i].Tokens)))];
         return speeds with
         {
-            LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1],
-            MixtureSeconds = Math.Max(0, (mixed - beside[0]) / Many - layers[0] - Matrices(mixture, speeds, 1)),
+            LayerSeconds = layers[0], PassSeconds = beside[0], MixtureSeconds = more[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1], PromptMixtureSeconds = more[1],
         };
     }
 
     /// <summary>
     /// The seconds that a vector takes on its way from a GPU to the CPU and back: a small model with its feed-forward networks on the CPU, less the same with all of it on the GPU and what
-    /// the networks' matrices take there more. Null where the plug-in is missing, or there is no memory for it.
+    /// the networks' matrices take there more, by what larger ones take. Null where the plug-in is missing, or there is no memory for it.
     /// </summary>
     /// <param name="gpu">A ggml_backend_dev_t.</param>
     /// <param name="speeds">The machine's, of which the first GPU is this one, so far without this time.</param>
@@ -77,18 +78,26 @@ internal static class LayerBench
     /// <param name="cancel">Stops it within a pass.</param>
     public static double? Crossing(nint gpu, MachineSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
-        ModelDefinition model = LayerModel.Of(CrossingLayers, CrossingWidth, TensorType.Q4_0, CrossingInner);
-        if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > Math.Min(freeBytes / 4, EngineDevices.Describe(gpu).FreeBytes / 2)) return null;
-        Plan resident = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new());
-        // What is left for feed-forward networks holds none but those that pass through the ring.
+        ModelDefinition[] models = [.. ((int[])[1, Larger]).Select(times => LayerModel.Of(CrossingLayers, CrossingWidth, TensorType.Q4_0, CrossingInner * times))];
+        ModelShape shape = models[0].Shape;
+        if (StreamingLibrary.FilePath is null || models.Sum(model => model.Shape.WeightBytes) > Math.Min(freeBytes / 4, EngineDevices.Describe(gpu).FreeBytes / 2)) return null;
+        Plan whole = Planned(models[0], gpus: [long.MaxValue / 4], freeBytes, 1, new());
+        Plan[] divided = [.. models.Select(model => Divided(model, freeBytes, speeds.ThreadsBesideLink ?? 1))];
+        int crossings = divided[0].Layers.Count(FeedForwardPart.IsShared);
+        if (crossings == 0 || divided[1].Layers.Count(FeedForwardPart.IsShared) != crossings) return null;
+        double[] both = RunInTurn([.. models.Zip(divided, (model, plan) => (model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan))], budget, cancel);
+        double onGpu = Run(models[0], EnginePlacement.WhollyOn(gpu, whole), whole, [(1, ShortText)], budget / 2, cancel)[0];
+        LayerWork network = LayerWork.Of(shape, split: true)[FeedForwardPart.Of(0)];
+        double reading = (both[1] - both[0]) / crossings / (Larger - 1), starts = network.Tensors * speeds.Cpu.Of(TensorType.Q4_0).StartSeconds;
+        return Math.Max(0, (both[0] - onGpu) / crossings - (reading + starts - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
+    }
+
+    // What is left for feed-forward networks holds none but those that pass through the ring.
+    private static Plan Divided(ModelDefinition model, long freeBytes, int threads)
+    {
+        Plan whole = Planned(model, gpus: [long.MaxValue / 4], freeBytes, 1, new());
         long apart = model.Shape.Tensors.Where(FeedForwardPart.Holds).Sum(tensor => tensor.Bytes);
-        Plan plan = Planned(model, gpus: [resident.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + 2 * apart / CrossingLayers], freeBytes, speeds.ThreadsBesideLink ?? 1, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
-        int crossings = plan.Layers.Count(FeedForwardPart.IsShared);
-        if (crossings == 0) return null;
-        double divided = Run(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan, [(1, ShortText)], budget / 2, cancel)[0];
-        double whole = Run(model, EnginePlacement.WhollyOn(gpu, resident), resident, [(1, ShortText)], budget / 2, cancel)[0];
-        LayerWork network = LayerWork.Of(model.Shape, split: true)[FeedForwardPart.Of(0)];
-        return Math.Max(0, (divided - whole) / crossings - (network.MatrixSeconds(speeds.Cpu, 1, 1, 1, readsMeanwhile: false) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
+        return Planned(model, gpus: [whole.Devices.First(device => device.Name == DeviceName.Gpu(0)).TotalBytes - apart + apart / CrossingLayers], freeBytes, threads, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
     }
 
     private static double Matrices(ModelDefinition model, MatrixSpeeds speeds, int tokens) => LayerWork.Of(model.Shape, split: false)["blk.0"].MatrixSeconds(speeds, tokens, UsedShare(model), UsedShare(model), readsMeanwhile: true);
@@ -123,14 +132,32 @@ internal static class LayerBench
     private static double[] Run(ModelDefinition model, EnginePlacement placement, Plan plan, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel, double share = 0.5)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
-        using EngineModel engine = EngineModel.Load(model, placement, plan, null, cancel);
-        using EngineContext context = EngineContext.Create(engine, plan, sharesCells: false, model.Shape.VocabularySize);
+        using var loaded = new Loaded(model, placement, plan, cancel);
         return [.. passes.Select(pass =>
         {
-            if (pass.Held > 0) Compute(context, pass.Held, 0);
-            // The first two compile kernels and record graphs.
-            return TypicalTime.Of(() => Compute(context, pass.Tokens, pass.Held), warmups: 2, least: 3, budget, cancel, share);
+            loaded.Hold(pass.Held);
+            return TypicalTime.Of(() => Compute(loaded.Context, pass.Tokens, pass.Held), Warmups, least: 3, budget, cancel, share);
         })];
+    }
+
+    // Seconds of a token of each, computed in turn.
+    private static double[] RunInTurn((ModelDefinition Model, EnginePlacement Placement, Plan Plan)[] models, TimeSpan budget, CancellationToken cancel)
+    {
+        using NativeLog.Silence _ = NativeLog.Silenced();
+        var loaded = new List<Loaded>();
+        try
+        {
+            foreach ((ModelDefinition model, EnginePlacement placement, Plan plan) in models)
+            {
+                loaded.Add(new(model, placement, plan, cancel));
+                loaded[^1].Hold(ShortText);
+            }
+            return TypicalTime.InTurn([.. loaded.Select<Loaded, Action>(one => () => Compute(one.Context, 1, ShortText))], Warmups, least: 3, budget, cancel);
+        }
+        finally
+        {
+            foreach (Loaded one in loaded) one.Dispose();
+        }
     }
 
     // Always at the same place, so that every pass does the same.
@@ -140,5 +167,34 @@ internal static class LayerBench
         context.Batch.Clear();
         for (int i = 0; i < tokens; i++) context.Batch.Add(i % 2, held + i, 0, output: i == tokens - 1);
         context.Compute();
+    }
+
+    private sealed class Loaded : IDisposable
+    {
+        private readonly EngineModel _engine;
+
+        public Loaded(ModelDefinition model, EnginePlacement placement, Plan plan, CancellationToken cancel)
+        {
+            _engine = EngineModel.Load(model, placement, plan, null, cancel);
+            try { Context = EngineContext.Create(_engine, plan, sharesCells: false, model.Shape.VocabularySize); }
+            catch
+            {
+                _engine.Dispose();
+                throw;
+            }
+        }
+
+        public EngineContext Context { get; }
+
+        public void Hold(int tokens)
+        {
+            if (tokens > 0) Compute(Context, tokens, 0);
+        }
+
+        public void Dispose()
+        {
+            Context.Dispose();
+            _engine.Dispose();
+        }
     }
 }

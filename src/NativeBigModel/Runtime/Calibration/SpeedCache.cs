@@ -49,7 +49,7 @@ internal static class SpeedCache
     {
         static bool Positive(params double[] values) => values.All(value => double.IsFinite(value) && value > 0);
         static bool NotLess(params double[] values) => values.All(value => double.IsFinite(value) && value >= 0);
-        static bool Fast(MatrixSpeeds? matrices) => matrices is { Types.IsDefaultOrEmpty: false } && NotLess(matrices.LayerSeconds, matrices.PromptLayerSeconds ?? 0, matrices.MixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds ?? 0) && Positive(matrices.ExpertShare, matrices.PromptExpertShare ?? 1, matrices.AttentionFlopsPerSecond ?? 1)
+        static bool Fast(MatrixSpeeds? matrices) => matrices is { Types.IsDefaultOrEmpty: false } && NotLess(matrices.LayerSeconds, matrices.PromptLayerSeconds ?? 0, matrices.MixtureSeconds, matrices.PromptMixtureSeconds ?? 0, matrices.PassSeconds, matrices.PromptPassSeconds ?? 0) && Positive(matrices.ExpertShare, matrices.PromptExpertShare ?? 1, matrices.FewPromptExpertShare ?? 1, matrices.AttentionFlopsPerSecond ?? 1)
             && matrices.Types.All(type => type is not null && Positive(type.BytesPerSecond, type.FlopsPerSecond) && NotLess(type.StartSeconds, type.PromptStartSeconds));
         return Fast(speeds.Cpu) && speeds is { Threads: null or (> 0 and <= PlanOptions.MaxThreads), ThreadsBesideLink: null or (> 0 and <= PlanOptions.MaxThreads) } && (speeds.CpuOwnLayouts is null || Fast(speeds.CpuOwnLayouts)) && !speeds.Gpus.IsDefault && speeds.Gpus.All(gpu => gpu is not null && Positive(gpu.ToDevice, gpu.FromDevice, gpu.ToDeviceTogether ?? 1) && NotLess(gpu.CrossingSeconds ?? 0) && Fast(gpu.Matrices))
             && Positive(speeds.CpuBesideLink, speeds.CpuUnpackingBesideLink ?? 1, speeds.LinkBesideCpu, speeds.DiskBytesPerSecond);

@@ -12,19 +12,24 @@ internal static class TypicalTime
     /// <param name="budget">About how long in all.</param>
     /// <param name="cancel">Stops it between two.</param>
     /// <param name="share">Of the times that are no longer than the one that is given.</param>
-    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5)
+    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5) => InTurn([what], warmups, least, budget, cancel, share)[0];
+
+    /// <summary>The same of several, which are done in turn: what makes the machine slower meanwhile makes each of them slower.</summary>
+    /// <inheritdoc cref="Of"/>
+    public static double[] InTurn(IReadOnlyList<Action> whats, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5)
     {
-        var times = new List<double>();
+        List<double>[] times = [.. whats.Select(_ => new List<double>())];
         long started = Stopwatch.GetTimestamp();
-        while (times.Count < warmups + least || Stopwatch.GetElapsedTime(started) < budget)
+        while (times[0].Count < warmups + least || Stopwatch.GetElapsedTime(started) < budget)
         {
-            cancel.ThrowIfCancellationRequested();
-            long begun = Stopwatch.GetTimestamp();
-            what();
-            times.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
+            for (int i = 0; i < times.Length; i++)
+            {
+                cancel.ThrowIfCancellationRequested();
+                long begun = Stopwatch.GetTimestamp();
+                whats[i]();
+                times[i].Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
+            }
         }
-        times.RemoveRange(0, warmups);
-        times.Sort();
-        return times[(int)((times.Count - 1) * share)];
+        return [.. times.Select(counted => counted.Skip(warmups).Order().ElementAt((int)((counted.Count - warmups - 1) * share)))];
     }
 }
