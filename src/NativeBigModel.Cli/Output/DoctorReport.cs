@@ -61,7 +61,7 @@ internal static class DoctorReport
     {
         Types = matrices.Types.Select(type => new { Type = type.Type.ToString(), type.BytesPerSecond, type.FlopsPerSecond, type.StartSeconds, type.PromptStartSeconds }),
         matrices.ExpertShare, matrices.PromptExpertShare, matrices.FewPromptExpertShare, matrices.AttentionFlopsPerSecond, matrices.LayerSeconds, matrices.PromptLayerSeconds,
-        matrices.MixtureSeconds, matrices.PromptMixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
+        matrices.MixtureSeconds, matrices.PassSeconds, matrices.PromptPassSeconds,
     };
 
     private static void PrintSpeeds(MachineSpeeds speeds, MachineReport report, IAnsiConsole console)

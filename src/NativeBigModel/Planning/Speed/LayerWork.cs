@@ -60,7 +60,7 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     /// <param name="expertsUsed">The share that one token needs.</param>
     /// <param name="readsMeanwhile">Whether it reads weights while it multiplies by others, as a GPU does; the cores of a CPU wait for what they multiply by.</param>
     public double Seconds(MatrixSpeeds speeds, int tokens, double expertsTouched, double expertsUsed, bool readsMeanwhile) =>
-        (Layer ? speeds.Layer(tokens) : 0) + (HasExperts ? speeds.Mixture(tokens) : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed, readsMeanwhile);
+        (Layer ? speeds.Layer(tokens) : 0) + (HasExperts ? speeds.MixtureSeconds : 0) + MatrixSeconds(speeds, tokens, expertsTouched, expertsUsed, readsMeanwhile);
 
     /// <summary>The same of its matrices alone.</summary>
     /// <inheritdoc cref="Seconds"/>

@@ -135,9 +135,6 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
     /// </summary>
     public double MixtureSeconds { get; init; }
 
-    /// <summary>The same for a prompt of 512 tokens; null for <see cref="MixtureSeconds"/>.</summary>
-    public double? PromptMixtureSeconds { get; init; }
-
     /// <summary>What a pass takes beside its layers for one token.</summary>
     public double PassSeconds { get; init; }
 
@@ -146,9 +143,6 @@ public sealed record MatrixSpeeds(ImmutableArray<MatrixSpeed> Types, double Expe
 
     /// <summary>What a layer takes beside its matrices for so many tokens at once.</summary>
     internal double Layer(int tokens) => Between(LayerSeconds, PromptLayerSeconds, tokens);
-
-    /// <summary>What a mixture's layer takes more than another for so many tokens at once.</summary>
-    internal double Mixture(int tokens) => Between(MixtureSeconds, PromptMixtureSeconds, tokens);
 
     /// <summary>What is left of these speeds for experts that have so many tokens each, of so many that are computed together.</summary>
     internal double PromptExperts(int tokens, double each)

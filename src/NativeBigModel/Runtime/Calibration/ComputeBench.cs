@@ -190,16 +190,22 @@ internal sealed unsafe class ComputeBench : IDisposable
         }
     }
 
-    // Each expert of a stack is read once, as many at a time as a token uses; of a prompt's tokens all experts of one stack have as many.
+    // Each expert of a stack is read once, as many at a time as a token uses. A prompt's tokens choose among those of one stack as it happens, the same each time: some have more of them than others.
     private void FillExperts(Graph graph, TensorType type, (int Columns, int Count, int Used) experts, int mostRows, int tokens)
     {
         int rows = RowsThatFit(type, experts.Columns * experts.Count, mostRows);
         GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, experts.Columns, 1, tokens), 0);
         var choices = new GgmlTensor*[tokens == 1 ? experts.Count / experts.Used : 1];
         int[] chosen = new int[experts.Used * tokens];
+        var random = new Random(1);
+        int[] order = [.. Enumerable.Range(0, experts.Count)];
         for (int i = 0; i < choices.Length; i++)
         {
-            for (int at = 0; at < chosen.Length; at++) chosen[at] = (i + at / experts.Used + at % experts.Used * choices.Length) % experts.Count;
+            for (int at = 0; at < chosen.Length; at += experts.Used)
+            {
+                if (tokens > 1) random.Shuffle(order);
+                for (int one = 0; one < experts.Used; one++) chosen[at + one] = order[(i + one * choices.Length) % experts.Count];
+            }
             choices[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, experts.Used, tokens, 1), IdsAt + i * Alignment);
             fixed (int* ids = chosen) GgmlBackendApi.GgmlBackendTensorSet(choices[i], ids, 0, (nuint)(sizeof(int) * chosen.Length));
         }
