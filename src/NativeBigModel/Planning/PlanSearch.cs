@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 
 namespace NativeBigModel.Planning;
 
@@ -30,25 +31,32 @@ internal static class PlanSearch
         PlanOptions asked = options with { Optimize = null, MaxMemory = options.MaxMemory ?? MemoryLimits.Of(machine) };
         List<(PlanOptions Options, Plan Plan)> found = [];
         DoesNotFitException? refusal = null;
-        void Try(PlanOptions candidate)
+        void Try(IEnumerable<PlanOptions> candidates)
         {
-            try { found.Add((candidate, Planner.AsAsked(model, machine, candidate, speeds))); }
-            catch (DoesNotFitException error) { refusal ??= error; }
+            foreach ((PlanOptions candidate, Plan? plan, BigModelException? error) in candidates.AsParallel().AsOrdered().Select(candidate => Planned(model, machine, candidate, speeds)))
+            {
+                if (plan is not null) found.Add((candidate, plan));
+                else if (error is DoesNotFitException unfit) refusal ??= unfit;
+                else ExceptionDispatchInfo.Throw(error!);
+            }
         }
-        foreach (PlanOptions candidate in Placements(asked, objective, model, speeds)) Try(candidate);
+        Try(Placements(asked, objective, model, speeds));
         if (found.Count == 0) throw refusal!;
         foreach ((PlanOptions resident, Plan plan) in found.Where(one => one.Options.MaxMemory!.Gpus.Count > 1 && one.Plan.RingLayers == 0).DistinctBy(one => (one.Options.MaxMemory, one.Options.HostFirst)).ToArray())
-        {
-            foreach ((int spareLayers, bool wholeLayers) in ((int, bool)[])[(0, true), (1, true), (0, false)]) Try(resident with { MaxMemory = FastestFirst(resident.MaxMemory!, plan, speeds, spareLayers, wholeLayers) });
-            if (OutputOnTheNext(resident.MaxMemory!, plan) is { } limits) Try(resident with { MaxMemory = limits });
-        }
+            Try(Leanings(resident.MaxMemory!, plan, speeds).Select(limits => resident with { MaxMemory = limits }));
         (PlanOptions chosen, Plan best) = Choose(objective, found);
         if (best.RingLayers > 0)
         {
-            foreach (PlanOptions candidate in Refinements(chosen, options)) Try(candidate);
+            Try(Refinements(chosen, options));
             (chosen, best) = Choose(objective, found);
         }
         return new(chosen, Planner.Complete(best, model, machine, chosen, speeds), $"chosen for {Name(objective)} among {found.Count} plans: {Describe(chosen, best, model)}");
+    }
+
+    private static (PlanOptions Options, Plan? Plan, BigModelException? Error) Planned(ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
+    {
+        try { return (options, Planner.AsAsked(model, machine, options, speeds), null); }
+        catch (BigModelException error) { return (options, null, error); }
     }
 
     private static IEnumerable<PlanOptions> Placements(PlanOptions asked, Objective objective, ModelShape model, SpeedModel speeds)
@@ -75,6 +83,12 @@ internal static class PlanSearch
             }
         }
         if (asked.MaxMemory is { Host: not null, Gpus.IsEmpty: false }) yield return asked with { MaxMemory = asked.MaxMemory with { Gpus = ImmutableSortedDictionary<int, long>.Empty }, Offload = OffloadMode.Cpu };
+    }
+
+    private static IEnumerable<MemoryLimits> Leanings(MemoryLimits limits, Plan resident, SpeedModel speeds)
+    {
+        foreach ((int spareLayers, bool wholeLayers) in ((int, bool)[])[(0, true), (1, true), (0, false)]) yield return FastestFirst(limits, resident, speeds, spareLayers, wholeLayers);
+        if (OutputOnTheNext(limits, resident) is { } next) yield return next;
     }
 
     // Each layer takes the time of the GPU that it is on: the faster ones hold as much as they can, and the others what is left, with so many layers to spare. They hold whole layers,
@@ -148,6 +162,6 @@ internal static class PlanSearch
             OffloadMode.Cpu => "the CPU computes what is beyond the GPUs",
             _ => "what is beyond the GPUs is streamed",
         };
-        return plan.RingLayers == 0 ? mode : string.Create(CultureInfo.InvariantCulture, $"{mode}, a ring of {plan.RingLayers} layers, batches of {plan.BatchSize}");
+        return plan.RingLayers == 0 ? mode : string.Create(CultureInfo.InvariantCulture, $"{mode}, a ring of {plan.RingLayers:0.##} layers, batches of {plan.BatchSize}");
     }
 }

@@ -182,6 +182,33 @@ public class SpeedModelTests
     }
 
     [Fact]
+    public void A_prompt_that_the_CPUs_part_travels_for_finds_none_of_it_in_the_ring()
+    {
+        // A batch that the GPU computes at once: what takes time is all that is beyond it, but for the last layer's network, which one token passes.
+        MachineSpeeds quick = s_round with { Gpus = [s_round.Gpus[0] with { Matrices = new([new(TensorType.F16, 1e15, 1e18)], 1, 0) }] };
+        foreach (int ring in (int[])[1, 3])
+        {
+            Plan plan = Planner.Plan(s_model, new Machine([], 0) { Speeds = quick }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=12GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = ring, ComputeBytes = Uncounted.Compute });
+            long travels = plan.Layers.Where(layer => layer.Device == DeviceName.Host && layer.Name != "input" && layer.Number != 63).Sum(layer => layer.WeightBytes);
+            Assert.InRange(plan.Predicted!.PrefillSeconds, travels / 10e9, travels / 10e9 * 1.03);
+        }
+    }
+
+    [Fact]
+    public void Experts_that_few_of_a_prompts_tokens_chose_take_the_time_of_more()
+    {
+        MachineSpeeds Few(double? share) => s_round with { Gpus = [s_round.Gpus[0] with { Matrices = s_round.Gpus[0].Matrices with { PromptExpertShare = 1, FewPromptExpertShare = share } }] };
+        double Prompt(int experts, int used, double? share, int? batch = null) => Planner.Plan(
+            Models.Llama(32, 2048, 768, 16, 4, 1000, TensorType.F16, experts: experts, used: used), new Machine([], 0) { Speeds = Few(share) },
+            new() { ContextLength = 1024, BatchSize = batch, MaxMemory = MemoryLimits.Parse("0=60GiB,cpu=60GiB") }).Predicted!.PrefillSeconds;
+        double experts = 32 * 3 * 2048 * 768.0 * 8 * 2 * 512 / 100e12, alone = Prompt(128, 8, null);
+        Near(experts * 4, Prompt(128, 8, 0.2) - alone, 0.01); // 32 tokens each, a quarter of 128: a fifth of the speed
+        Near(experts * (25 - 1), Prompt(512, 8, 0.2) - Prompt(512, 8, null), 0.01); // a sixteenth of 128: a quarter of a quarter
+        Near(Prompt(32, 8, null), Prompt(32, 8, 0.2), 1e-9); // as many as are multiplied by together
+        Near(alone, Prompt(128, 8, 1), 1e-9);
+    }
+
+    [Fact]
     public void What_the_CPU_computes_for_a_token_comes_for_a_prompt_matrix_by_matrix()
     {
         Plan plan = Planner.Plan(s_model, new Machine([], 0) { Speeds = s_round }, new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=6GiB,cpu=60GiB"), Offload = OffloadMode.Hybrid, CpuShare = 1 });
