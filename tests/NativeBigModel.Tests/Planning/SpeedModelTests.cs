@@ -197,11 +197,11 @@ public class SpeedModelTests
     [Fact]
     public void Experts_that_few_of_a_prompts_tokens_chose_take_the_time_of_more()
     {
-        MachineSpeeds Few(double? share) => s_round with { Gpus = [s_round.Gpus[0] with { Matrices = s_round.Gpus[0].Matrices with { PromptExpertShare = 1, FewPromptExpertShare = share } }] };
-        double Prompt(int experts, int used, double? share, int? batch = null) => Planner.Plan(
-            Models.Llama(32, 2048, 768, 16, 4, 1000, TensorType.F16, experts: experts, used: used), new Machine([], 0) { Speeds = Few(share) },
-            new() { ContextLength = 1024, BatchSize = batch, MaxMemory = MemoryLimits.Parse("0=60GiB,cpu=60GiB") }).Predicted!.PrefillSeconds;
-        double experts = 32 * 3 * 2048 * 768.0 * 8 * 2 * 512 / 100e12, alone = Prompt(128, 8, null);
+        MachineSpeeds Few(double? share) => s_round with { Gpus = [s_round.Gpus[0] with { Matrices = new([new(TensorType.F16, 1e15, 100e12)], 1, 0) { PromptExpertShare = 1, FewPromptExpertShare = share } }] };
+        double Prompt(int experts, int used, double? share) => Planner.Plan(
+            Models.Llama(4, 2048, 768, 16, 4, 1000, TensorType.F16, experts: experts, used: used), new Machine([], 0) { Speeds = Few(share) },
+            new() { ContextLength = 1024, MaxMemory = MemoryLimits.Parse("0=60GiB,cpu=60GiB") }).Predicted!.PrefillSeconds;
+        double experts = 4 * 3 * 2048 * 768.0 * 8 * 2 * 512 / 100e12, alone = Prompt(128, 8, null);
         Near(experts * 4, Prompt(128, 8, 0.2) - alone, 0.01); // 32 tokens each, a quarter of 128: a fifth of the speed
         Near(experts * (25 - 1), Prompt(512, 8, 0.2) - Prompt(512, 8, null), 0.01); // a sixteenth of 128: a quarter of a quarter
         Near(Prompt(32, 8, null), Prompt(32, 8, 0.2), 1e-9); // as many as are multiplied by together
