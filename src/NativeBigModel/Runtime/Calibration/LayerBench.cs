@@ -15,11 +15,11 @@ internal static class LayerBench
     private const int Few = 1, Many = 5;
     private const int SmallExpert = 8; // of the stream's width, what an expert has
     private static readonly (int Count, int Used) s_experts = (32, 8);
-    private const int HostLayers = 16, HostWidth = 1024, HostInner = 1792; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int CrossingLayers = 32, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
+    private const int HostLayers = 12, HostWidth = 1024, HostInner = 1792; // narrow, so that their matrices weigh little, and more than caches hold
+    private const int CrossingLayers = 24, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
     private const int ShortText = 16, LongText = 512;
     private const int Warmups = 2; // compile kernels and record graphs
-    private const double Undisturbed = 0.1; // of the times of two models that are compared: what disturbs one and not the other would be taken for its layers
+    private const double Undisturbed = 0.1; // of the times of models that are compared: what disturbs one and not the other would be taken for what one has more
     private static readonly TimeSpan s_longestPass = TimeSpan.FromSeconds(0.1); // of all layers; narrower ones are taken on a device that would need more
 
     /// <summary>
@@ -29,14 +29,14 @@ internal static class LayerBench
     /// <param name="speeds">How fast it multiplies.</param>
     /// <param name="threads">Its threads.</param>
     /// <param name="freeBytes">Memory, of which less than a quarter is taken.</param>
-    /// <param name="budget">About how long it is computed behind each of two texts.</param>
+    /// <param name="budget">About two thirds of how long it is computed.</param>
     /// <param name="cancel">Stops it within a pass.</param>
     public static MatrixSpeeds OfHost(MatrixSpeeds speeds, int threads, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
         (ModelDefinition small, ModelDefinition large) = Sizes(HostLayers, HostWidth, HostInner, TensorType.F16);
         if (small.Shape.WeightBytes + large.Shape.WeightBytes > freeBytes / 4) return speeds;
-        double[] texts = Run(OnHost(small, threads, freeBytes), [(1, ShortText), (1, LongText)], budget, cancel);
-        double early = texts[0] / HostLayers, late = texts[1] / HostLayers, longer = Run(OnHost(large, threads, freeBytes), [(1, ShortText)], budget, cancel)[0] / HostLayers - early;
+        double[] texts = Run(OnHost(small, threads, freeBytes), [(1, ShortText), (1, LongText)], budget / 2, cancel, Undisturbed);
+        double early = texts[0] / HostLayers, late = texts[1] / HostLayers, longer = Run(OnHost(large, threads, freeBytes), [(1, ShortText)], budget / 2, cancel, Undisturbed)[0] / HostLayers - early;
         double operations = AttentionWork.Operations(small.Shape.Layers[0], LongText - ShortText);
         return speeds with { LayerSeconds = Math.Max(0, early - Matrices(Layer(small), speeds, longer / Network(small))), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
@@ -53,7 +53,7 @@ internal static class LayerBench
         (int Tokens, int Held)[] passes = [(1, LongText), (MatrixSpeeds.PromptTokens, 0)];
         if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
-        double[][] both = RunInTurn([OnGpu(gpu, small, freeBytes), OnGpu(gpu, large, freeBytes)], passes, budget * 2, cancel, Undisturbed);
+        double[][] both = RunInTurn([OnGpu(gpu, small, freeBytes), OnGpu(gpu, large, freeBytes)], passes, budget * 2, Undisturbed, cancel);
         double[] few = both[0], many = both[1];
         // Machines that others use give times that contradict each other: nothing takes less than no time.
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
@@ -84,7 +84,7 @@ internal static class LayerBench
         int crossings = few.Plan.Layers.Count(FeedForwardPart.IsShared);
         if (crossings == 0 || more.Plan.Layers.Count(FeedForwardPart.IsShared) != crossings) return null;
         // One after the other: the threads of one that has computed look for work for a while, and take cores from those of the next.
-        double Token(Case of) => Run(of, [(1, ShortText)], budget, cancel)[0] / crossings;
+        double Token(Case of) => Run(of, [(1, ShortText)], budget, cancel, Undisturbed)[0] / crossings;
         double divided = Token(few), longer = Token(more) - divided, whole = Token(OnGpu(gpu, small, freeBytes));
         LayerWork network = LayerWork.Of(small.Shape, split: true)[FeedForwardPart.Of(0)];
         return Math.Max(0, divided - whole - (Matrices(network, speeds.Cpu, longer / Network(small)) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
@@ -143,10 +143,10 @@ internal static class LayerBench
     }
 
     // Seconds of passes of so many tokens behind a text of so many others.
-    private static double[] Run(Case one, (int Tokens, int Held)[] passes, TimeSpan each, CancellationToken cancel, double share = 0.5) => RunInTurn([one], passes, each * passes.Length, cancel, share)[0];
+    private static double[] Run(Case one, (int Tokens, int Held)[] passes, TimeSpan each, CancellationToken cancel, double share = 0.5) => RunInTurn([one], passes, each * passes.Length, share, cancel)[0];
 
     // The same of several, each pass of all of them in turn.
-    private static double[][] RunInTurn(Case[] cases, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel, double share)
+    private static double[][] RunInTurn(Case[] cases, (int Tokens, int Held)[] passes, TimeSpan budget, double share, CancellationToken cancel)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
         var loaded = new List<Loaded>();
