@@ -17,7 +17,7 @@ public sealed record Machine(ImmutableArray<GpuDevice> Gpus, long HostFreeBytes)
     /// <param name="plan">The other plan.</param>
     public Machine Beside(Plan plan)
     {
-        MemoryLimits left = MemoryLimits.Of(this).Beside(plan);
+        MemoryLimits left = MemoryLimits.Free(this).Beside(plan);
         return this with { Gpus = [.. Gpus.Select((gpu, i) => gpu with { FreeBytes = left.Gpus[i] })], HostFreeBytes = left.Host!.Value };
     }
 }

@@ -9,22 +9,29 @@ namespace NativeBigModel.Planning;
 /// </summary>
 public sealed record MemoryLimits
 {
+    private const long LeftShare = 8, MostLeft = 2L << 30;
+
     /// <summary>Limits by GPU number.</summary>
     public ImmutableSortedDictionary<int, long> Gpus { get; init; } = ImmutableSortedDictionary<int, long>.Empty;
 
     /// <summary>Limit of host memory, or null where it is not to be used.</summary>
     public long? Host { get; init; }
 
-    /// <summary>Everything that is free on a machine.</summary>
+    /// <summary>
+    /// Everything that is free on a machine, but for an eighth of its RAM, at most 2 GiB, which the program itself and its neighbours go on with: a container kills what takes more than it has.
+    /// </summary>
     public static MemoryLimits Of(Machine machine)
     {
         ArgumentNullException.ThrowIfNull(machine);
-        return new()
-        {
-            Gpus = machine.Gpus.Select((gpu, i) => KeyValuePair.Create(i, gpu.FreeBytes)).ToImmutableSortedDictionary(),
-            Host = machine.HostFreeBytes,
-        };
+        return Free(machine) with { Host = machine.HostFreeBytes - Math.Min(machine.HostFreeBytes / LeftShare, MostLeft) };
     }
+
+    /// <summary>All that is free.</summary>
+    internal static MemoryLimits Free(Machine machine) => new()
+    {
+        Gpus = machine.Gpus.Select((gpu, i) => KeyValuePair.Create(i, gpu.FreeBytes)).ToImmutableSortedDictionary(),
+        Host = machine.HostFreeBytes,
+    };
 
     /// <summary>What is left of these limits beside another plan that is, or will be, carried out: for a model next to its draft model, for example.</summary>
     /// <param name="plan">The other plan.</param>

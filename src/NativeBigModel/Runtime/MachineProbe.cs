@@ -28,15 +28,15 @@ public static class MachineProbe
         return EngineDevices.Gpus().Select(EngineDevices.Describe);
     }
 
-    // The runtime knows the container's limit, its group what of that is taken, and what other processes hold only the system does.
+    // What other processes hold the system knows, and what a container may still take its group. The runtime's own figure is a limit of its heap, three quarters of a container's memory; weights are not in that heap.
     private static long FreeHostBytes()
     {
+        if (OperatingSystem.IsLinux())
+        {
+            string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal));
+            if (line is not null && long.TryParse(line.AsSpan("MemAvailable:".Length).Trim().TrimEnd("kB").Trim(), out long kibibytes)) return Math.Min(kibibytes * 1024, MemoryGroup.OfThisProcess()?.FreeBytes ?? long.MaxValue);
+        }
         GCMemoryInfo memory = GC.GetGCMemoryInfo();
-        long free = memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes;
-        if (!OperatingSystem.IsLinux()) return Math.Max(0, free);
-        string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal));
-        return line is not null && long.TryParse(line.AsSpan("MemAvailable:".Length).Trim().TrimEnd("kB").Trim(), out long kibibytes)
-            ? Math.Min(Math.Min(kibibytes * 1024, memory.TotalAvailableMemoryBytes), MemoryGroup.OfThisProcess()?.FreeBytes ?? long.MaxValue)
-            : Math.Max(0, free);
+        return Math.Max(0, memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes);
     }
 }

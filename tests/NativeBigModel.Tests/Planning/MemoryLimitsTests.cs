@@ -73,4 +73,17 @@ public class MemoryLimitsTests
         Machine machine = new Machine([new("GPU", "", 3L << 30, 4L << 30)], 5L << 30).Beside(draft);
         Assert.Equal(((3L << 30) - Takes("0"), 4L << 30, (5L << 30) - Takes("cpu")), (machine.Gpus[0].FreeBytes, machine.Gpus[0].TotalBytes, machine.HostFreeBytes));
     }
+
+    [Fact]
+    public void Without_limits_the_program_itself_is_left_some_of_the_RAM_and_another_plan_leaves_what_it_leaves()
+    {
+        const long gib = 1L << 30;
+        GpuDevice gpu = new("GPU", "", 10 * gib, 12 * gib);
+        MemoryLimits Of(long host) => MemoryLimits.Of(new Machine([gpu], host));
+        Assert.Equal((10 * gib, 7 * gib), (Of(8 * gib).Gpus[0], Of(8 * gib).Host));
+        Assert.Equal((62 * gib, 0L), (Of(64 * gib).Host, Of(0).Host));
+        Plan other = Planner.Plan(s_shape, new Machine([gpu], 64 * gib), new() { MaxMemory = MemoryLimits.Parse("cpu=1GiB") });
+        Machine left = new Machine([gpu], 64 * gib).Beside(other);
+        Assert.Equal((10 * gib, 64 * gib - other.Devices.Single(device => device.Name == DeviceName.Host).TotalBytes), (left.Gpus[0].FreeBytes, left.HostFreeBytes));
+    }
 }
