@@ -102,7 +102,12 @@ internal static class LayerBench
     // Two models for a CPU. The networks of the second are twice as large: how much longer they take is what reading takes at these moments, and others would say nothing of them.
     private static (ModelDefinition Small, ModelDefinition Large) Sizes(int layers, int width, int inner, TensorType type) => (LayerModel.Of(layers, width, type, inner), LayerModel.Of(layers, width, type, inner * 2));
 
-    private static double Matrices(LayerWork work, MatrixSpeeds speeds, double secondsPerByte) => work.Matrices.Sum(weights => weights.Count * speeds.Of(weights.Type).StartSeconds + weights.Bytes * secondsPerByte);
+    // By what reading takes at the moment: half of what it takes mostly, or twice that, if it seems to be less or more.
+    private static double Matrices(LayerWork work, MatrixSpeeds speeds, double secondsPerByte) => work.Matrices.Sum(weights =>
+    {
+        (double usual, double start) = (1 / speeds.Of(weights.Type).BytesPerSecond, speeds.Of(weights.Type).StartSeconds);
+        return weights.Count * start + weights.Bytes * Math.Clamp(secondsPerByte, usual / 2, usual * 2);
+    });
 
     private static LayerWork Layer(ModelDefinition model) => LayerWork.Of(model.Shape, split: false)["blk.0"];
 
