@@ -6,7 +6,7 @@ namespace NativeBigModel.Bench.Torch;
 
 /// <summary>
 /// A Llama whose weights rest in host memory: each module's are moved to the device before it is computed, and let go of after it. Keys and values stay on the device. This is
-/// how a program on TorchSharp runs a model that is larger than its GPU.
+/// how a program on TorchSharp runs a model that is larger than its GPU; without one it computes with them where they are.
 /// </summary>
 internal sealed class LayeredLlama
 {
@@ -100,7 +100,8 @@ internal sealed class LayeredLlama
         "input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
     ];
 
-    private Tensor Bring(string name) => _weights[name].to(_device, copy: true, non_blocking: _pinned);
+    // Where host memory is the device's there is nothing to move.
+    private Tensor Bring(string name) => _device.type == TorchSharp.DeviceType.CPU ? _weights[name] : _weights[name].to(_device, copy: true, non_blocking: _pinned);
 
     private Tensor Norm(Tensor x, Tensor weight)
     {

@@ -30,7 +30,7 @@ internal abstract record Contender(string Name)
     public virtual bool ReadsFolder => false;
 
     /// <summary>Whether it takes what it takes, whatever the budget: it runs once a round.</summary>
-    public virtual bool KnowsNoBudget => false;
+    public virtual bool KnowsNoBudget(Case one) => false;
 
     /// <summary>Whether it is one for such a case.</summary>
     public abstract bool Takes(Case one);

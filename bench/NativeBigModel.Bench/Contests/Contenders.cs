@@ -102,7 +102,7 @@ internal static class Contenders
 
         public override bool ReadsFolder => true;
 
-        public override bool KnowsNoBudget => Method != "accelerate";
+        public override bool KnowsNoBudget(Case one) => Method != "accelerate";
 
         public override bool Takes(Case one) => one.OnGpu && one.Model is { Type: WeightType.F16, Experts.Count: 0 };
 
@@ -120,11 +120,11 @@ internal static class Contenders
 
         public override bool ReadsFolder => true;
 
-        public override bool KnowsNoBudget => true;
+        public override bool KnowsNoBudget(Case one) => one.OnGpu;
 
-        public override bool Takes(Case one) => one.OnGpu && one.Model is { Type: WeightType.F16, Experts.Count: 0 };
+        public override bool Takes(Case one) => (one.OnGpu || How.Length == 0) && one.Model is { Type: WeightType.F16, Experts.Count: 0 };
 
-        public override IReadOnlyList<string> Command(Case one, string path) => [Programs.TorchSharp!, path, .. How, .. Prompt(one)];
+        public override IReadOnlyList<string> Command(Case one, string path) => [Programs.TorchSharp!, path, .. How, .. Prompt(one), "--device", one.OnGpu ? "cuda" : "cpu"];
     }
 }
 

@@ -18,7 +18,7 @@ internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Tas
             {
                 foreach (Contender contender in contenders)
                 {
-                    if (!contender.Takes(one) || (contender.KnowsNoBudget && one != cases[0]) || failed.Contains((one, contender))) continue;
+                    if (!contender.Takes(one) || (contender.KnowsNoBudget(one) && one != cases[0]) || failed.Contains((one, contender))) continue;
                     foreach (Measurement row in Rows(one, contender, round, await run(contender, one, cancel)))
                     {
                         if (row.Failure.Length > 0) failed.Add((one, contender));
@@ -33,7 +33,7 @@ internal sealed class ContestRunner(Func<Contender, Case, CancellationToken, Tas
     {
         Measurement bare = new()
         {
-            Model = one.Model.Name, Type = one.Model.Type.ToString(), WeightBytes = one.Model.WeightBytes, BudgetBytes = contender.KnowsNoBudget ? 0 : one.BudgetBytes, Contender = contender.Name, Round = round,
+            Model = one.Model.Name, Type = one.Model.Type.ToString(), WeightBytes = one.Model.WeightBytes, BudgetBytes = contender.KnowsNoBudget(one) ? 0 : one.BudgetBytes, Contender = contender.Name, Round = round,
             GpuPeakBytes = child.GpuPeakBytes, HostPeakBytes = child.HostPeakBytes,
         };
         if (child.Result is not { } result) return [bare with { Failure = child.Failure }];

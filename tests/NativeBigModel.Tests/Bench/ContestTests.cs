@@ -16,7 +16,7 @@ public class ContestTests
 
     private sealed record Fake(string Name, bool Free = false) : Contender(Name)
     {
-        public override bool KnowsNoBudget => Free;
+        public override bool KnowsNoBudget(Case one) => Free;
 
         public override bool Takes(Case one) => true;
 
@@ -29,7 +29,7 @@ public class ContestTests
         List<string> order = [];
         await Run([new Fake("A"), new Fake("B"), new Fake("free", Free: true)], 2, (one, contender) =>
         {
-            order.Add($"{contender.Name}{(contender.KnowsNoBudget ? "" : one.BudgetBytes >> 30)}");
+            order.Add($"{contender.Name}{(contender.KnowsNoBudget(one) ? "" : one.BudgetBytes >> 30)}");
             return Timed(1, 1);
         });
         Assert.Equal(["A1", "B1", "free", "A2", "B2", "A1", "B1", "free", "A2", "B2"], order);
