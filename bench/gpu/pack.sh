@@ -8,7 +8,7 @@ rm -rf "$out" && mkdir -p "$out/engine"
 # A trimmed publish would list the assemblies of the one before it.
 rm -rf src/NativeBigModel.Cli/obj/Release bench/NativeBigModel.Bench/obj/Release
 # Of the framework only what the programs use: with a GPU's library all of it is carried in one piece.
-publish() { dotnet publish "$1" -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -p:PublishReadyToRun=true -p:PublishTrimmed=true -p:TrimMode=partial -p:SuppressTrimAnalysisWarnings=true -p:JsonSerializerIsReflectionEnabledByDefault=true -o "$out/nbm" >/dev/null; }
+publish() { dotnet publish "$1" -c Release -r linux-x64 --self-contained -p:InvariantGlobalization=true -p:NbmEngine=none -p:PublishReadyToRun=true -p:PublishTrimmed=true -p:TrimMode=partial -p:SuppressTrimAnalysisWarnings=true -p:JsonSerializerIsReflectionEnabledByDefault=true -o "$out/nbm" >"$out.log" || { cat "$out.log"; return 1; }; }
 publish src/NativeBigModel.Cli
 publish bench/NativeBigModel.Bench # refers to nbm, and so brings what both use
 rm -rf "$out/nbm/samples" # the repository has it

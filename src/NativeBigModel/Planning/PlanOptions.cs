@@ -56,7 +56,7 @@ public sealed record PlanOptions
     /// <summary>How the weights are stored.</summary>
     public WeightType WeightType { get; init; }
 
-    /// <summary>Bytes per device; null for all that is free.</summary>
+    /// <summary>Bytes per device; null for what <see cref="MemoryLimits.Of"/> gives.</summary>
     public MemoryLimits? MaxMemory { get; init; }
 
     /// <summary>Tokens that one conversation may hold; null for <see cref="DefaultContextLength"/> or the model's own, whichever is less.</summary>
