@@ -31,11 +31,7 @@ public static class MachineProbe
     // What other processes hold the system knows, and what a container may still take its group. The runtime's own figure is a limit of its heap, three quarters of a container's memory; weights are not in that heap.
     private static long FreeHostBytes()
     {
-        if (OperatingSystem.IsLinux())
-        {
-            string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal));
-            if (line is not null && long.TryParse(line.AsSpan("MemAvailable:".Length).Trim().TrimEnd("kB").Trim(), out long kibibytes)) return Math.Min(kibibytes * 1024, MemoryGroup.OfThisProcess()?.FreeBytes ?? long.MaxValue);
-        }
+        if (SystemMemory.Bytes("MemAvailable") is { } available) return Math.Min(available, MemoryGroup.OfThisProcess()?.FreeBytes ?? long.MaxValue);
         GCMemoryInfo memory = GC.GetGCMemoryInfo();
         return Math.Max(0, memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes);
     }

@@ -32,21 +32,12 @@ public sealed record MachineReport(
             machine,
             [.. machine.Gpus.Select((gpu, i) => new GpuReport(gpu.Name, gpu.Description, gpu.FreeBytes, gpu.TotalBytes, gpu.Name.StartsWith("CUDA", StringComparison.Ordinal) ? CudaDriver.ComputeCapability(i) : null, gpu.ReadsHostMemory))],
             new ProcessorReport(machine.Cores ?? Environment.ProcessorCount, Environment.ProcessorCount, System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()),
-            TotalHost(),
+            SystemMemory.Bytes("MemTotal") ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
             MemoryGroup.OfThisProcess(),
             Pinnable(),
             [.. folders.Select(DiskReport.Of)],
             engine,
             SpeedCache.File(machine.Gpus) is { } file && File.Exists(file) ? file : null);
-    }
-
-    private static long TotalHost()
-    {
-        const string name = "MemTotal:";
-        string? line = OperatingSystem.IsLinux() ? File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal)) : null;
-        return line is not null && long.TryParse(line.AsSpan(name.Length).Trim().TrimEnd("kB").Trim(), CultureInfo.InvariantCulture, out long kibibytes)
-            ? kibibytes * 1024
-            : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
     }
 
     // "Max locked memory         8388608              8388608              bytes": RLIMIT_MEMLOCK, soft and hard.

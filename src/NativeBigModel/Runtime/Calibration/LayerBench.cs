@@ -7,7 +7,7 @@ namespace NativeBigModel.Runtime.Calibration;
 
 /// <summary>
 /// What a layer takes beside its matrices, a pass beside its layers, and a vector on its way to another device: the engine computes small models, and what their matrices
-/// take, by speeds that were measured before, is taken off.
+/// take, by speeds that were measured before or in the same moments, is taken off.
 /// </summary>
 internal static class LayerBench
 {
@@ -35,8 +35,8 @@ internal static class LayerBench
     {
         (ModelDefinition small, ModelDefinition large) = Sizes(HostLayers, HostWidth, HostInner, TensorType.F16);
         if (small.Shape.WeightBytes + large.Shape.WeightBytes > freeBytes / 4) return speeds;
-        double[] texts = Run(OnHost(small, threads, freeBytes), [(1, ShortText), (1, LongText)], budget / 2, cancel, Undisturbed);
-        double early = texts[0] / HostLayers, late = texts[1] / HostLayers, longer = Run(OnHost(large, threads, freeBytes), [(1, ShortText)], budget / 2, cancel, Undisturbed)[0] / HostLayers - early;
+        double[] texts = Run(OnHost(small, threads, freeBytes), [(1, ShortText), (1, LongText)], budget / 2, cancel);
+        double early = texts[0] / HostLayers, late = texts[1] / HostLayers, longer = Run(OnHost(large, threads, freeBytes), [(1, ShortText)], budget / 2, cancel)[0] / HostLayers - early;
         double operations = AttentionWork.Operations(small.Shape.Layers[0], LongText - ShortText);
         return speeds with { LayerSeconds = Math.Max(0, early - Matrices(Layer(small), speeds, longer / Network(small))), AttentionFlopsPerSecond = late > early ? operations / (late - early) : null };
     }
@@ -53,13 +53,13 @@ internal static class LayerBench
         (int Tokens, int Held)[] passes = [(1, LongText), (MatrixSpeeds.PromptTokens, 0)];
         if (Fitting(speeds, type, freeBytes) is not { } width) return speeds;
         ModelDefinition small = LayerModel.Of(Few, width, type), large = LayerModel.Of(Many, width, type);
-        double[][] both = RunInTurn([OnGpu(gpu, small, freeBytes), OnGpu(gpu, large, freeBytes)], passes, budget * 2, Undisturbed, cancel);
+        double[][] both = RunInTurn([OnGpu(gpu, small, freeBytes), OnGpu(gpu, large, freeBytes)], passes, budget * 2, cancel);
         double[] few = both[0], many = both[1];
         // Machines that others use give times that contradict each other: nothing takes less than no time.
         double[] each = [.. few.Zip(many, (one, other) => Math.Max(0, other - one) / (Many - Few))], layers = [.. each.Zip(passes, (seconds, pass) => Math.Max(0, seconds - Matrices(small, speeds, pass.Tokens)))];
         double[] beside = [.. few.Zip(each, (one, layer) => Math.Max(0, one - Few * layer))];
         ModelDefinition mixture = LayerModel.Of(Many, width, type, Math.Max(LeastInner, width / SmallExpert), s_experts);
-        double mixed = Run(OnGpu(gpu, mixture, freeBytes), passes[..1], budget / 2, cancel, Undisturbed)[0];
+        double mixed = Run(OnGpu(gpu, mixture, freeBytes), passes[..1], budget / 2, cancel)[0];
         return speeds with
         {
             LayerSeconds = layers[0], PassSeconds = beside[0], PromptLayerSeconds = layers[1], PromptPassSeconds = beside[1],
@@ -84,7 +84,7 @@ internal static class LayerBench
         int crossings = few.Plan.Layers.Count(FeedForwardPart.IsShared);
         if (crossings == 0 || more.Plan.Layers.Count(FeedForwardPart.IsShared) != crossings) return null;
         // One after the other: the threads of one that has computed look for work for a while, and take cores from those of the next.
-        double Token(Case of) => Run(of, [(1, ShortText)], budget, cancel, Undisturbed)[0] / crossings;
+        double Token(Case of) => Run(of, [(1, ShortText)], budget, cancel)[0] / crossings;
         double divided = Token(few), longer = Token(more) - divided, whole = Token(OnGpu(gpu, small, freeBytes));
         LayerWork network = LayerWork.Of(small.Shape, split: true)[FeedForwardPart.Of(0)];
         return Math.Max(0, divided - whole - (Matrices(network, speeds.Cpu, longer / Network(small)) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
@@ -147,11 +147,11 @@ internal static class LayerBench
         return new(model, EnginePlacement.WhollyOn(gpu, plan), plan);
     }
 
-    // Seconds of passes of so many tokens behind a text of so many others.
-    private static double[] Run(Case one, (int Tokens, int Held)[] passes, TimeSpan each, CancellationToken cancel, double share = 0.5) => RunInTurn([one], passes, each * passes.Length, share, cancel)[0];
+    // Seconds of passes of so many tokens behind a text of so many others, when nothing disturbs them.
+    private static double[] Run(Case one, (int Tokens, int Held)[] passes, TimeSpan each, CancellationToken cancel) => RunInTurn([one], passes, each * passes.Length, cancel)[0];
 
     // The same of several, each pass of all of them in turn.
-    private static double[][] RunInTurn(Case[] cases, (int Tokens, int Held)[] passes, TimeSpan budget, double share, CancellationToken cancel)
+    private static double[][] RunInTurn(Case[] cases, (int Tokens, int Held)[] passes, TimeSpan budget, CancellationToken cancel)
     {
         using NativeLog.Silence _ = NativeLog.Silenced();
         var loaded = new List<Loaded>();
@@ -161,7 +161,7 @@ internal static class LayerBench
             double[][] times = [.. passes.Select(pass =>
             {
                 if (pass.Held > 0) loaded.ForEach(one => one.Compute(pass.Held, 0));
-                return TypicalTime.InTurn([.. loaded.Select<Loaded, Action>(one => () => one.Compute(pass.Tokens, pass.Held))], Warmups, least: 3, budget / passes.Length, cancel, share);
+                return TypicalTime.InTurn([.. loaded.Select<Loaded, Action>(one => () => one.Compute(pass.Tokens, pass.Held))], Warmups, least: 3, budget / passes.Length, Undisturbed, cancel);
             })];
             return [.. cases.Select((_, i) => times.Select(of => of[i]).ToArray())];
         }

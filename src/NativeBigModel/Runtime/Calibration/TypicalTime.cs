@@ -5,18 +5,22 @@ namespace NativeBigModel.Runtime.Calibration;
 /// <summary>How long something takes mostly: what other programs take of the machine, they will take from a model too.</summary>
 internal static class TypicalTime
 {
-    /// <summary>The median of its times, in seconds, or another of them.</summary>
+    /// <summary>The median of its times, in seconds.</summary>
     /// <param name="what">Done again and again.</param>
     /// <param name="warmups">So many at first do not count.</param>
     /// <param name="least">Times that count, on a machine so slow that fewer take the budget.</param>
     /// <param name="budget">About how long in all.</param>
     /// <param name="cancel">Stops it between two.</param>
-    /// <param name="share">Of the times that are no longer than the one that is given.</param>
-    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5) => InTurn([what], warmups, least, budget, cancel, share)[0];
+    public static double Of(Action what, int warmups, int least, TimeSpan budget, CancellationToken cancel) => InTurn([what], warmups, least, budget, 0.5, cancel)[0];
 
-    /// <summary>The same of several, which are done in turn: what makes the machine slower meanwhile makes each of them slower.</summary>
-    /// <inheritdoc cref="Of"/>
-    public static double[] InTurn(IReadOnlyList<Action> whats, int warmups, int least, TimeSpan budget, CancellationToken cancel, double share = 0.5)
+    /// <summary>One of the times of each of several, which are done in turn: what makes the machine slower meanwhile makes each of them slower.</summary>
+    /// <param name="whats">Done again and again.</param>
+    /// <param name="warmups">So many at first do not count.</param>
+    /// <param name="least">Times that count, on a machine so slow that fewer take the budget.</param>
+    /// <param name="budget">About how long in all.</param>
+    /// <param name="share">Of the times that are no longer than the one that is given: 0.5 for the median.</param>
+    /// <param name="cancel">Stops it between two.</param>
+    public static double[] InTurn(IReadOnlyList<Action> whats, int warmups, int least, TimeSpan budget, double share, CancellationToken cancel)
     {
         List<double>[] times = [.. whats.Select(_ => new List<double>())];
         long started = Stopwatch.GetTimestamp();
