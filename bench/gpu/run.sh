@@ -190,6 +190,15 @@ resident_beside_stock() {
   done
 }
 
+# bench/TorchSharp's program where contests look for it, with the libtorch of the machine's torch.
+torchsharp() {
+  local libraries program=bench/TorchSharp/bin/Release/net10.0/torchsharp-layers
+  libraries=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))') || return 0
+  mkdir -p "$(dirname $program)"
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s:$LD_LIBRARY_PATH exec %s/torchsharp/torchsharp-layers "$@"\n' "$libraries" "$work" >$program
+  chmod +x $program
+}
+
 contest() { # MODEL BUDGETS OPTIONS...
   "$work/nbm/nbm-bench" contest --models "$1" --budgets "$2" --rounds "${NBM_ROUNDS:-2}" --work "$work/contest" --csv "${OUT:-$work}/contest-$1.csv" "${@:3}"
 }

@@ -113,14 +113,14 @@ internal sealed unsafe class ComputeBench : IDisposable
     /// <summary>The same, measured; null where the device does not multiply by experts of that type.</summary>
     public ExpertSpeeds? Experts(MatrixSpeed speed, TimeSpan budget, CancellationToken cancel)
     {
-        if (Run(graph => FillExperts(graph, speed.Type, s_experts, Rows, 1), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, s_experts, TrialRows, PromptTokens), budget / 4, cancel) is not { } prompt
-            || Run(graph => FillExperts(graph, speed.Type, s_smallExperts, SmallExpertRows, 1), budget / 4, cancel) is not { } small) return null;
+        if (Run(graph => FillExperts(graph, speed.Type, s_experts, Rows, 1, null), budget / 2, cancel) is not { } reading || Run(graph => FillExperts(graph, speed.Type, s_experts, TrialRows, PromptTokens, 1), budget / 4, cancel) is not { } prompt
+            || Run(graph => FillExperts(graph, speed.Type, s_smallExperts, SmallExpertRows, 1, null), budget / 4, cancel) is not { } small) return null;
         // A few rows leave much of a fast device with nothing to do, and a slow one multiplies by no more tokens than there are.
         double? few = null;
         if (prompt.Seconds < Soon)
         {
-            prompt = Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens), budget / 4, cancel) ?? prompt;
-            few = Run(graph => FillExperts(graph, speed.Type, s_manyExperts, SmallExpertRows, PromptTokens), budget / 4, cancel) is { } run ? Multiplying(run) / run.Seconds : null;
+            prompt = Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens, Matrices), budget / 4, cancel) ?? prompt;
+            few = Run(graph => FillExperts(graph, speed.Type, s_manyExperts, SmallExpertRows, PromptTokens, Matrices), budget / 4, cancel) is { } run ? Multiplying(run) / run.Seconds : null;
         }
         double Reading(Total run) => run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond;
         double Multiplying(Total run) => run.Count * speed.PromptStartSeconds + 2.0 * PromptTokens * run.Elements / speed.FlopsPerSecond;
@@ -190,8 +190,9 @@ internal sealed unsafe class ComputeBench : IDisposable
         }
     }
 
-    // Each expert of a stack is read once, as many at a time as a token uses. A prompt's tokens choose among those of one stack as it happens, the same each time: some have more of them than others.
-    private void FillExperts(Graph graph, TensorType type, (int Columns, int Count, int Used) experts, int mostRows, int tokens)
+    // Each expert of a stack is read once, as many at a time as a token uses. A prompt's tokens choose as it happens, the same each time: some experts have more of them than others.
+    // So many products, from the first stack again where the memory is through; or as many as there is room for.
+    private void FillExperts(Graph graph, TensorType type, (int Columns, int Count, int Used) experts, int mostRows, int tokens, int? count)
     {
         int rows = RowsThatFit(type, experts.Columns * experts.Count, mostRows);
         GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, experts.Columns, 1, tokens), 0);
@@ -209,15 +210,19 @@ internal sealed unsafe class ComputeBench : IDisposable
             choices[i] = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.I32, experts.Used, tokens, 1), IdsAt + i * Alignment);
             fixed (int* ids = chosen) GgmlBackendApi.GgmlBackendTensorSet(choices[i], ids, 0, (nuint)(sizeof(int) * chosen.Length));
         }
-        long end = 0;
-        while (graph.Count + choices.Length <= GraphNodes / 2)
+        long offset = 0;
+        while (graph.Count + choices.Length <= (count ?? GraphNodes / 2))
         {
             GgmlTensor* stack = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, experts.Columns, rows, experts.Count);
             long step = Step(stack);
-            if (end + step > WeightBytes || (tokens > 1 && end > 0)) return;
-            Place(_weights, stack, end);
+            if (offset + step > WeightBytes)
+            {
+                if (count is null || offset == 0) return;
+                offset = 0;
+            }
+            Place(_weights, stack, offset);
             foreach (GgmlTensor* choice in choices) Add(graph, GgmlGraphApi.GgmlMulMatId(graph.Context, stack, vectors, choice), type.RowBytes(experts.Columns) * rows * experts.Used, (long)experts.Columns * rows * experts.Used);
-            end += step;
+            offset += step;
         }
     }
 
