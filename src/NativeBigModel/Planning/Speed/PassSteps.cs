@@ -63,7 +63,9 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <param name="linkLeft">What is left of the link's speed beside the CPU, 0 to 1.</param>
     public List<Step> Of(int tokens, int held, double linkBusy, double linkLeft)
     {
-        var steps = new List<Step>(plan.Layers.Length);
+        // What a pass takes beside its layers is before them: its graph, its mask, its tokens' embeddings. A link is at work meanwhile.
+        double begins = (_target is { } gpu ? speeds.Gpu(gpu).Matrices : _cpuAtRest).Pass(tokens);
+        var steps = new List<Step>(plan.Layers.Length) { new(Item.Input, PlanResource.Cpu, DeviceName.Host, begins, null, 0, default, 0) };
         foreach (LayerPlacement layer in plan.Computed)
         {
             // A prompt's last token alone passes the last layer's feed-forward network, and nothing is brought for that.
@@ -101,12 +103,12 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             // llama.cpp copies what rests in host memory to a GPU for a large batch, of experts those that are needed, and then multiplies: one after the other.
             if (large && !layer.Streamed && _target is { } helper)
                 return new(layer.Name, PlanResource.Link, DeviceName.Gpu(helper), item.Bytes(ExpertsTouched(tokens)) / speeds.Gpu(helper).ToDevice + Gpu(helper), null, 0, default, 0);
-            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + LookingBack(layer, tokens, held, kvBytes) + Pass(layer, _cpuAtRest, tokens);
+            double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + LookingBack(layer, tokens, held, kvBytes);
             // The link takes memory from it.
             if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
             return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer), item.Tensors);
         }
-        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes, readsMeanwhile: true) + Pass(layer, speeds.Gpu(at).Matrices, tokens);
+        double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes, readsMeanwhile: true);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
         string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
         double link = LinkTo(index) * linkLeft;
@@ -136,9 +138,6 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         if (tokens > 1 || speeds.Cpu.AttentionFlopsPerSecond is not { } flops || layer.IsFeedForward || ItemName.LayerOf(layer.Name) is not { } number || model.Layers[number] is not { State: null } shape) return 0;
         return Math.Max(0, AttentionWork.Operations(shape, Math.Min(held, shape.SlidingWindow ?? held)) / flops - kvBytes / speeds.Cpu.Types[0].BytesPerSecond);
     }
-
-    // The output is where a pass ends.
-    private static double Pass(LayerPlacement layer, MatrixSpeeds on, int tokens) => layer.Name == Item.Output ? on.Pass(tokens) : 0;
 
     private double Seconds(LayerWork item, MatrixSpeeds on, int tokens, double kvBytes, bool readsMeanwhile = false)
     {

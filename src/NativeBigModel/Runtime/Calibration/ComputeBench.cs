@@ -13,7 +13,7 @@ internal sealed unsafe class ComputeBench : IDisposable
     public const byte Filling = 0x33;
 
     // Matrices of large models, and small ones, which show what a matrix takes whatever its size.
-    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024, ManyExpertRows = 7168, SmallExpertRows = 768;
+    private const int ReadColumns = 8192, ReadRows = 28672, Columns = 4096, Rows = 14336, SmallRows = 1024, SmallPromptRows = 4096, TrialRows = 1024, SmallExpertRows = 768;
     private const int Matrices = 8; // of a prompt: enough for a GPU not to wait for the next
     private const double Soon = 2e-3; // seconds, before which a device is a fast one, and its kernels' start is seen
     private const double MostOfLarge = 0.2;
@@ -22,8 +22,8 @@ internal sealed unsafe class ComputeBench : IDisposable
     private const int GraphNodes = 2048;
     private const int PromptTokens = MatrixSpeeds.PromptTokens;
     private const int Alignment = 256;
-    private const int LeastMatrices = 8; // more than one is in any cache
-    private const long Scratch = 64L << 20, ProductAt = 16L << 20, IdsAt = 15L << 20;
+    private const int LeastMatrices = 8, LeastStacks = 3; // more than one is in any cache
+    private const long Scratch = 80L << 20, ProductAt = 16L << 20, IdsAt = 15L << 20;
 
     private readonly GgmlBackend* _backend;
     private readonly GgmlBackendBuffer* _weights, _scratch;
@@ -119,7 +119,7 @@ internal sealed unsafe class ComputeBench : IDisposable
         double? few = null;
         if (prompt.Seconds < Soon)
         {
-            prompt = Run(graph => FillExperts(graph, speed.Type, s_experts, ManyExpertRows, PromptTokens, Matrices), budget / 4, cancel) ?? prompt;
+            prompt = Run(graph => FillExperts(graph, speed.Type, s_experts, Rows, PromptTokens, Matrices), budget / 4, cancel) ?? prompt;
             few = Run(graph => FillExperts(graph, speed.Type, s_manyExperts, SmallExpertRows, PromptTokens, Matrices), budget / 4, cancel) is { } run ? Multiplying(run) / run.Seconds : null;
         }
         double Reading(Total run) => run.Count * speed.StartSeconds + run.Bytes / speed.BytesPerSecond;
@@ -168,7 +168,7 @@ internal sealed unsafe class ComputeBench : IDisposable
         if (status != 0) throw new EngineException($"{Name} could not compute (status {status})");
     }
 
-    private int RowsThatFit(TensorType type, int columns, int most) => (int)Math.Clamp(WeightBytes / LeastMatrices / type.RowBytes(columns) / Alignment * Alignment, Alignment, most);
+    private int RowsThatFit(TensorType type, int columns, int most, int matrices = LeastMatrices) => (int)Math.Clamp(WeightBytes / matrices / type.RowBytes(columns) / Alignment * Alignment, Alignment, most);
 
     // Matrices one behind the other: so many, from the beginning again where the memory is through; or as many as there is room for.
     private void Fill(Graph graph, TensorType type, int columns, int rows, int tokens, int? count)
@@ -194,7 +194,7 @@ internal sealed unsafe class ComputeBench : IDisposable
     // So many products, from the first stack again where the memory is through; or as many as there is room for.
     private void FillExperts(Graph graph, TensorType type, (int Columns, int Count, int Used) experts, int mostRows, int tokens, int? count)
     {
-        int rows = RowsThatFit(type, experts.Columns * experts.Count, mostRows);
+        int rows = RowsThatFit(type, experts.Columns * experts.Count, mostRows, count is null ? LeastMatrices : LeastStacks);
         GgmlTensor* vectors = Place(_scratch, GgmlGraphApi.GgmlNewTensor3d(graph.Context, TensorType.F32, experts.Columns, 1, tokens), 0);
         var choices = new GgmlTensor*[tokens == 1 ? experts.Count / experts.Used : 1];
         int[] chosen = new int[experts.Used * tokens];

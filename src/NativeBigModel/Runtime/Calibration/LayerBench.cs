@@ -16,7 +16,7 @@ internal static class LayerBench
     private const int SmallExpert = 8; // of the stream's width, what an expert has
     private static readonly (int Count, int Used) s_experts = (32, 8);
     private const int HostLayers = 12, HostWidth = 1024, HostInner = 1792; // narrow, so that their matrices weigh little, and more than caches hold
-    private const int CrossingLayers = 24, CrossingWidth = 2048, CrossingInner = 2048; // as wide as models are, with networks that together are more than a server's caches hold
+    private const int CrossingLayers = 24, CrossingWidth = 2048; // as wide as models are, with networks as small as may be: where they take less than the way, no matter how fast they are read, the way is seen
     private const int ShortText = 16, LongText = 512;
     private const int Warmups = 2; // compile kernels and record graphs
     private const double Undisturbed = 0.1; // of the times of models that are compared: what disturbs one and not the other would be taken for what one has more
@@ -33,7 +33,8 @@ internal static class LayerBench
     /// <param name="cancel">Stops it within a pass.</param>
     public static MatrixSpeeds OfHost(MatrixSpeeds speeds, int threads, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
-        (ModelDefinition small, ModelDefinition large) = Sizes(HostLayers, HostWidth, HostInner, TensorType.F16);
+        // The networks of the second are twice as large: how much longer they take is what reading takes at these moments, and others would say nothing of them.
+        ModelDefinition small = LayerModel.Of(HostLayers, HostWidth, TensorType.F16, HostInner), large = LayerModel.Of(HostLayers, HostWidth, TensorType.F16, HostInner * 2);
         if (small.Shape.WeightBytes + large.Shape.WeightBytes > freeBytes / 4) return speeds;
         double[] texts = Run(OnHost(small, threads, freeBytes), [(1, ShortText), (1, LongText)], budget / 2, cancel);
         double early = texts[0] / HostLayers, late = texts[1] / HostLayers, longer = Run(OnHost(large, threads, freeBytes), [(1, ShortText)], budget / 2, cancel)[0] / HostLayers - early;
@@ -78,16 +79,16 @@ internal static class LayerBench
     /// <param name="cancel">Stops it within a pass.</param>
     public static double? Crossing(nint gpu, MachineSpeeds speeds, long freeBytes, TimeSpan budget, CancellationToken cancel)
     {
-        (ModelDefinition small, ModelDefinition large) = Sizes(CrossingLayers, CrossingWidth, CrossingInner, TensorType.Q4_0);
-        if (StreamingLibrary.FilePath is null || small.Shape.WeightBytes + large.Shape.WeightBytes > Math.Min(freeBytes / 4, EngineDevices.Describe(gpu).FreeBytes / 2)) return null;
-        Case few = Divided(gpu, small, freeBytes, speeds.ThreadsBesideLink ?? 1), more = Divided(gpu, large, freeBytes, speeds.ThreadsBesideLink ?? 1);
-        int crossings = few.Plan.Layers.Count(FeedForwardPart.IsShared);
-        if (crossings == 0 || more.Plan.Layers.Count(FeedForwardPart.IsShared) != crossings) return null;
+        ModelDefinition model = LayerModel.Of(CrossingLayers, CrossingWidth, TensorType.Q4_0, LeastInner);
+        if (StreamingLibrary.FilePath is null || model.Shape.WeightBytes > Math.Min(freeBytes / 4, EngineDevices.Describe(gpu).FreeBytes / 2)) return null;
+        Case divided = Divided(gpu, model, freeBytes, speeds.ThreadsBesideLink ?? 1);
+        int crossings = divided.Plan.Layers.Count(FeedForwardPart.IsShared);
+        if (crossings == 0) return null;
         // One after the other: the threads of one that has computed look for work for a while, and take cores from those of the next.
         double Token(Case of) => Run(of, [(1, ShortText)], budget, cancel)[0] / crossings;
-        double divided = Token(few), longer = Token(more) - divided, whole = Token(OnGpu(gpu, small, freeBytes));
-        LayerWork network = LayerWork.Of(small.Shape, split: true)[FeedForwardPart.Of(0)];
-        return Math.Max(0, divided - whole - (Matrices(network, speeds.Cpu, longer / Network(small)) - network.MatrixSeconds(speeds.Gpus[0].Matrices, 1, 1, 1, readsMeanwhile: true)));
+        LayerWork network = LayerWork.Of(model.Shape, split: true)[FeedForwardPart.Of(0)];
+        double On(MatrixSpeeds on, bool readsMeanwhile) => network.MatrixSeconds(on, 1, 1, 1, readsMeanwhile);
+        return Math.Max(0, Token(divided) - Token(OnGpu(gpu, model, freeBytes)) - (On(speeds.Cpu, readsMeanwhile: false) - On(speeds.Gpus[0].Matrices, readsMeanwhile: true)));
     }
 
     // What is left for feed-forward networks holds none but those that pass through the ring.
@@ -98,9 +99,6 @@ internal static class LayerBench
         Plan plan = Planned(model, gpus: [room], freeBytes, threads, new() { Offload = OffloadMode.Hybrid, CpuShare = 1, RingLayers = 1 });
         return new(model, EnginePlacement.Of(plan, model.Shape.Tensors, [gpu]), plan);
     }
-
-    // Two models for a CPU. The networks of the second are twice as large: how much longer they take is what reading takes at these moments, and others would say nothing of them.
-    private static (ModelDefinition Small, ModelDefinition Large) Sizes(int layers, int width, int inner, TensorType type) => (LayerModel.Of(layers, width, type, inner), LayerModel.Of(layers, width, type, inner * 2));
 
     // By what reading takes at the moment: half of what it takes mostly, or twice that, if it seems to be less or more.
     private static double Matrices(LayerWork work, MatrixSpeeds speeds, double secondsPerByte) => work.Matrices.Sum(weights =>
