@@ -255,14 +255,29 @@ int nbm_device::after(int group, bool with_shared) const {
     return -1;
 }
 
-// With a large batch's last group held: the first ones of a token come while that is computed.
-void nbm_device::foresee_token() {
-    foresees_shared = false;
+// A pass of either kind from its beginning.
+void nbm_device::foresee(bool with_shared) {
+    foresees_shared = with_shared;
     size_t first = 0;
-    while (first < groups.size() && (groups[first].shared || groups[first].encoder || idle[false][first])) {
+    while (first < groups.size() && ((groups[first].shared && !with_shared) || groups[first].encoder || idle[with_shared][first])) {
         first++;
     }
-    ask_for(first < groups.size() ? (int) first : -1, false);
+    ask_for(first < groups.size() ? (int) first : -1, with_shared);
+}
+
+// The first groups of a large batch come while its graph is built: what came ahead has the places of a token's. A token's came ahead.
+void nbm_device::expect(uint32_t tokens) {
+    if (!transport || !brings_shared || tokens < options.shared_batch) {
+        return;
+    }
+    std::lock_guard<std::mutex> lock(computing);
+    prime();
+    if (foresees_shared && !coming.empty()) {
+        return;
+    }
+    leave();
+    forget();
+    foresee(true);
 }
 
 // Everything that comes after the last group asked for is asked for, once round: what has no room yet waits for it.
@@ -342,7 +357,7 @@ void nbm_device::hold(int group, ggml_backend_t compute, bool with_shared) {
     used[with_shared][group] = true;
     ask_for(after(coming.empty() ? group : coming.back(), with_shared), with_shared);
     if (coming.empty() && with_shared) {
-        foresee_token();
+        foresee(false); // the first ones of a token come while a large batch's last group is computed
     }
 }
 

@@ -46,6 +46,9 @@ struct nbm_device {
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
 
+    // A pass of so many tokens is next.
+    void expect(uint32_t tokens);
+
     // Computes a graph in a stream of this device, bringing what it needs. Asks between groups whether to stop. Throws nbm::failure.
     ggml_status run(nbm::stream & stream, ggml_cgraph * graph);
 
@@ -99,7 +102,7 @@ private:
     int         after(int group, bool with_shared) const;
     void        ask_for(int group, bool with_shared);
     void        note_pass(bool large_next);
-    void        foresee_token();
+    void        foresee(bool with_shared);
     void        forget();
     void        leave();
     void        hold(int group, ggml_backend_t compute, bool with_shared);

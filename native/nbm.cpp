@@ -74,6 +74,10 @@ nbm_status nbm_device_start(nbm_device * device, char * error, size_t error_size
     return guarded(error, error_size, [&] { device->start(); });
 }
 
+void nbm_device_expect(nbm_device * device, uint32_t tokens) {
+    guarded(nullptr, 0, [&] { device->expect(tokens); });
+}
+
 void * nbm_device_tensor_bytes(nbm_device * device, const ggml_tensor * tensor) { return device->tensor_bytes(tensor); }
 
 void nbm_device_last_error(nbm_device * device, char * error, size_t error_size) {

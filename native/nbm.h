@@ -109,6 +109,9 @@ NBM_API void * nbm_device_tensor_bytes(nbm_device * device, const struct ggml_te
 // Every byte is there: pins the host store for the device and begins to bring the first groups.
 NBM_API nbm_status nbm_device_start(nbm_device * device, char * error, size_t error_size);
 
+// A pass of so many tokens is next, on the thread that computes it: what a large batch needs first begins to come. Only a hint, and what fails here fails again when it is needed.
+NBM_API void nbm_device_expect(nbm_device * device, uint32_t tokens);
+
 // The last failure while computing, empty where there was none. llama_decode reports only that the graph failed.
 NBM_API void nbm_device_last_error(nbm_device * device, char * error, size_t error_size);
 

@@ -5,6 +5,7 @@
 #include "ggml-alloc.h"
 #include "ggml-impl.h"
 
+#include <chrono>
 #include <thread>
 
 namespace {
@@ -143,8 +144,24 @@ void shared_alone(ggml_backend_dev_t inner) {
     }
 }
 
-// Large batches and small ones in turn: a small one is foreseen behind both, and where a large one comes no more than the ring holds came for nothing.
-void kinds_in_turn(ggml_backend_dev_t inner) {
+// Nobody computes meanwhile.
+void require_coming(nbm_device * device) {
+    const auto came = [device] {
+        nbm_stats stats;
+        nbm_device_get_stats(device, &stats);
+        return stats.bytes_from_ram;
+    };
+    const uint64_t before = came();
+    nbm_device_expect(device, rows);
+    for (int wait = 0; came() == before; wait++) {
+        require(wait < 10000, "nothing comes for a large batch that is expected");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+// Large batches and small ones in turn: a small one is foreseen behind both, and where a large one comes no more than the ring holds came for nothing. One that
+// was announced comes as it is.
+void kinds_in_turn(ggml_backend_dev_t inner, bool announced) {
     constexpr int    turns = 200;
     constexpr double ring  = 1.2;
     streamed    stream(ring, rows, inner);
@@ -160,6 +177,10 @@ void kinds_in_turn(ggml_backend_dev_t inner) {
     const auto     expected = resident(rows, 1, 2), alone = resident(1, 2);
     ggml_backend_t backend  = start(nbm_device_handle(stream.device));
     for (int turn = 0; turn < turns; turn++) {
+        if (announced) {
+            nbm_device_expect(stream.device, 1);
+            require_coming(stream.device);
+        }
         require(compute(model, backend, GGML_STATUS_SUCCESS, rows, 1, 2) == expected && compute(model, backend, GGML_STATUS_SUCCESS, 1, 2) == alone, "passes in turn differ from the resident chain");
     }
     ggml_backend_free(backend);
@@ -473,7 +494,8 @@ std::vector<test> streaming_tests() {
         }
         tests.push_back({"shared weights alone in a ring of less than a layer" + on, [=] { shared_alone(device); }});
         tests.push_back({"texts that are encoded and decoded or not" + on, [=] { encodings(device); }});
-        tests.push_back({"large batches and small ones in turn" + on, [=] { kinds_in_turn(device); }});
+        tests.push_back({"large batches and small ones in turn" + on, [=] { kinds_in_turn(device, false); }});
+        tests.push_back({"large batches that were announced and small ones in turn" + on, [=] { kinds_in_turn(device, true); }});
         tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
         tests.push_back({"two contexts share one ring" + on, [=] { two_contexts(device); }});
     }

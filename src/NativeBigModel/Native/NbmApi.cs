@@ -94,6 +94,9 @@ internal static unsafe partial class NbmApi
     [LibraryImport(Nbm, EntryPoint = "nbm_device_commit")]
     internal static partial NbmStatus NbmDeviceCommit(NbmDeviceHandle device, byte* error, nuint errorSize);
 
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_expect")]
+    internal static partial void NbmDeviceExpect(NbmDeviceHandle device, uint tokens);
+
     /// <summary>Null for a tensor that is bound to a file or does not stream.</summary>
     [LibraryImport(Nbm, EntryPoint = "nbm_device_tensor_bytes")]
     internal static partial void* NbmDeviceTensorBytes(NbmDeviceHandle device, GgmlTensor* tensor);

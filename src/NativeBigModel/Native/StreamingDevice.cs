@@ -87,6 +87,9 @@ internal sealed unsafe class StreamingDevice
     /// <exception cref="EngineException">The store could not be pinned and must be.</exception>
     public void Start() => Check((error, size) => NbmApi.NbmDeviceStart(Handle, error, size));
 
+    /// <summary>Tells it that a pass of so many tokens is next, on this thread: what a large batch needs first begins to come.</summary>
+    public void Expect(int tokens) => NbmApi.NbmDeviceExpect(Handle, (uint)tokens);
+
     /// <summary>Why the last computation failed, or nothing.</summary>
     public string TakeError()
     {

@@ -73,6 +73,7 @@ internal sealed unsafe class EngineContext : IDisposable
     {
         long since = NativeLog.Count;
         LlamaContextApi.LlamaSetEmbeddings(_handle, vectors && Batch.Outputs == Batch.Count);
+        foreach (StreamingDevice device in _model.Streams.Values) device.Expect(Batch.Count);
         LlamaDecodeStatus status = LlamaContextApi.LlamaDecode(_handle, Batch.Native);
         if (status == LlamaDecodeStatus.Aborted) return false;
         if (status != LlamaDecodeStatus.Success) throw EngineContexts.Failure($"llama.cpp could not compute {Batch.Count} tokens (status {(int)status})", _model, since);

@@ -3,13 +3,13 @@ using NativeBigModel.Native;
 
 namespace NativeBigModel.Runtime.Calibration;
 
-/// <summary>Copies between host memory that is pinned for a device and that device, on a queue of its own. Used by one thread at a time.</summary>
+/// <summary>Copies between host memory that is pinned for a device and that device, one after the other and without a pause, as a ring's loads follow each other. Used by one thread at a time.</summary>
 internal sealed unsafe class PinnedCopies : IDisposable
 {
     private const long Most = 1L << 30; // host memory that is gone through, more than a server's caches
     private const long Piece = 64L << 20;
 
-    private readonly GgmlBackend* _queue;
+    private readonly GgmlBackend*[] _queues = new GgmlBackend*[2]; // in turn: the next copy waits behind the one that is under way
     private readonly GgmlBackendBuffer* _host, _device;
     private readonly GgmlContext* _context;
     private readonly GgmlTensor* _piece;
@@ -25,9 +25,9 @@ internal sealed unsafe class PinnedCopies : IDisposable
         GgmlBackendBufferType* pinned = GgmlBackendApi.GgmlBackendDevHostBufferType(of);
         _host = GgmlGraphApi.GgmlBackendBuftAllocBuffer(pinned is not null ? pinned : GgmlBackendApi.GgmlBackendDevBufferType((GgmlBackendDevice*)EngineDevices.Host()), (nuint)(_pieces * Piece));
         _device = GgmlGraphApi.GgmlBackendBuftAllocBuffer(GgmlBackendApi.GgmlBackendDevBufferType(of), (nuint)Piece);
-        _queue = GgmlGraphApi.GgmlBackendDevInit(of, null);
+        for (int i = 0; i < _queues.Length; i++) _queues[i] = GgmlGraphApi.GgmlBackendDevInit(of, null);
         _context = GgmlGraphApi.GgmlInit(new GgmlInitParams { MemSize = 2 * GgmlApi.GgmlTensorOverhead(), NoAlloc = 1 });
-        if (_host is null || _device is null || _queue is null || _context is null)
+        if (_host is null || _device is null || _queues[0] is null || _queues[1] is null || _context is null)
         {
             Dispose();
             throw new EngineException($"{Utf8.Text(GgmlBackendApi.GgmlBackendDevName(of))} refused {_pieces * Piece} bytes of pinned memory for measuring, or the {Piece} that they go to");
@@ -42,27 +42,40 @@ internal sealed unsafe class PinnedCopies : IDisposable
     /// <param name="goOn">Asked after each piece.</param>
     public double Speed(bool toDevice, Func<bool> goOn)
     {
-        Copy(toDevice, 0); // warms up
-        long started = Stopwatch.GetTimestamp();
+        Begin(toDevice, 0);
+        Wait(0); // warms up
+        Begin(toDevice, 0);
+        long started = Stopwatch.GetTimestamp(); // a device that copies at once has made one by now, and makes one more than it waits for
         int copied = 0;
-        do Copy(toDevice, copied++ % _pieces);
+        do
+        {
+            Begin(toDevice, copied + 1);
+            Wait(copied++);
+        }
         while (goOn());
-        return copied * (double)Piece / Stopwatch.GetElapsedTime(started).TotalSeconds;
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        Wait(copied);
+        return copied * (double)Piece / seconds;
     }
 
     public void Dispose()
     {
-        if (_queue is not null) GgmlGraphApi.GgmlBackendFree(_queue);
+        foreach (GgmlBackend* queue in _queues)
+        {
+            if (queue is not null) GgmlGraphApi.GgmlBackendFree(queue);
+        }
         if (_context is not null) GgmlGraphApi.GgmlFree(_context);
         if (_device is not null) GgmlGraphApi.GgmlBackendBufferFree(_device);
         if (_host is not null) GgmlGraphApi.GgmlBackendBufferFree(_host);
     }
 
-    private void Copy(bool toDevice, int piece)
+    private void Begin(bool toDevice, int copy)
     {
-        void* host = (byte*)GgmlGraphApi.GgmlBackendBufferGetBase(_host) + piece * Piece;
-        if (toDevice) GgmlGraphApi.GgmlBackendTensorSetAsync(_queue, _piece, host, 0, (nuint)Piece);
-        else GgmlGraphApi.GgmlBackendTensorGetAsync(_queue, _piece, host, 0, (nuint)Piece);
-        GgmlGraphApi.GgmlBackendSynchronize(_queue);
+        GgmlBackend* queue = _queues[copy % _queues.Length];
+        void* host = (byte*)GgmlGraphApi.GgmlBackendBufferGetBase(_host) + copy % _pieces * Piece;
+        if (toDevice) GgmlGraphApi.GgmlBackendTensorSetAsync(queue, _piece, host, 0, (nuint)Piece);
+        else GgmlGraphApi.GgmlBackendTensorGetAsync(queue, _piece, host, 0, (nuint)Piece);
     }
+
+    private void Wait(int copy) => GgmlGraphApi.GgmlBackendSynchronize(_queues[copy % _queues.Length]);
 }
