@@ -202,7 +202,7 @@ torchsharp() {
 contest() { # MODEL BUDGETS OPTIONS...
   "$work/nbm/nbm-bench" contest --models "$1" --budgets "$2" --rounds "${NBM_ROUNDS:-2}" --work "$work/contest" --csv "${OUT:-$work}/contest-$1.csv" "${@:3}"
 }
-contest_7b() { contest 7b-f16 4,8,12; }
+contest_7b() { torchsharp; contest 7b-f16 4,8,12; }
 contest_8b() { contest 8b-q4_k_m 2,4; }
 contest_70b() { contest 70b-q4_0 8,16,24; }
 contest_moe() { contest mixtral-q4_0 6,12; }

@@ -25,6 +25,10 @@ internal static class PlanSearch
     /// gives a better one than that.
     /// </summary>
     /// <exception cref="DoesNotFitException">None fits.</exception>
+    public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options) =>
+        Best(objective, model, machine, options, new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed));
+
+    /// <inheritdoc cref="Best(Objective, ModelShape, Machine, PlanOptions)"/>
     public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         if (options.DeviceMap is not null) throw new InvalidOptionException("device map: it says where layers are, and optimizing chooses that; leave one of the two out");
@@ -125,6 +129,9 @@ internal static class PlanSearch
         // Two of three matrices of the same size need a third of a layer more than one.
         return from ring in (double[])[1.1, 1.25, 1.34, 1.5, 2, 3] from batch in batches select best with { RingLayers = ring, BatchSize = batch };
     }
+
+    /// <summary>Whether the one plan is better for the objective than the other, both being predicted.</summary>
+    public static bool Prefers(Objective objective, Plan one, Plan other) => ReferenceEquals(Choose(objective, [(new(), other), (new(), one)]).Plan, one);
 
     private static (PlanOptions Options, Plan Plan) Choose(Objective objective, List<(PlanOptions Options, Plan Plan)> found)
     {

@@ -25,18 +25,32 @@ public static class EnginePlanner
             ModelDefinition definition = checkpoint.Define(options.WeightType);
             if (options.ComputeBytes is not null) return Planner.Plan(definition.Shape, machine, options);
             if (options.Optimize is not { } objective) return Settle(definition, machine, options) ?? Planner.Plan(definition.Shape, machine, options);
-            PlanChoice choice = Choose(objective, definition.Shape, machine, options);
-            Plan plan = Settle(definition, machine, choice.Options) ?? choice.Plan;
-            return plan with { Notes = [.. plan.Notes, choice.Note] };
+            return Choose(objective, definition, machine, options);
         }
     }
 
-    // Many plans are compared by estimated buffers; where those leave room for none, by buffers of no bytes.
-    private static PlanChoice Choose(Objective objective, ModelShape model, Machine machine, PlanOptions options)
+    // Other buffers than the estimated ones leave room for other layers, and what link and CPU divide is out of balance: it is chosen once more, with those that the first choice has.
+    private static Plan Choose(Objective objective, ModelDefinition definition, Machine machine, PlanOptions options)
     {
-        var speeds = new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed);
-        try { return PlanSearch.Best(objective, model, machine, options, speeds); }
-        catch (DoesNotFitException) { return PlanSearch.Best(objective, model, machine, options with { ComputeBytes = new Dictionary<string, long>() }, speeds); }
+        PlanChoice first = Estimated(objective, definition.Shape, machine, options);
+        if (Settle(definition, machine, first.Options) is not { } settled) return Noted(first.Plan, first);
+        PlanOptions exact = options with { BatchSize = settled.BatchSize, ComputeBytes = settled.Devices.ToDictionary(device => device.Name, device => device.ComputeBytes) };
+        try
+        {
+            PlanChoice second = PlanSearch.Best(objective, definition.Shape, machine, exact);
+            if (Settle(definition, machine, second.Options) is { } again && PlanSearch.Prefers(objective, again, settled)) return Noted(again, second);
+        }
+        catch (DoesNotFitException) { } // all that is planned anew, but what is settled does
+        return Noted(settled, first);
+    }
+
+    private static Plan Noted(Plan plan, PlanChoice choice) => plan with { Notes = [.. plan.Notes, choice.Note] };
+
+    // Many plans are compared by estimated buffers; where those leave room for none, by buffers of no bytes.
+    private static PlanChoice Estimated(Objective objective, ModelShape model, Machine machine, PlanOptions options)
+    {
+        try { return PlanSearch.Best(objective, model, machine, options); }
+        catch (DoesNotFitException) { return PlanSearch.Best(objective, model, machine, options with { ComputeBytes = new Dictionary<string, long>() }); }
     }
 
     // Begins with buffers of no bytes: what they take, less can be put beside them, and that may change what they take.
