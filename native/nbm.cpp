@@ -162,6 +162,8 @@ uint32_t nbm_mapping_is_damaged(const nbm_mapping * mapping) { return mapping->f
 
 void nbm_mapping_destroy(nbm_mapping * mapping) { delete mapping; }
 
+uint32_t nbm_abi_version(void) { return NBM_ABI_VERSION; }
+
 void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size) {
     *options_size     = sizeof(nbm_options);
     *stats_size       = sizeof(nbm_stats);

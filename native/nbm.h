@@ -147,6 +147,10 @@ NBM_API uint32_t nbm_mapping_is_damaged(const nbm_mapping * mapping);
 
 NBM_API void nbm_mapping_destroy(nbm_mapping * mapping);
 
+// Raised with every change of this header that callers of the one before it would not survive, or miss a function of.
+#define NBM_ABI_VERSION 1
+NBM_API uint32_t nbm_abi_version(void);
+
 // sizeof nbm_options, nbm_stats and nbm_group_stats, for the caller's layout check.
 NBM_API void nbm_abi_sizes(uint32_t * options_size, uint32_t * stats_size, uint32_t * group_stats_size);
 

@@ -68,6 +68,9 @@ internal unsafe struct NbmGroupStats
 /// <summary>native/nbm.h: the streaming plug-in.</summary>
 internal static unsafe partial class NbmApi
 {
+    /// <summary>NBM_ABI_VERSION.</summary>
+    public const uint AbiVersion = 1;
+
     private const string Nbm = StreamingLibrary.Nbm;
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_create")]
@@ -130,7 +133,4 @@ internal static unsafe partial class NbmApi
 
     [LibraryImport(Nbm, EntryPoint = "nbm_mapping_destroy")]
     internal static partial void NbmMappingDestroy(nint mapping);
-
-    [LibraryImport(Nbm, EntryPoint = "nbm_abi_sizes")]
-    internal static partial void NbmAbiSizes(out uint optionsSize, out uint statsSize, out uint groupStatsSize);
 }

@@ -22,8 +22,14 @@ internal static class StreamingLibrary
             {
                 try
                 {
-                    EngineLibrary.Add(Nbm, NativeLibrary.Load(path));
-                    RequireSameLayout(path);
+                    nint library = NativeLibrary.Load(path);
+                    if (Difference(library) is { } difference)
+                    {
+                        NativeLibrary.Free(library);
+                        refusals.Add($"{path} ({difference})");
+                        continue;
+                    }
+                    EngineLibrary.Add(Nbm, library);
                     s_ready = true;
                     return;
                 }
@@ -55,13 +61,14 @@ internal static class StreamingLibrary
 
     private static string FileName => OperatingSystem.IsWindows() ? "nbm.dll" : OperatingSystem.IsMacOS() ? "libnbm.dylib" : "libnbm.so";
 
-    private static unsafe void RequireSameLayout(string path)
+    // Why it is another than the one that is bound: nothing of it is called before that is known.
+    private static unsafe string? Difference(nint library)
     {
-        NbmApi.NbmAbiSizes(out uint options, out uint stats, out uint groupStats);
-        if (options != sizeof(NbmOptions) || stats != sizeof(NbmStats) || groupStats != sizeof(NbmGroupStats))
-        {
-            throw new EngineException($"{path} is of another version: its structs take {options}, {stats} and {groupStats} bytes, and " +
-                $"{sizeof(NbmOptions)}, {sizeof(NbmStats)} and {sizeof(NbmGroupStats)} are bound");
-        }
+        if (!NativeLibrary.TryGetExport(library, "nbm_abi_version", out nint says) || !NativeLibrary.TryGetExport(library, "nbm_abi_sizes", out nint sizes)) return "it is of another version, older than any that says which";
+        uint version = ((delegate* unmanaged[Cdecl]<uint>)says)(), options, stats, groupStats;
+        if (version != NbmApi.AbiVersion) return $"it is of another version: {version}, and {NbmApi.AbiVersion} is bound";
+        ((delegate* unmanaged[Cdecl]<uint*, uint*, uint*, void>)sizes)(&options, &stats, &groupStats);
+        return options == sizeof(NbmOptions) && stats == sizeof(NbmStats) && groupStats == sizeof(NbmGroupStats) ? null
+            : $"it is of another version: its structs take {options}, {stats} and {groupStats} bytes, and {sizeof(NbmOptions)}, {sizeof(NbmStats)} and {sizeof(NbmGroupStats)} are bound";
     }
 }

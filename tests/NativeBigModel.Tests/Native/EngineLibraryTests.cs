@@ -90,6 +90,21 @@ public sealed class EngineLibraryTests : IDisposable
         Assert.Equal(["libggml-gpu-cuda13.so", "libggml-gpu-cuda12.so", "libggml-gpu-vulkan.so"], EngineFolder.GpuLibraries(_folder).Select(Path.GetFileName));
     }
 
+    [TestGpusFact]
+    public async Task A_plug_in_of_another_version_is_passed_over_and_named_where_there_is_no_other()
+    {
+        string engine = Directory.CreateDirectory(Path.Combine(_folder, "cpu")).FullName, ours = Path.Combine(AppContext.BaseDirectory, "engines");
+        foreach (string file in Directory.GetFiles(Path.Combine(ours, "cpu"))) File.CreateSymbolicLink(Path.Combine(engine, Path.GetFileName(file)), file);
+        File.Copy(TestGpus.Library, Path.Combine(engine, "libnbm.so")); // a library, and none that says which version it is of
+        Task<Tool.Result> Stream() => Tool.Run("nbm.dll", ["logits", TestFolders.Capitals, "--ids", "1,5", "--out", Path.Combine(_folder, "logits"), "--offload", "stream"], environment: new Dictionary<string, string> { ["NBM_ENGINE_PATH"] = engine });
+        Tool.Result alone = await Stream();
+        Assert.Contains(Path.Combine(engine, "libnbm.so") + " (it is of another version", Assert.Single(alone.ErrorLines), StringComparison.Ordinal);
+        Assert.NotEqual(0, alone.ExitCode);
+        File.Copy(Path.Combine(ours, "libnbm.so"), Path.Combine(_folder, "libnbm.so"));
+        Tool.Result beside = await Stream();
+        Assert.True(beside.ExitCode == 0, beside.Errors);
+    }
+
     private static string[] Places(string folder) => [Path.Combine(folder, "engines", "cpu"), Path.Combine(folder, "runtimes", "linux-x64", "native"), folder];
 
     private void Write(params string[] names)
