@@ -104,8 +104,10 @@ void shared_weights(ggml_backend_dev_t inner, double ring, bool from_files) {
         require(compute(model, backend, GGML_STATUS_SUCCESS, 1, 2) == small, "a small batch differs from the resident chain");
     }
     require(shared_loads(stream) <= before + layers / 2 * 2, "shared weights came for small batches: " + std::to_string(shared_loads(stream) - before));
-    for (int pass = 0; pass < 6; pass++) {
+    // In turn, announced as they are, or as others.
+    for (int pass = 0; pass < 12; pass++) {
         const bool large = pass % 3 == 0;
+        nbm_device_expect(stream.device, large == (pass % 2 == 0) ? rows : 1);
         require((large ? compute(model, backend) : compute(model, backend, GGML_STATUS_SUCCESS, 1, 2)) == (large ? expected : small), "passes in turn differ from the resident chain");
     }
     ggml_backend_free(backend);
