@@ -40,7 +40,7 @@ public static class EnginePlanner
             PlanChoice second = PlanSearch.Best(objective, definition.Shape, machine, exact);
             if (Settle(definition, machine, second.Options) is { } again && PlanSearch.Prefers(objective, again, settled)) return Noted(again, second);
         }
-        catch (DoesNotFitException) { } // all that is planned anew, but what is settled does
+        catch (DoesNotFitException) { } // nothing else does with these buffers; what is settled does
         return Noted(settled, first);
     }
 
