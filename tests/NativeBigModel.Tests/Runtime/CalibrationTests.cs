@@ -37,6 +37,31 @@ public class CalibrationTests
     }
 
     [Fact]
+    public void What_layers_and_passes_take_is_measured_of_a_device_that_is_said_to_be_fast()
+    {
+        EngineLibrary.Load();
+        StreamingDevice device = StreamingDevice.Create(EngineDevices.Host(), ringBytes: 0);
+        using (device.Handle)
+        {
+            MatrixSpeeds said = new([new(TensorType.Q4_0, 50e9, 0.6e12)], 1, 0), measured = LayerBench.OfGpu(device.Device, said, 2L << 30, s_short, default);
+            Assert.True(measured is { PromptLayerSeconds: >= 0 and < 1, PromptPassSeconds: >= 0 and < 1, LayerSeconds: >= 0 and < 1, PassSeconds: >= 0 and < 1, MixtureSeconds: >= 0 and < 1 }, $"{measured}");
+            // Without the memory, or too slow, it is not asked.
+            Assert.Equal(said, LayerBench.OfGpu(device.Device, said, 1 << 20, s_short, default));
+            MatrixSpeeds slow = said with { Types = [new(TensorType.Q4_0, 50e9, 1e9)] };
+            Assert.Equal(slow, LayerBench.OfGpu(device.Device, slow, 2L << 30, s_short, default));
+        }
+    }
+
+    [Fact]
+    public void Times_are_taken_in_turn_and_what_goes_before_each_is_done_each_time()
+    {
+        var done = new List<string>();
+        double[] times = TypicalTime.InTurn([() => done.Add("a"), () => done.Add("b")], i => done.Add($"before {i}"), warmups: 1, least: 2, TimeSpan.Zero, share: 0.5, default);
+        Assert.Equal(2, times.Length);
+        Assert.Equal(Enumerable.Repeat((string[])["before 0", "a", "before 1", "b"], 3).SelectMany(one => one), done);
+    }
+
+    [Fact]
     public void Without_a_GPU_nothing_is_said_of_links()
     {
         EngineLibrary.Load();

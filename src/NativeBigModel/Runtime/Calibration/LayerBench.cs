@@ -159,7 +159,9 @@ internal static class LayerBench
             double[][] times = [.. passes.Select(pass =>
             {
                 if (pass.Held > 0) loaded.ForEach(one => one.Compute(pass.Held, 0));
-                return TypicalTime.InTurn([.. loaded.Select<Loaded, Action>(one => () => one.Compute(pass.Tokens, pass.Held))], Warmups, least: 3, budget / passes.Length, Undisturbed, cancel);
+                // A prompt comes behind a token: its graph is built anew, and no recorded one is played.
+                Action<int>? before = pass.Tokens > 1 ? i => loaded[i].Compute(1, pass.Held) : null;
+                return TypicalTime.InTurn([.. loaded.Select<Loaded, Action>(one => () => one.Compute(pass.Tokens, pass.Held))], before, Warmups, least: 3, budget / passes.Length, Undisturbed, cancel);
             })];
             return [.. cases.Select((_, i) => times.Select(of => of[i]).ToArray())];
         }
