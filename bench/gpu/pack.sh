@@ -12,7 +12,7 @@ publish() { dotnet publish "$1" "${@:3}" -c Release -r linux-x64 --self-containe
 publish src/NativeBigModel.Cli nbm
 publish bench/NativeBigModel.Bench nbm # refers to nbm, and so brings what both use
 rm -rf "$out/nbm/samples" # the repository has it
-publish bench/TorchSharp torchsharp -p:NbmTorchSharp=true -p:NbmLibTorch=none -p:PublishReadyToRun=false -p:TreatWarningsAsErrors=false # with the libtorch of the other machine's torch
+publish bench/TorchSharp torchsharp -p:NbmTorchSharp=true -p:NbmLibTorch=none # with the libtorch of the other machine's torch
 dotnet run --project build -- engine --kind cuda --rid linux-x64 >/dev/null
 cp artifacts/engine/linux-x64/cuda-*/*.so "$out/engine/" 2>/dev/null || true
 cp -rL artifacts/engine/any/unpacked-*/ggml "$out/ggml"

@@ -25,10 +25,6 @@ internal static class PlanSearch
     /// gives a better one than that.
     /// </summary>
     /// <exception cref="DoesNotFitException">None fits.</exception>
-    public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options) =>
-        Best(objective, model, machine, options, new SpeedModel(model, machine.Speeds ?? MachineSpeeds.Assumed));
-
-    /// <inheritdoc cref="Best(Objective, ModelShape, Machine, PlanOptions)"/>
     public static PlanChoice Best(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
         if (options.DeviceMap is not null) throw new InvalidOptionException("device map: it says where layers are, and optimizing chooses that; leave one of the two out");

@@ -32,12 +32,13 @@ public static class EnginePlanner
     // Other buffers than the estimated ones leave room for other layers, and what link and CPU divide is out of balance: it is chosen once more, with those that the first choice has.
     private static Plan Choose(Objective objective, ModelDefinition definition, Machine machine, PlanOptions options)
     {
-        PlanChoice first = Estimated(objective, definition.Shape, machine, options);
+        var speeds = new SpeedModel(definition.Shape, machine.Speeds ?? MachineSpeeds.Assumed);
+        PlanChoice first = Estimated(objective, definition.Shape, machine, options, speeds);
         if (Settle(definition, machine, first.Options) is not { } settled) return Noted(first.Plan, first);
         PlanOptions exact = options with { BatchSize = settled.BatchSize, ComputeBytes = settled.Devices.ToDictionary(device => device.Name, device => device.ComputeBytes) };
         try
         {
-            PlanChoice second = PlanSearch.Best(objective, definition.Shape, machine, exact);
+            PlanChoice second = PlanSearch.Best(objective, definition.Shape, machine, exact, speeds);
             if (Settle(definition, machine, second.Options) is { } again && PlanSearch.Prefers(objective, again, settled)) return Noted(again, second);
         }
         catch (DoesNotFitException) { } // nothing else does with these buffers; what is settled does
@@ -47,10 +48,10 @@ public static class EnginePlanner
     private static Plan Noted(Plan plan, PlanChoice choice) => plan with { Notes = [.. plan.Notes, choice.Note] };
 
     // Many plans are compared by estimated buffers; where those leave room for none, by buffers of no bytes.
-    private static PlanChoice Estimated(Objective objective, ModelShape model, Machine machine, PlanOptions options)
+    private static PlanChoice Estimated(Objective objective, ModelShape model, Machine machine, PlanOptions options, SpeedModel speeds)
     {
-        try { return PlanSearch.Best(objective, model, machine, options); }
-        catch (DoesNotFitException) { return PlanSearch.Best(objective, model, machine, options with { ComputeBytes = new Dictionary<string, long>() }); }
+        try { return PlanSearch.Best(objective, model, machine, options, speeds); }
+        catch (DoesNotFitException) { return PlanSearch.Best(objective, model, machine, options with { ComputeBytes = new Dictionary<string, long>() }, speeds); }
     }
 
     // Begins with buffers of no bytes: what they take, less can be put beside them, and that may change what they take.

@@ -179,11 +179,7 @@ internal sealed unsafe class ComputeBench : IDisposable
         {
             GgmlTensor* weights = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, columns, rows, 1);
             long step = Step(weights);
-            if (at + step > WeightBytes)
-            {
-                if (count is null || at == 0) return;
-                at = 0;
-            }
+            if (!HasRoom(ref at, step, again: count is not null)) return;
             Place(_weights, weights, at);
             Add(graph, GgmlGraphApi.GgmlMulMat(graph.Context, weights, vectors), type.RowBytes(columns) * rows, (long)columns * rows);
             at += step;
@@ -215,15 +211,20 @@ internal sealed unsafe class ComputeBench : IDisposable
         {
             GgmlTensor* stack = GgmlGraphApi.GgmlNewTensor3d(graph.Context, type, experts.Columns, rows, experts.Count);
             long step = Step(stack);
-            if (offset + step > WeightBytes)
-            {
-                if (count is null || offset == 0) return;
-                offset = 0;
-            }
+            if (!HasRoom(ref offset, step, again: count is not null)) return;
             Place(_weights, stack, offset);
             foreach (GgmlTensor* choice in choices) Add(graph, GgmlGraphApi.GgmlMulMatId(graph.Context, stack, vectors, choice), type.RowBytes(experts.Columns) * rows * experts.Used, (long)experts.Columns * rows * experts.Used);
             offset += step;
         }
+    }
+
+    // Where the memory is through, there is room at its beginning, if that may serve again.
+    private bool HasRoom(ref long at, long step, bool again)
+    {
+        if (at + step <= WeightBytes) return true;
+        bool hasRoom = again && at > 0;
+        at = 0;
+        return hasRoom;
     }
 
     private void Add(Graph graph, GgmlTensor* product, long bytes, long elements)
