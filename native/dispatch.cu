@@ -20,7 +20,7 @@
 namespace nbm {
 inline namespace on_cuda { // with a name: of one without, nvcc makes up a part of its symbols from the folder
 
-constexpr size_t largest = 1u << 20; // larger tensors gain nothing over a copy
+constexpr size_t largest = 1u << 20; // of what a parcel holds
 constexpr int    parcels = 8;
 constexpr int    threads = 256;
 
@@ -100,6 +100,8 @@ public:
         return cudaGetLastError() == cudaSuccess && cudaEventRecord((cudaEvent_t) after->context, stream) == cudaSuccess;
     }
 
+    bool wait() { return cudaEventSynchronize((cudaEvent_t) after->context) == cudaSuccess; }
+
     // What comes after the last copy here, on another device's side or on a backend.
     bool precede(side & other) { return cudaStreamWaitEvent(other.stream, (cudaEvent_t) after->context, 0) == cudaSuccess; }
     void precede(ggml_backend_t compute) { ggml_backend_event_wait(compute, after); }
@@ -145,10 +147,13 @@ public:
 
     bool bring(const void * from, ggml_tensor * to, ggml_backend_t compute) override {
         const size_t size = ggml_nbytes(to);
-        if (!fits(to, size)) {
+        if (!takes(to, size)) {
             return false;
         }
         std::lock_guard<std::mutex> lock(mutex); // contexts of one model send at the same time
+        if (size > largest) {
+            return fetch(from, to, size, compute);
+        }
         const int parcel = next_parcel();
         if (parcel < 0) {
             return false;
@@ -161,7 +166,7 @@ public:
         const size_t size = ggml_nbytes(to);
         std::lock_guard<std::mutex> lock(mutex);
         other * sender = sender_of(ggml_backend_get_device(source));
-        if (sender == nullptr || !fits(from, size) || !fits(to, size)) {
+        if (sender == nullptr || size > largest || !takes(from, size) || !takes(to, size)) {
             return false;
         }
         const int parcel = next_parcel();
@@ -188,8 +193,8 @@ private:
         uint8_t * mapped = nullptr;
     };
 
-    static bool fits(const ggml_tensor * tensor, size_t size) {
-        return size > 0 && size <= largest && size % sizeof(uint4) == 0 && (uintptr_t) tensor->data % sizeof(uint4) == 0 && ggml_is_contiguous(tensor) && ggml_nbytes(tensor) == size;
+    static bool takes(const ggml_tensor * tensor, size_t size) {
+        return size > 0 && size % sizeof(uint4) == 0 && (uintptr_t) tensor->data % sizeof(uint4) == 0 && ggml_is_contiguous(tensor) && ggml_nbytes(tensor) == size;
     }
 
     uint8_t * seen_by(int device) const {
@@ -215,6 +220,20 @@ private:
 
     bool deliver(int parcel, ggml_tensor * to, size_t size, ggml_backend_t compute) {
         if (!own.follow(compute) || !own.copy(mapped + parcel * largest, to->data, size) || !own.record(taken[parcel])) {
+            cudaGetLastError();
+            return false;
+        }
+        own.precede(compute);
+        count++;
+        return true;
+    }
+
+    // What is too large for a parcel is read where it is, if the device can, and waited for.
+    bool fetch(const void * from, ggml_tensor * to, size_t size, ggml_backend_t compute) {
+        on_device             here(device);
+        cudaPointerAttributes is{};
+        const bool readable = cudaPointerGetAttributes(&is, from) == cudaSuccess && is.type == cudaMemoryTypeHost && is.devicePointer != nullptr && (uintptr_t) is.devicePointer % sizeof(uint4) == 0;
+        if (!readable || !own.follow(compute) || !own.copy(is.devicePointer, to->data, size) || !own.wait()) {
             cudaGetLastError();
             return false;
         }

@@ -17,16 +17,60 @@
 namespace nbm {
 namespace {
 
+// Streams for copies, two that take turns where the device orders them by events: a copy engine does all that one stream has for it before it looks at another, and a batch's
+// inputs would wait for a whole ring.
+class copy_streams {
+public:
+    explicit copy_streams(ggml_backend_dev_t inner) {
+        streams[0] = ggml_backend_dev_init(inner, nullptr);
+        if (streams[0] == nullptr) {
+            throw failure{NBM_NO_MEMORY, "the device gave no second stream for copies"};
+        }
+        if (asynchronous()) {
+            streams[1] = ggml_backend_dev_init(inner, nullptr);
+            turned     = ggml_backend_event_new(inner);
+        }
+    }
+    ~copy_streams() {
+        for (ggml_backend_t one : streams) {
+            if (one != nullptr) {
+                ggml_backend_synchronize(one);
+                ggml_backend_free(one);
+            }
+        }
+        if (turned != nullptr) {
+            ggml_backend_event_free(turned);
+        }
+    }
+    copy_streams(const copy_streams &) = delete;
+    copy_streams & operator=(const copy_streams &) = delete;
+
+    bool asynchronous() const { return streams[0]->iface.set_tensor_async != nullptr && streams[0]->iface.event_wait != nullptr; }
+
+    // The one whose turn it is.
+    ggml_backend_t now() const { return streams[turn]; }
+
+    // The other one's turn, behind everything that this one has been given.
+    void next() {
+        if (turned == nullptr || streams[1] == nullptr) {
+            return;
+        }
+        ggml_backend_event_record(turned, streams[turn]);
+        turn ^= 1;
+        ggml_backend_event_wait(streams[turn], turned);
+    }
+
+private:
+    ggml_backend_t       streams[2] = {};
+    ggml_backend_event_t turned     = nullptr;
+    int                  turn       = 0;
+};
+
 class generic_transport final : public transport {
 public:
     generic_transport(ggml_backend_dev_t inner, const std::vector<group> & groups, const ring_memory & ring, const uint8_t * arena_base, const files & from,
                       bool allow_unpinned)
-        : groups(groups), ring(ring), arena_base(arena_base), from(from), states(groups.size()) {
-        copy = ggml_backend_dev_init(inner, nullptr);
-        if (copy == nullptr) {
-            throw failure{NBM_NO_MEMORY, "the device gave no second stream for copies"};
-        }
-        asynchronous = copy->iface.set_tensor_async != nullptr && copy->iface.event_wait != nullptr;
+        : groups(groups), ring(ring), arena_base(arena_base), from(from), states(groups.size()), copies(inner), asynchronous(copies.asynchronous()) {
         if (asynchronous) {
             for (state & of : states) {
                 of.ready = ggml_backend_event_new(inner);
@@ -61,7 +105,7 @@ public:
         }
         changed.notify_all();
         loader.join();
-        ggml_backend_synchronize(copy);
+        ggml_backend_synchronize(copies.now());
         times.reset();
         for (state & of : states) {
             free_event(of.ready);
@@ -70,7 +114,6 @@ public:
         for (stage & one : stages) {
             free_event(one.free);
         }
-        ggml_backend_free(copy);
     }
 
     void load(int index, bool with_shared) override {
@@ -153,6 +196,9 @@ private:
     static constexpr size_t chunk   = 8u << 20;
     static constexpr int    readers = 4;
 
+    // Bytes of a copy: what others wait for at most.
+    static constexpr size_t most = 64u << 20;
+
     // Memory that a reader reads into; `free` tells when the copy out of it is over.
     struct stage {
         uint8_t            * memory = nullptr;
@@ -215,7 +261,7 @@ private:
                 try {
                     complete = fill(now);
                     if (complete && asynchronous) {
-                        ggml_backend_event_record(of.ready, copy);
+                        ggml_backend_event_record(of.ready, copies.now());
                     }
                 } catch (const failure & caught) {
                     problem = caught;
@@ -238,11 +284,12 @@ private:
     // From the place that a group had in passes of the other kind; that one is free when it has been read. With the lock held.
     void move_to_place(const delivery & now) {
         state & of = states[now.group];
-        if (of.with_shared == now.with_shared) {
+        if (of.with_shared == now.with_shared || groups[now.group].stays) {
+            of.with_shared = now.with_shared;
             return;
         }
         if (of.recorded) {
-            ggml_backend_event_wait(copy, of.done);
+            ggml_backend_event_wait(copies.now(), of.done);
             of.recorded = false;
         }
         of.whole       = false;
@@ -270,7 +317,7 @@ private:
                     } else if (needed) {
                         blocked = true;
                     } else {
-                        ggml_backend_event_wait(copy, of.done);
+                        ggml_backend_event_wait(copies.now(), of.done);
                         of.recorded = false;
                         break;
                     }
@@ -331,10 +378,12 @@ private:
     // Copies what the ring has room for, until all is there. False where the delivery is off.
     bool bring(const delivery & now, size_t place, const uint8_t * bytes, size_t size, bool timed = true) {
         for (size_t done = 0; done < size;) {
-            const size_t piece = free_until(now, place + done, place + size) - (place + done);
+            copies.next();
+            const size_t piece = free_until(now, place + done, place + std::min(size, done + most)) - (place + done);
             if (piece == 0) {
                 return false;
             }
+            ggml_backend_t     copy   = copies.now();
             const timing::span coming = timed ? times->begin(copy) : timing::span();
             if (asynchronous) {
                 copy->iface.set_tensor_async(copy, ring.view, bytes + done, place + done, piece);
@@ -383,7 +432,7 @@ private:
             return false;
         }
         if (asynchronous) {
-            ggml_backend_event_record(with.free, copy);
+            ggml_backend_event_record(with.free, copies.now());
             with.used = true;
         }
         return true;
@@ -437,8 +486,8 @@ private:
     const uint8_t            * arena_base;
     const files              & from;
     std::vector<state>         states;
-    ggml_backend_t             copy         = nullptr;
-    bool                       asynchronous = false;
+    copy_streams               copies;
+    bool                       asynchronous;
 
     std::unique_ptr<timing> times;
     std::optional<arena>    staging;

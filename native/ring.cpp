@@ -96,14 +96,20 @@ static size_t place(group & one, size_t start, size_t ring, bool with_shared) {
     return takes.back().to;
 }
 
+static bool alike(const group & one) {
+    return std::equal(one.takes[false].begin(), one.takes[false].end(), one.takes[true].begin(), one.takes[true].end(), [](const stretch & a, const stretch & b) { return a.from == b.from && a.to == b.to; });
+}
+
 void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel) {
-    for (bool with_shared : {false, true}) {
-        size_t end = 0;
-        for (group & one : groups) {
-            if (!one.shared || (with_shared && shared_travel)) {
-                end = place(one, end, ring, with_shared);
-            }
-        }
+    size_t end = 0;
+    for (group & one : groups) {
+        end = !one.shared || shared_travel ? place(one, end, ring, true) : end;
+    }
+    const auto first = std::find_if(groups.begin(), groups.end(), [](const group & one) { return !one.shared; });
+    end = first != groups.end() ? first->takes[true].front().from : 0;
+    for (group & one : groups) {
+        end = !one.shared ? place(one, end, ring, false) : end;
+        one.stays = !one.shared && alike(one);
     }
 }
 

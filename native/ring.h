@@ -38,6 +38,7 @@ struct group {
     size_t                       size    = 0;
     bool                         shared  = false;
     bool                         encoder = false; // of a model that encodes once and decodes many times
+    bool                         stays   = false; // in the same place in passes of either kind
     // What is needed after it: in a pass that computes the shared groups where they rest, and in one that streams them too.
     int next             = -1;
     int next_with_shared = -1;
@@ -48,7 +49,8 @@ struct group {
 std::vector<group> make_groups(const std::vector<streamed_tensor> & tensors);
 
 // Gives every tensor its places in a ring of `ring` bytes, which has room for each group: of the shared groups only where they travel. The groups of a pass
-// follow each other round the ring, so that one can come into what the others leave; a tensor lies in one piece.
+// follow each other round the ring, so that one can come into what the others leave; a tensor lies in one piece. The first group that both kinds have is in one place for both: what
+// came ahead for a token serves a prompt too.
 void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel);
 
 } // namespace nbm

@@ -3,6 +3,7 @@
 #include "ggml-backend-impl.h"
 #include "ggml-impl.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -224,6 +225,7 @@ struct computing {
     std::atomic<ggml_status> status{GGML_STATUS_SUCCESS}; // of what was computed: told by a later call, as GPUs do
     stream                   given;
     std::unordered_map<const ggml_tensor *, seen_graph> seen;
+    int                      copies = 0; // since it was made to wait for another
 
     explicit computing(gpu & device) : device(device), inner(ggml_backend_dev_init(cpu(), nullptr)) {
         // Threads that wait for each other spin, and the others are GPUs too.
@@ -265,7 +267,10 @@ void copy_on(stream & on, void * to, const void * from, size_t size) {
     });
 }
 
+std::atomic<int> s_in_a_row{0};
+
 void backend_set_async(ggml_backend_t backend, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+    s_in_a_row = std::max<int>(s_in_a_row, ++computing_of(backend).copies);
     copy_on(stream_of(backend), (uint8_t *) tensor->data + offset, data, size);
 }
 
@@ -410,6 +415,7 @@ void backend_event_record(ggml_backend_t backend, ggml_backend_event_t event) {
 }
 
 void backend_event_wait(ggml_backend_t backend, ggml_backend_event_t event) {
+    computing_of(backend).copies = 0;
     if (const moment last = recorded_of(event).get(); last.valid()) {
         stream_of(backend).wait(last);
     }
@@ -568,6 +574,8 @@ void test_gpu_pace(double link, double operations) {
 double test_gpu_copying() { return s_copying; }
 
 uint64_t test_gpu_unlike() { return s_unlike; }
+
+int test_gpu_in_a_row() { return s_in_a_row.exchange(0); }
 
 extern "C" {
 GGML_BACKEND_API ggml_backend_reg_t ggml_backend_init(void);

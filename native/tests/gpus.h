@@ -23,5 +23,8 @@ void test_gpu_pace(double link, double operations);
 // Graphs so far that were not those that were given to them before with the same first node: what a GPU that records graphs records anew.
 uint64_t test_gpu_unlike();
 
+// The most copies that one stream was given in a row since it was asked, without waiting for another stream: a GPU's copy engine does them all before it looks at others.
+int test_gpu_in_a_row();
+
 // Seconds that copies to them took so far.
 double test_gpu_copying();

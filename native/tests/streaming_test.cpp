@@ -161,11 +161,46 @@ void require_coming(nbm_device * device) {
     }
 }
 
+nbm_group_stats group_of(const streamed & stream, uint64_t number) {
+    nbm_group_stats one;
+    char            error[256];
+    require(nbm_device_get_group_stats(stream.device, number, &one, error, sizeof error) == NBM_OK, error);
+    return one;
+}
+
+// The layer that came ahead for the next token is the first one of a large batch too.
+void ahead_for_both(ggml_backend_dev_t inner) {
+    streamed    stream(1.2, rows, inner);
+    chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+    weight_file file(model);
+    stream.bind(model, file, [](size_t) { return false; });
+    const auto settled = [&] {
+        uint64_t loads = 0;
+        for (int quiet = 0; quiet < 50; quiet++) {
+            const uint64_t now = group_of(stream, 0).loads;
+            quiet = now == loads ? quiet : 0;
+            loads = now;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return loads;
+    };
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    for (int pass = 0; pass < 4; pass++) {
+        require(compute(model, backend, GGML_STATUS_SUCCESS, 1, 2) == resident(1, 2), "a small batch differs from the resident chain");
+    }
+    const uint64_t before = settled();
+    nbm_device_expect(stream.device, rows);
+    require(compute(model, backend, GGML_STATUS_SUCCESS, rows, 1, 2) == resident(rows, 1, 2), "a large batch differs from the resident chain");
+    const uint64_t more = settled() - before;
+    ggml_backend_free(backend);
+    require(more == 1, std::string(group_of(stream, 0).name) + " came " + std::to_string(more) + " times, and was there: once is for the pass to come");
+}
+
 // Large batches and small ones in turn: a small one is foreseen behind both, and where a large one comes no more than the ring holds came for nothing. One that
 // was announced comes as it is.
 void kinds_in_turn(ggml_backend_dev_t inner, bool announced) {
-    constexpr int    turns = 200;
-    constexpr double ring  = 1.2;
+    constexpr int turns = 200;
+    const double  ring  = announced ? 2.3 : 1.2; // more than the first layer, which is there
     streamed    stream(ring, rows, inner);
     chain       model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
     weight_file file(model);
@@ -436,6 +471,22 @@ void shared_between() {
     comes_between(stream, model, 2, false, 3);
 }
 
+// A batch's inputs are copied while layers come, on a stream of their own.
+void copies_in_turn() {
+    streamed    stream(5, 0, gpu());
+    chain       model(nbm_device_stream_buft(stream.device));
+    weight_file file(model);
+    test_gpu_in_a_row();
+    stream.bind(model, file, [](size_t) { return false; });
+    ggml_backend_t backend = start(nbm_device_handle(stream.device));
+    for (int pass = 0; pass < 3; pass++) {
+        require(compute(model, backend) == resident(), "pass " + std::to_string(pass) + " differs from the resident chain");
+    }
+    ggml_backend_free(backend);
+    const int most = test_gpu_in_a_row();
+    require(most == 1, "an input would wait for " + std::to_string(most) + " copies");
+}
+
 // Graphs of two batches in turn, each built in the same memory, as llama.cpp builds them: when both were seen, a device that records graphs finds each as it was. With shared weights
 // the larger batch needs all layers, and finds those elsewhere; the smaller one leaves them to the CPU.
 void recorded(double ring, bool shares) {
@@ -496,6 +547,7 @@ std::vector<test> streaming_tests() {
         }
         tests.push_back({"shared weights alone in a ring of less than a layer" + on, [=] { shared_alone(device); }});
         tests.push_back({"texts that are encoded and decoded or not" + on, [=] { encodings(device); }});
+        tests.push_back({"what came ahead for a small batch serves a large one" + on, [=] { ahead_for_both(device); }});
         tests.push_back({"large batches and small ones in turn" + on, [=] { kinds_in_turn(device, false); }});
         tests.push_back({"large batches that were announced and small ones in turn" + on, [=] { kinds_in_turn(device, true); }});
         tests.push_back({"models come and go beside each other" + on, [=] { lifetimes(device); }});
@@ -506,6 +558,7 @@ std::vector<test> streaming_tests() {
         tests.push_back({"graphs of two batches in turn are each recorded once" + with, [=] { recorded(ring, false); }});
         tests.push_back({"graphs of two batches in turn are each recorded once, beside shared weights" + with, [=] { recorded(ring, true); }});
     }
+    tests.push_back({"copies leave room between them for others", copies_in_turn});
     tests.push_back({"calls out of order are refused", wrong_order});
     return tests;
 }

@@ -10,6 +10,9 @@ namespace NativeBigModel.Planning;
 /// </summary>
 internal sealed class SplitPlacement
 {
+    // Of a network, what the CPU must lack to compute one more: so the first that is not on a GPU streams, which is there when a pass begins, and the link is at work at once; and the last is the CPU's.
+    private const double Nearly = 0.9;
+
     private readonly bool _streamAll;
     private readonly double _cpuShare;
     private readonly double _ringLayers;
@@ -26,6 +29,7 @@ internal sealed class SplitPlacement
     private Dictionary<string, long> _rings = []; // bytes of each target's
     private long _left; // bytes that did not find room on a GPU so far
     private long _onCpu; // of these, what the CPU computes
+    private double _share; // which share of them that is to be, in whole networks
 
     private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed, int rings)
     {
@@ -112,8 +116,10 @@ internal sealed class SplitPlacement
         {
             List<Item> own = [.. _items.Skip(1).Where(item => _ownerOf[item.Name] == target && !_kept.Contains(item.Name))];
             KeepEvenly([.. own.Where(item => !item.IsFeedForward)], target);
-            KeepEvenly([.. own.Where(item => item.IsFeedForward)], target);
+            KeepEvenly([.. own.Where(item => item.IsFeedForward && item != LastOnCpu)], target);
+            if (LastOnCpu is { } lastNetwork && own.Contains(lastNetwork)) KeepEvenly([lastNetwork], target);
         }
+        _share = InWholeNetworks([.. _items.Skip(1).Where(item => !_kept.Contains(item.Name))]);
         _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
         _rings = _targets.ToDictionary(target => target, target => RingSize.Of(target, _ringLayers, _layers, _items));
         foreach ((string target, long ring) in _rings) _devices.AddRing(target, ring - _devices.RingOf(target));
@@ -160,6 +166,15 @@ internal sealed class SplitPlacement
         }
     }
 
+    // The last layer's network, if the CPU has any: nothing of it travels for a prompt, of which one token passes it.
+    private Item? LastOnCpu => _cpuShare > 0 ? _items.LastOrDefault(item => item.IsFeedForward) : null;
+
+    private double InWholeNetworks(List<Item> left)
+    {
+        double network = left.Where(item => item.IsFeedForward).Select(item => (double)item.WeightBytes).DefaultIfEmpty().Average(), all = left.Sum(item => (double)item.WeightBytes);
+        return network > 0 ? Math.Round(_cpuShare * all / network) * network / all : _cpuShare;
+    }
+
     private LayerPlacement Settle(Item item)
     {
         string owner = _ownerOf[item.Name];
@@ -168,7 +183,7 @@ internal sealed class SplitPlacement
         _left += item.WeightBytes;
         string device = _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk;
         _devices.Add(device, item.WeightBytes, 0);
-        if (device == DeviceName.Host && item.IsFeedForward && _onCpu + item.WeightBytes / 2 <= _cpuShare * _left)
+        if (device == DeviceName.Host && item.IsFeedForward && _onCpu + Nearly * item.WeightBytes <= _share * _left)
         {
             _onCpu += item.WeightBytes;
             return new(item.Name, device, DeviceName.Host, false, item.WeightBytes, item.KvBytes);

@@ -77,6 +77,30 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         return steps;
     }
 
+    /// <summary>The steps of a batch that the CPU's part travels for, behind a token: of what came ahead for the next token, the layers that come first in both are there.</summary>
+    /// <param name="pass">The batch's steps.</param>
+    /// <param name="rings">Bytes of each device's ring that can be full at once.</param>
+    public List<Step> BehindToken(List<Step> pass, IReadOnlyDictionary<string, double> rings)
+    {
+        HashSet<string> shared = [.. plan.Layers.Where(FeedForwardPart.IsShared).Select(layer => layer.Name)];
+        var steps = new List<Step>(pass);
+        foreach (string device in rings.Keys)
+        {
+            double held = 0;
+            bool begun = false;
+            for (int i = 0; i < steps.Count; i++)
+            {
+                if (steps[i].Group is null || steps[i].Device != device) continue;
+                bool isShared = shared.Contains(steps[i].Item);
+                held += steps[i].Bytes;
+                if (held > rings[device] || (isShared && begun)) break;
+                begun |= !isShared;
+                if (!isShared) steps[i] = steps[i] with { BringSeconds = 0 };
+            }
+        }
+        return steps;
+    }
+
     // What the CPU computes for a token travels matrix by matrix.
     private IEnumerable<Step> ByMatrix(Step whole)
     {

@@ -100,12 +100,14 @@ public sealed class SpeedModel
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time. Only a batch that the CPU's
-    // part travels for begins with an empty one: what came ahead has the places of a token's groups.
+    // part travels for begins with little: what came ahead has the places of a token's groups.
     private static Pass PlayOnce(Dictionary<string, double> rings, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
     {
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
-        var ring = new RingSimulation(rings.ToDictionary(device => device.Key, device => Fillable(device.Value, passes[^1].Where(step => step.Group is not null && step.Device == device.Key))), keepsTimeline);
+        Dictionary<string, double> fillable = rings.ToDictionary(device => device.Key, device => Fillable(device.Value, passes[^1].Where(step => step.Group is not null && step.Device == device.Key)));
+        var ring = new RingSimulation(fillable, keepsTimeline);
         bool follows = !steps.BringShared(batches[0]);
+        if (!follows) passes[0] = steps.BehindToken(passes[0], fillable);
         for (int i = 0; i < 2 && follows; i++) ring.Run(passes[^1]);
         double start = ring.Now;
         ring.Begin();
