@@ -85,8 +85,13 @@ public static class Planner
         Plan Split(double cpuShare)
         {
             List<Item> parts = Parts(model, streamedItems);
-            (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, ringLayers, speeds.LinkSpeed);
-            return ToPlan(model, machine, options, context, [.. layers], devices, parts);
+            Plan InOrder(NetworkOrder order)
+            {
+                (List<LayerPlacement> layers, ImmutableArray<DevicePlan> devices) = SplitPlacement.Place(limits, streamedCompute, streamAll, parts, cpuShare, order, ringLayers, speeds.LinkSpeed);
+                return ToPlan(model, machine, options, context, [.. layers], devices, parts);
+            }
+            Plan forPrompts = InOrder(NetworkOrder.StreamedFirst);
+            return cpuShare is > 0 and < 1 ? Faster(forPrompts, () => InOrder(NetworkOrder.Even)) : forPrompts;
         }
         Plan Whole()
         {

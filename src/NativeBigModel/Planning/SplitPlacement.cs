@@ -2,6 +2,19 @@ using System.Collections.Immutable;
 
 namespace NativeBigModel.Planning;
 
+/// <summary>Which of the feed-forward networks beyond the GPUs the CPU computes.</summary>
+internal enum NetworkOrder
+{
+    /// <summary>Spread evenly.</summary>
+    Even,
+
+    /// <summary>
+    /// Evenly but for the ends: the first streams, which is there when a pass begins, for tokens and prompts alike; and the last is the CPU's, as nothing of it travels for a prompt, of which
+    /// one token passes it.
+    /// </summary>
+    StreamedFirst,
+}
+
 /// <summary>
 /// Layers and their feed-forward networks apart, for several links, or a link and the CPU, at once. Each GPU takes layers that follow each other, as many as suit its room, and
 /// keeps what it can of them, attention before feed-forward networks. Of what is left the CPU computes a share of the feed-forward networks where they rest, spread evenly, while
@@ -10,11 +23,12 @@ namespace NativeBigModel.Planning;
 /// </summary>
 internal sealed class SplitPlacement
 {
-    // Of a network, what the CPU must lack to compute one more: so the first that is not on a GPU streams, which is there when a pass begins, and the link is at work at once; and the last is the CPU's.
-    private const double Nearly = 0.9;
+    // Of a network, what the CPU must lack to compute one more.
+    private const double Half = 0.5, Nearly = 0.9;
 
     private readonly bool _streamAll;
     private readonly double _cpuShare;
+    private readonly NetworkOrder _order;
     private readonly double _ringLayers;
     private readonly Func<string, double> _linkSpeed;
     private readonly DeviceLedger _devices;
@@ -31,9 +45,9 @@ internal sealed class SplitPlacement
     private long _onCpu; // of these, what the CPU computes
     private double _share; // which share of them that is to be, in whole networks
 
-    private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed, int rings)
+    private SplitPlacement(MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, NetworkOrder order, double ringLayers, Func<string, double> linkSpeed, int rings)
     {
-        (_streamAll, _items, _cpuShare, _ringLayers, _linkSpeed, _devices) = (streamAll, items, cpuShare, ringLayers, linkSpeed, new DeviceLedger(limits, compute));
+        (_streamAll, _items, _cpuShare, _order, _ringLayers, _linkSpeed, _devices) = (streamAll, items, cpuShare, order, ringLayers, linkSpeed, new DeviceLedger(limits, compute));
         _gpus = limits.Gpus.IsEmpty ? [DeviceName.Host] : [.. limits.Gpus.Keys.Select(DeviceName.Gpu)];
         HashSet<string> targets = [_gpus[^1], .. _gpus.SkipLast(1).OrderByDescending(_devices.RoomOf).Take(rings - 1)];
         _targets = [.. _gpus.Where(targets.Contains)];
@@ -45,15 +59,16 @@ internal sealed class SplitPlacement
     /// <param name="streamAll">Whether nothing is to stay on a GPU.</param>
     /// <param name="items">The items.</param>
     /// <param name="cpuShare">The share of what is beyond the GPUs that the CPU computes, 0 to 1.</param>
+    /// <param name="order">Which of them it computes.</param>
     /// <param name="ringLayers">Length of each ring in layers.</param>
     /// <param name="linkSpeed">Bytes per second of the link to a device.</param>
     /// <exception cref="DoesNotFitException">Something that must be in memory has no room.</exception>
     public static (List<LayerPlacement> Layers, ImmutableArray<DevicePlan> Devices) Place(
-        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, double ringLayers, Func<string, double> linkSpeed)
+        MemoryLimits limits, ComputeBuffers compute, bool streamAll, IReadOnlyList<Item> items, double cpuShare, NetworkOrder order, double ringLayers, Func<string, double> linkSpeed)
     {
         SplitPlacement Try(int links, bool readsDisk, Dictionary<string, long>? mostRings)
         {
-            var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, ringLayers, linkSpeed, links);
+            var placement = new SplitPlacement(limits, compute, streamAll, items, cpuShare, order, ringLayers, linkSpeed, links);
             placement.Run(readsDisk, mostRings);
             return placement;
         }
@@ -166,8 +181,8 @@ internal sealed class SplitPlacement
         }
     }
 
-    // The last layer's network, if the CPU has any: nothing of it travels for a prompt, of which one token passes it.
-    private Item? LastOnCpu => _cpuShare > 0 ? _items.LastOrDefault(item => item.IsFeedForward) : null;
+    // The last layer's network, where that is to be the CPU's.
+    private Item? LastOnCpu => _cpuShare > 0 && _order == NetworkOrder.StreamedFirst ? _items.LastOrDefault(item => item.IsFeedForward) : null;
 
     private double InWholeNetworks(List<Item> left)
     {
@@ -183,7 +198,7 @@ internal sealed class SplitPlacement
         _left += item.WeightBytes;
         string device = _devices.TryHostForLayer(item.WeightBytes, 0) ?? DeviceName.Disk;
         _devices.Add(device, item.WeightBytes, 0);
-        if (device == DeviceName.Host && item.IsFeedForward && _onCpu + Nearly * item.WeightBytes <= _share * _left)
+        if (device == DeviceName.Host && item.IsFeedForward && _onCpu + (_order == NetworkOrder.Even ? Half : Nearly) * item.WeightBytes <= _share * _left)
         {
             _onCpu += item.WeightBytes;
             return new(item.Name, device, DeviceName.Host, false, item.WeightBytes, item.KvBytes);

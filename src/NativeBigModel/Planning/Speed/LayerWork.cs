@@ -3,7 +3,8 @@ namespace NativeBigModel.Planning;
 /// <summary>What one item of a plan asks of the device that computes it.</summary>
 /// <param name="Matrices">Bytes and elements by type; of a mixture's experts, all of them.</param>
 /// <param name="Layer">Whether it is a layer, or has one's attention: what takes time beside reading weights.</param>
-internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool Layer)
+/// <param name="Rooms">Bytes that each of its matrices takes of a ring, with a bias that it has.</param>
+internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool Layer, IReadOnlyList<long> Rooms)
 {
     public sealed record Weights(TensorType Type, bool Experts, int Count, long Bytes, long Elements);
 
@@ -12,7 +13,7 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
     {
         var work = model.Tensors.GroupBy(tensor => ItemName.Of(tensor, split)).ToDictionary(item => item.Key, item => new LayerWork(
             [.. item.GroupBy(tensor => (tensor.Type, FeedForwardPart.IsOfExperts(tensor))).Select(group => new Weights(group.Key.Type, group.Key.Item2, group.Count(tensor => tensor.Dimensions.Length > 1), group.Sum(tensor => tensor.Bytes), group.Sum(tensor => tensor.Elements)))],
-            item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key)));
+            item.Key.StartsWith("blk.", StringComparison.Ordinal) && !FeedForwardPart.Is(item.Key), [.. item.GroupBy(FeedForwardPart.MatrixOf).Select(RingSize.Of)]));
         // Layers that are alike have one, so that what it takes is computed once.
         var distinct = new HashSet<LayerWork>();
         foreach ((string name, LayerWork one) in work.ToArray())
@@ -23,21 +24,18 @@ internal sealed record LayerWork(IReadOnlyList<LayerWork.Weights> Matrices, bool
         TensorSpec? embedding = model.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight");
         if (embedding is not null && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))
         {
-            LayerWork output = work.GetValueOrDefault(Item.Output) ?? new([], false);
+            LayerWork output = work.GetValueOrDefault(Item.Output) ?? new([], false, []);
             work[Item.Output] = output with { Matrices = [.. output.Matrices, new(embedding.Type, false, 1, embedding.Bytes, embedding.Elements)] };
         }
         return work;
     }
 
-    public bool Equals(LayerWork? other) => ReferenceEquals(this, other) || (other is not null && Layer == other.Layer && Matrices.SequenceEqual(other.Matrices));
+    public bool Equals(LayerWork? other) => ReferenceEquals(this, other) || (other is not null && Layer == other.Layer && Matrices.SequenceEqual(other.Matrices) && Rooms.SequenceEqual(other.Rooms));
 
     public override int GetHashCode() => HashCode.Combine(Layer, Matrices.Count, Matrices.Count > 0 ? Matrices[0].Bytes : 0);
 
     /// <summary>Whether some of it is a mixture's experts.</summary>
     public bool HasExperts => Matrices.Any(weights => weights.Experts);
-
-    /// <summary>Tensors that matrices are, a mixture's experts being one for each kind.</summary>
-    public int Tensors => Math.Max(1, Matrices.Sum(weights => weights.Count));
 
     /// <summary>The work without a mixture's experts.</summary>
     public LayerWork WithoutExperts => this with { Matrices = [.. Matrices.Where(weights => !weights.Experts)] };

@@ -9,9 +9,12 @@ namespace NativeBigModel.Planning;
 /// <param name="Bytes">Bytes of that.</param>
 /// <param name="Brings">Who brings it.</param>
 /// <param name="BringSeconds">How long that takes.</param>
-/// <param name="Tensors">Tensors that these bytes are, each of which lies in the ring in one piece.</param>
 /// <param name="Linked">How the time is divided where a GPU reads some of the item over its link while the CPU computes the rest; null elsewhere.</param>
-internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, int Tensors = 1, LinkedWork? Linked = null);
+internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, LinkedWork? Linked = null)
+{
+    /// <summary>Where these bytes lie in the ring.</summary>
+    public IReadOnlyList<Stretch> Places { get; init; } = [];
+}
 
 /// <summary>A link and the CPU at work on the same item, both from the beginning.</summary>
 /// <param name="Gpu">The GPU that reads over its link.</param>
@@ -28,7 +31,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     // Tokens from which llama.cpp has a GPU compute what rests in host memory (ggml-cuda.cu, GGML_OP_OFFLOAD_MIN_BATCH).
     private const int OffloadedBatchSize = 32;
 
-    private static readonly LayerWork s_nothing = new([], false);
+    private static readonly LayerWork s_nothing = new([], false, []);
 
     // The device that streamed items are computed on; where there is none and the CPU has a GPU beside it, that GPU helps with prompts.
     private readonly int? _target = plan.Computed.Select(layer => DeviceName.GpuIndex(layer.ComputeDevice)).LastOrDefault(gpu => gpu is not null);
@@ -43,6 +46,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
 
     private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
 
+    private readonly Dictionary<(string Device, bool WithShared), RingLayout> _layouts = [];
+
     private double DiskSpeed => speeds.DiskBytesPerSecond / _readers;
 
     private MatrixSpeeds CpuWhileStreaming => field ??= speeds.CpuWhileStreaming([.. _routes.Devices.Select(DeviceName.GpuIndex).OfType<int>()]);
@@ -54,7 +59,10 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     public bool Shares { get; } = plan.Streams && plan.Layers.Any(FeedForwardPart.IsShared);
 
     /// <summary>Whether a batch of so many tokens has the CPU's part brought to a GPU.</summary>
-    public bool BringShared(int tokens) => tokens >= plan.SharedBatchSize && plan.Layers.Any(layer => FeedForwardPart.IsShared(layer) && DeviceName.GpuIndex(_routes.Of(layer)!) is not null);
+    public bool BringShared(int tokens) => tokens >= plan.SharedBatchSize && BringsShared;
+
+    // Whether any has.
+    private bool BringsShared => field = field || plan.Layers.Any(layer => FeedForwardPart.IsShared(layer) && DeviceName.GpuIndex(_routes.Of(layer)!) is not null);
 
     /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
     /// <param name="tokens">Tokens that are computed together.</param>
@@ -66,40 +74,50 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
         // What a pass takes beside its layers is before them: its graph, its mask, its tokens' embeddings. A link is at work meanwhile.
         double begins = (_target is { } gpu ? speeds.Gpu(gpu).Matrices : _cpuAtRest).Pass(tokens);
         var steps = new List<Step>(plan.Layers.Length) { new(Item.Input, PlanResource.Cpu, DeviceName.Host, begins, null, 0, default, 0) };
+        bool withShared = BringShared(tokens);
         foreach (LayerPlacement layer in plan.Computed)
         {
             // A prompt's last token alone passes the last layer's feed-forward network, and nothing is brought for that.
             int own = FeedForwardPart.IsShared(layer) && layer.Number == model.Layers.Length - 1 && model.Kind == ModelKind.Decoder ? 1 : tokens;
             Step step = Step(layer, own, held, layer.KvBytes * Math.Min(1, (double)held / plan.ContextLength), linkBusy, linkLeft);
-            if (step.Group is not null && FeedForwardPart.IsShared(layer)) steps.AddRange(ByMatrix(step));
-            else steps.Add(step);
+            if (step.Group is null) steps.Add(step);
+            else if (FeedForwardPart.IsShared(layer)) steps.AddRange(ByMatrix(step).Select(matrix => matrix with { Places = LayoutOf(matrix.Device, withShared).Of(matrix.Group!) }));
+            else steps.Add(step with { Places = LayoutOf(step.Device, withShared).Of(step.Item) });
         }
         return steps;
     }
 
-    /// <summary>The steps of a batch that the CPU's part travels for, behind a token: of what came ahead for the next token, the layers that come first in both are there.</summary>
-    /// <param name="pass">The batch's steps.</param>
-    /// <param name="rings">Bytes of each device's ring that can be full at once.</param>
-    public List<Step> BehindToken(List<Step> pass, IReadOnlyDictionary<string, double> rings)
+    /// <summary>The steps of a batch that the CPU's part travels for, behind a token: what came ahead for the next token, and has the same place for both, is there.</summary>
+    public List<Step> BehindToken(List<Step> pass)
     {
-        HashSet<string> shared = [.. plan.Layers.Where(FeedForwardPart.IsShared).Select(layer => layer.Name)];
-        var steps = new List<Step>(pass);
-        foreach (string device in rings.Keys)
+        HashSet<string> there = [.. _routes.Devices.SelectMany(device => LayoutOf(device, withShared: false).First())];
+        Dictionary<string, List<Stretch>> taken = _routes.Devices.ToDictionary(device => device, _ => new List<Stretch>());
+        return [.. pass.Select(step =>
         {
-            double held = 0;
-            bool begun = false;
-            for (int i = 0; i < steps.Count; i++)
-            {
-                if (steps[i].Group is null || steps[i].Device != device) continue;
-                bool isShared = shared.Contains(steps[i].Item);
-                held += steps[i].Bytes;
-                if (held > rings[device] || (isShared && begun)) break;
-                begun |= !isShared;
-                if (!isShared) steps[i] = steps[i] with { BringSeconds = 0 };
-            }
-        }
-        return steps;
+            if (step.Group is null) return step;
+            List<Stretch> before = taken[step.Device];
+            bool kept = there.Contains(step.Item) && LayoutOf(step.Device, withShared: false).Of(step.Item).SequenceEqual(step.Places) && !step.Places.Any(own => before.Any(own.Overlaps));
+            before.AddRange(step.Places);
+            return kept ? step with { BringSeconds = 0 } : step;
+        })];
     }
+
+    // Where weights lie in a device's ring, in passes that the CPU's part travels for or in others. The first layer that both have lies in one place.
+    private RingLayout LayoutOf(string device, bool withShared)
+    {
+        if (_layouts.TryGetValue((device, withShared), out RingLayout? layout)) return layout;
+        LayerPlacement[] passing = [.. plan.Computed.Where(layer => _routes.Of(layer) == device && (withShared || !FeedForwardPart.IsShared(layer)))];
+        double start = withShared || passing.Length == 0 || !BringsShared ? 0 : LayoutOf(device, withShared: true).Of(passing[0].Name) is [Stretch first, ..] ? first.From : 0;
+        return _layouts[(device, withShared)] = RingLayout.Of([.. passing.SelectMany(Rooms)], plan.Devices.First(one => one.Name == device).RingBytes, start);
+    }
+
+    private IEnumerable<(string Step, string Group, IReadOnlyList<long> Tensors)> Rooms(LayerPlacement layer)
+    {
+        LayerWork item = work.GetValueOrDefault(layer.Name, s_nothing);
+        return FeedForwardPart.IsShared(layer) ? item.Rooms.Select((room, number) => ($"{layer.Name}.{number}", $"{layer.Name}.{number}", (IReadOnlyList<long>)[room])) : [(layer.Name, GroupOf(layer), item.Rooms)];
+    }
+
+    private static string GroupOf(LayerPlacement layer) => FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
 
     // What the CPU computes for a token travels matrix by matrix.
     private IEnumerable<Step> ByMatrix(Step whole)
@@ -112,7 +130,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             int count = Math.Max(1, weights.Count);
             double share = weights.Bytes / bytes / count;
             for (int i = 0; i < count; i++)
-                yield return whole with { Seconds = whole.Seconds * share, Group = $"{whole.Group}.{number++}", Bytes = weights.Bytes / count, BringSeconds = whole.BringSeconds * share, Tensors = 1 };
+                yield return whole with { Seconds = whole.Seconds * share, Group = $"{whole.Group}.{number++}", Bytes = weights.Bytes / count, BringSeconds = whole.BringSeconds * share };
         }
     }
 
@@ -130,13 +148,13 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
             double seconds = Seconds(item, layer.Streamed ? speeds.Cpu : _cpuAtRest, tokens, kvBytes) + LookingBack(layer, tokens, held, kvBytes);
             // The link takes memory from it.
             if (shared) seconds = speeds.Crossing(DeviceName.GpuIndex(_routes.Of(layer) ?? "") ?? 0) + seconds / (1 - (1 - seconds / Seconds(item, CpuWhileStreaming, tokens, kvBytes)) * linkBusy);
-            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer), item.Tensors);
+            return new(layer.Name, PlanResource.Cpu, DeviceName.Host, seconds, layer.Streamed ? layer.Name : null, layer.WeightBytes, PlanResource.Disk, BringSeconds(layer));
         }
         double Gpu(int at) => Seconds(item, speeds.Gpu(at).Matrices, tokens, kvBytes, readsMeanwhile: true);
         if (!layer.Streamed && !shared) return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), null, 0, default, 0);
-        string group = shared ? layer.Name : FeedForwardPart.LayerOf(layer.Name) ?? layer.Name;
+        string group = shared ? layer.Name : GroupOf(layer);
         double link = LinkTo(index) * linkLeft;
-        return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link), item.Tensors);
+        return new(layer.Name, PlanResource.Gpu, DeviceName.Gpu(index), Gpu(index), group, layer.WeightBytes, layer.Device == DeviceName.Disk ? PlanResource.Disk : PlanResource.Link, layer.WeightBytes / Source(layer.Device, link));
     }
 
     // A token's experts, of which a GPU reads some over its link. Layers follow each other, so no other link brings experts meanwhile.

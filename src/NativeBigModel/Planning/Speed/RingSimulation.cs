@@ -15,46 +15,68 @@ public sealed record TimelineSegment(PlanResource Resource, string Item, double 
 
 /// <summary>
 /// Passes over a model, one after the other, as the rings carry them: items are computed in their order; weights travel to each device one after the other while its link is free
-/// and its ring has room, which a group gives back when it is computed, and a group must be there before that.
+/// and what had their place before is computed, and must be there before they are computed with.
 /// </summary>
-/// <param name="capacities">Bytes of each device's ring that can be full at once.</param>
 /// <param name="keepsTimeline">Whether <see cref="Timeline"/> is kept.</param>
-internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacities, bool keepsTimeline)
+internal sealed class RingSimulation(bool keepsTimeline)
 {
-    private sealed class Ring(double capacity)
+    private sealed class Ring
     {
-        private readonly Queue<(double Bytes, double At)> _given = []; // room that groups give back, as they are computed
+        private readonly List<(Stretch Place, double At)> _given = []; // places that groups give back, as they are computed
+        private readonly List<Stretch> _kept = []; // those of the open group
         private readonly Queue<(double Start, double End)> _taken = []; // times in which the link serves a GPU that reads host memory itself
-        private double _full;
-        private (string? Name, double Bytes, double Done) _open;
+        private (string? Name, double Done) _open;
 
         public double LinkFree { get; private set; }
 
-        /// <summary>The group in the ring that is computed from; the one before it gives back its room.</summary>
+        /// <summary>The group in the ring that is computed from; the one before it gives back its place.</summary>
         public void Open(string group, double now)
         {
             if (group == _open.Name) return;
-            _given.Enqueue((_open.Bytes, _open.Done));
-            _open = (group, 0, now);
+            foreach (Stretch place in _kept) _given.Add((place, _open.Done));
+            _kept.Clear();
+            _open = (group, now);
         }
 
         public void Bring(in Step step, RingSimulation of)
         {
-            double left = step.Bytes;
-            while (left > 0)
+            double bytes = 0;
+            foreach (Stretch place in step.Places) bytes += place.To - place.From;
+            if (bytes == 0) Bring(step.BringSeconds, step, of);
+            foreach (Stretch place in step.Places)
             {
-                while (_given.TryPeek(out (double Bytes, double At) given) && (given.At <= LinkFree || _full >= capacity))
+                for (double at = place.From; at < place.To;)
                 {
-                    LinkFree = Math.Max(LinkFree, given.At);
-                    _full -= given.Bytes;
-                    _given.Dequeue();
+                    // As far as one other had it, or none.
+                    double until = place.To;
+                    foreach ((Stretch other, double given) in _given)
+                    {
+                        if (other.From > at) until = Math.Min(until, other.From);
+                        else if (other.To > at)
+                        {
+                            until = Math.Min(until, other.To);
+                            LinkFree = Math.Max(LinkFree, given);
+                        }
+                    }
+                    Bring((until - at) / bytes * step.BringSeconds, step, of);
+                    at = until;
                 }
-                // A group that is larger than what is left beside the one before it has all of the ring.
-                double piece = _full < capacity ? Math.Min(left, capacity - _full) : left;
-                (_full, left) = (_full + piece, left - piece);
-                Bring(piece / step.Bytes * step.BringSeconds, step, of);
+                Forget(place);
+                _kept.Add(place);
             }
-            _open.Bytes += step.Bytes;
+        }
+
+        // What had a part of this place has it no more.
+        private void Forget(Stretch place)
+        {
+            for (int i = _given.Count - 1; i >= 0; i--)
+            {
+                (Stretch other, double at) = _given[i];
+                if (!other.Overlaps(place)) continue;
+                _given.RemoveAt(i);
+                if (other.From < place.From) _given.Add((other with { To = place.From }, at));
+                if (other.To > place.To) _given.Add((other with { From = place.To }, at));
+            }
         }
 
         private void Bring(double seconds, in Step step, RingSimulation of)
@@ -130,7 +152,7 @@ internal sealed class RingSimulation(IReadOnlyDictionary<string, double> capacit
 
     private Ring RingOf(string device)
     {
-        if (!_rings.TryGetValue(device, out Ring? ring)) _rings[device] = ring = new(capacities.GetValueOrDefault(device, 1));
+        if (!_rings.TryGetValue(device, out Ring? ring)) _rings[device] = ring = new();
         return ring;
     }
 }

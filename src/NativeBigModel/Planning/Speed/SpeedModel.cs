@@ -86,28 +86,26 @@ public sealed class SpeedModel
 
     private Pass Play(Plan plan, PassSteps steps, int[] batches, int held, bool keepsTimeline = false)
     {
-        Dictionary<string, double> rings = plan.Devices.ToDictionary(device => device.Name, device => (double)device.RingBytes);
         double linkBusy = steps.Shares ? 1 : 0, linkLeft = steps.Shares ? _speeds.LinkBesideCpu : 1;
-        Pass pass = PlayOnce(rings, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
+        Pass pass = PlayOnce(steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         for (int round = 1; round < Rounds && steps.Shares; round++)
         {
             (double busy, double left) = (pass.Busy(PlanResource.Link) / pass.Seconds / steps.Links, 1 - (1 - _speeds.LinkBesideCpu) * pass.Busy(PlanResource.Cpu) / pass.Seconds);
             if (Math.Abs(busy - linkBusy) + Math.Abs(left - linkLeft) < Agreed) break;
             (linkBusy, linkLeft) = (busy, left);
-            pass = PlayOnce(rings, steps, batches, held, linkBusy, linkLeft, keepsTimeline);
+            pass = PlayOnce(steps, batches, held, linkBusy, linkLeft, keepsTimeline);
         }
         return pass;
     }
 
     // The ring is full when a pass begins: it went on with the first groups while the pass before ended. What it brings for the next pass belongs to this one's time. Only a batch that the CPU's
     // part travels for begins with little: what came ahead has the places of a token's groups.
-    private static Pass PlayOnce(Dictionary<string, double> rings, PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
+    private static Pass PlayOnce(PassSteps steps, int[] batches, int held, double linkBusy, double linkLeft, bool keepsTimeline)
     {
         List<List<Step>> passes = [.. batches.Select(tokens => steps.Of(tokens, held, linkBusy, linkLeft))];
-        Dictionary<string, double> fillable = rings.ToDictionary(device => device.Key, device => Fillable(device.Value, passes[^1].Where(step => step.Group is not null && step.Device == device.Key)));
-        var ring = new RingSimulation(fillable, keepsTimeline);
+        var ring = new RingSimulation(keepsTimeline);
         bool follows = !steps.BringShared(batches[0]);
-        if (!follows) passes[0] = steps.BehindToken(passes[0], fillable);
+        if (!follows) passes[0] = steps.BehindToken(passes[0]);
         for (int i = 0; i < 2 && follows; i++) ring.Run(passes[^1]);
         double start = ring.Now;
         ring.Begin();
@@ -116,22 +114,6 @@ public sealed class SpeedModel
         ring.End();
         if (follows) ring.Run(passes[0]);
         return new(end - start, ring.Busy, ring.Timeline);
-    }
-
-    // A tensor lies in the ring in one piece: of two thirds of it, one at a time.
-    private static double Fillable(double ring, IEnumerable<Step> passing)
-    {
-        (double at, double unused, int rounds) = (0, 0, 0);
-        foreach (Step step in passing)
-        {
-            double tensor = (double)step.Bytes / step.Tensors;
-            for (int i = 0; i < step.Tensors; i++)
-            {
-                if (at > 0 && at + tensor > ring) (at, unused, rounds) = (0, unused + ring - at, rounds + 1);
-                at += tensor;
-            }
-        }
-        return Math.Max(1, rounds == 0 ? ring : ring - unused / rounds);
     }
 
     private static int[] Batches(int tokens, int batch) => [.. Enumerable.Repeat(batch, tokens / batch), .. tokens % batch > 0 ? [tokens % batch] : Array.Empty<int>()];
