@@ -263,6 +263,24 @@ gpus_70b() {
   bench "$file" "70b, all GPUs" $how
 }
 
+# Where a pass's time goes, by the GPU's own clock: trace.cpp loaded into `nbm bench`, with the last two passes printed. 5 s each with the model made.
+tracer() {
+  local cuda=/usr/local/cuda/targets/x86_64-linux records; records=$cuda/include/cupti_activity.h
+  newest() { grep -oh "CUpti_Activity$1[0-9]*\b" "$records" | sort -uV | tail -1; }
+  [ -e "$work/trace.so" ] || g++ -O2 -shared -fPIC -I$cuda/include -DNBM_KERNEL="$(newest Kernel)" -DNBM_COPY="$(newest Memcpy)" -o "$work/trace.so" bench/gpu/trace.cpp -L$cuda/lib -lcupti
+}
+traced() { # FILE NAME OPTIONS...
+  local file=$1 name=$2; shift 2
+  tracer
+  CUDA_INJECTION64_PATH=$work/trace.so NBM_TRACE=$work/trace.csv timeout 100 "$nbm" bench "$file" --json --context 1024 --prompt 512 --tokens 3 --rounds 2 "$@" >/dev/null 2>"$work/err" || tail -c 400 "$work/err"
+  echo "$name $*"; tail -30000 "$work/trace.csv" >"$work/trace-end.csv"; python3 bench/gpu/trace.py "$work/trace-end.csv" 3
+}
+traces() {
+  model_7b
+  local gib
+  for gib in 60 12 8; do traced "$work/7b.gguf" 7b --max-memory 0=${gib}GiB,cpu=30GiB --optimize decode; done
+}
+
 # No GPU at all.
 cpu_only() {
   model 7b-q4 7b-q4_0

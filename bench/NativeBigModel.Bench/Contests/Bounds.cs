@@ -52,14 +52,15 @@ internal sealed record Bandwidths(double Cpu, double CpuFlops, double Disk, doub
 
 /// <summary>
 /// The seconds that no system can beat on a machine whose bandwidths were measured, with the whole budget full of weights: nothing for KV cache, slots and activations. What
-/// lies beyond the budget comes over the link, or the CPU computes it, or both at once; without a GPU, the budget is RAM and what lies beyond it comes from the disk.
+/// lies beyond the budget comes over the link, or the CPU computes it, or both at once; without a GPU, the budget is RAM. What lies beyond RAM comes from the disk.
 /// </summary>
 internal static class Bounds
 {
     /// <summary>For one token.</summary>
-    public static double Token(ModelBytes model, long budget, Bandwidths machine)
+    public static double Token(ModelBytes model, long budget, Bandwidths machine, long? ram = null)
     {
         double all = model.Beyond(0), beyond = model.Beyond(budget);
+        if (ram is { } held) return Math.Max(model.Beyond(budget + held) / machine.Disk, Token(model, budget, machine));
         if (machine.Gpu == 0) return Math.Max(beyond / machine.Disk, all / machine.Cpu);
         double streamed = Math.Max(beyond / machine.Link, all / machine.Gpu);
         // The CPU's share is the one with which both ends meet: (beyond - share) / link = share / cpu + (all - share) / gpu.
@@ -71,8 +72,9 @@ internal static class Bounds
     }
 
     /// <summary>For a prompt so long that it passes every expert.</summary>
-    public static double Prompt(ModelBytes model, long budget, int tokens, Bandwidths machine)
+    public static double Prompt(ModelBytes model, long budget, int tokens, Bandwidths machine, long? ram = null)
     {
+        if (ram is { } held) return Math.Max(Math.Max(0, model.ReadBytes - budget - held) / machine.Disk, Prompt(model, budget, tokens, machine));
         double beyond = Math.Max(0, model.ReadBytes - budget), flops = model.PromptFlops * tokens;
         return machine.Gpu == 0 ? Math.Max(beyond / machine.Disk, flops / machine.CpuFlops) : Math.Max(beyond / machine.Link, flops / machine.GpuFlops);
     }

@@ -9,12 +9,19 @@ namespace NativeBigModel.Bench.Contests;
 /// <param name="Prompt">Tokens of the prompt.</param>
 /// <param name="Tokens">Tokens generated after it.</param>
 /// <param name="Work">A folder for what contenders write.</param>
-internal sealed record Case(SyntheticModel Model, long BudgetBytes, bool OnGpu, int Prompt, int Tokens, string Work)
+/// <param name="RamBytes">Bytes of RAM that each is held to beside a budget of the GPU; null for all that there is.</param>
+internal sealed record Case(SyntheticModel Model, long BudgetBytes, bool OnGpu, int Prompt, int Tokens, string Work, long? RamBytes = null)
 {
+    // Of RAM, what a process takes that computes on a GPU: its libraries, the driver's own, buffers.
+    private const long Overhead = 3L << 30;
+
     public int Context => Math.Max(1024, (Prompt + Tokens + 255) / 256 * 256);
 
-    /// <summary>Bytes of RAM beside a budget of the GPU: more than any contender needs.</summary>
-    public long HostBytes => Model.WeightBytes * 5 / 4 + (4L << 30);
+    /// <summary>Bytes of RAM for weights beside a budget of the GPU: more than any contender needs, unless they are held to less.</summary>
+    public long HostBytes => RamBytes is { } ram ? ram - Overhead : Model.WeightBytes * 5 / 4 + (4L << 30);
+
+    /// <summary>Bytes of RAM that a contender's process is held to; null for no limit.</summary>
+    public long? CageBytes => OnGpu ? RamBytes : BudgetBytes;
 
     public double BudgetGiB => BudgetBytes / (double)(1L << 30);
 }

@@ -108,7 +108,7 @@ internal static class Contenders
 
         public override IReadOnlyList<string> Command(Case one, string path) =>
         [
-            "python3", Programs.TorchRivals!, "run", Method, path, "--gpu", one.BudgetGiB.ToString("0.###", CultureInfo.InvariantCulture),
+            "python3", Programs.TorchRivals!, "run", Method, path, "--gpu", one.BudgetGiB.ToString("0.###", CultureInfo.InvariantCulture), "--cpu", (one.HostBytes / (double)(1L << 30)).ToString("0.###", CultureInfo.InvariantCulture),
             "--offload", Path.Combine(one.Work, "accelerate"), .. Prompt(one),
         ];
     }

@@ -8,11 +8,11 @@ namespace NativeBigModel.Bench.Contests;
 /// <summary>The command that compares this library with all others on this machine, and writes down what a reader needs in order not to take its word.</summary>
 internal static class Contest
 {
-    public const string Usage = "contest [--models NAME,...] [--budgets GIB,...] [--contenders NAME,...] [--prompt N] [--tokens N] [--rounds N] [--csv FILE] [--work DIR] [--timeout SECONDS] [--keep]";
+    public const string Usage = "contest [--models NAME,...] [--budgets GIB,...] [--ram GIB] [--contenders NAME,...] [--prompt N] [--tokens N] [--rounds N] [--csv FILE] [--work DIR] [--timeout SECONDS] [--keep]";
 
     public static async Task<int> RunAsync(string[] arguments, CancellationToken cancel)
     {
-        Arguments options = new Arguments(arguments).Only("--models", "--budgets", "--contenders", "--prompt", "--tokens", "--rounds", "--csv", "--work", "--timeout", "--keep");
+        Arguments options = new Arguments(arguments).Only("--models", "--budgets", "--ram", "--contenders", "--prompt", "--tokens", "--rounds", "--csv", "--work", "--timeout", "--keep");
         string work = options.Text("--work", Path.Combine(Path.GetTempPath(), "nbm-contest"));
         Directory.CreateDirectory(work);
         TimeSpan patience = TimeSpan.FromSeconds(options.Number("--timeout", 300));
@@ -20,6 +20,8 @@ internal static class Contest
         bool gpu = !speeds.Gpus.IsEmpty;
         SyntheticModel[] models = [.. options.List("--models", gpu ? "7b-f16" : "1b-q8_0").Select(SyntheticModel.Named)];
         long[] budgets = [.. options.List("--budgets", gpu ? "4,8,16,24" : "0.75,2").Select(text => ByteSize.Parse(text + "GiB"))];
+        long? ram = options.Has("--ram") ? ByteSize.Parse(options.Text("--ram", "") + "GiB") : null;
+        if (ram is not null && !gpu) throw new InvalidOptionException("--ram: without a GPU, budgets are of RAM");
         IReadOnlyList<Contender> contenders = options.Has("--contenders") ? Contenders.Named(options.List("--contenders", "")) : Contenders.All;
         List<string> head = [.. MachineHead.Describe("contest", arguments), .. MachineHead.Describe("before", speeds)];
         foreach (string line in head) Console.WriteLine(line);
@@ -30,17 +32,17 @@ internal static class Contest
             if (contender.Absent is null) present.Add(contender);
             else Note(head, $"absent: {contender.Name}: {contender.Absent}");
         }
-        if (!gpu && MemoryCage.Make(budgets[0], out string reason) is var cage)
+        if ((gpu ? ram : budgets[0]) is { } held)
         {
-            if (cage is null) throw new InvalidOptionException($"without a GPU, budgets are of RAM, and {reason}");
-            cage.Dispose();
+            using MemoryCage? cage = MemoryCage.Make(held, out string reason);
+            if (cage is null) throw new InvalidOptionException($"{(gpu ? "--ram holds contenders to so much" : "without a GPU, budgets are of RAM")}, and {reason}");
         }
         string? csv = options.Has("--csv") ? options.Text("--csv", "") : null;
         List<Measurement> rows = [];
         var store = new ModelStore(work);
         foreach (SyntheticModel model in models)
         {
-            Case[] cases = [.. budgets.Select(budget => new Case(model, budget, gpu, options.Number("--prompt", gpu ? 512 : 64), options.Number("--tokens", 9), work))];
+            Case[] cases = [.. budgets.Select(budget => new Case(model, budget, gpu, options.Number("--prompt", gpu ? 512 : 64), options.Number("--tokens", 9), work, ram))];
             Console.WriteLine($"{model.Name}: {ByteSize.Format(model.WeightBytes)} of weights");
             var runner = new ContestRunner(
                 async (contender, one, stop) =>
@@ -63,7 +65,7 @@ internal static class Contest
         foreach (SyntheticModel model in models)
         {
             Bandwidths machine = Bandwidths.Of(speeds, model.MainType).Or(Bandwidths.Of(after, model.MainType));
-            rows = [.. rows.Select(row => row.Model == model.Name ? WithBounds(row, ModelBytes.Of(model), machine) : row)];
+            rows = [.. rows.Select(row => row.Model == model.Name ? WithBounds(row, ModelBytes.Of(model), machine, ram) : row)];
         }
         if (csv is not null) new ResultFile(head, rows).Write(csv);
         Console.WriteLine();
@@ -71,10 +73,10 @@ internal static class Contest
         return 0;
     }
 
-    private static Measurement WithBounds(Measurement row, ModelBytes bytes, Bandwidths machine) => row.BudgetBytes == 0 ? row : row with
+    private static Measurement WithBounds(Measurement row, ModelBytes bytes, Bandwidths machine, long? ram) => row.BudgetBytes == 0 ? row : row with
     {
-        BoundTokenSeconds = Bounds.Token(bytes, row.BudgetBytes, machine),
-        BoundPromptSeconds = row.PromptTokens is { } tokens ? Bounds.Prompt(bytes, row.BudgetBytes, tokens, machine) : null,
+        BoundTokenSeconds = Bounds.Token(bytes, row.BudgetBytes, machine, ram),
+        BoundPromptSeconds = row.PromptTokens is { } tokens ? Bounds.Prompt(bytes, row.BudgetBytes, tokens, machine, ram) : null,
     };
 
     private static void Note(List<string> head, string line)
@@ -85,10 +87,10 @@ internal static class Contest
 
     private static async Task<ChildResult> RunAsync(IReadOnlyList<string> command, Case one, string path, TimeSpan patience, CancellationToken cancel)
     {
-        if (one.OnGpu) return await Child.RunAsync(command, patience, gpu: true, cancel);
+        if (one.CageBytes is not { } held) return await Child.RunAsync(command, patience, one.OnGpu, cancel);
         MemoryCage.Forget(path);
-        using MemoryCage? cage = MemoryCage.Make(one.BudgetBytes, out string reason);
-        return cage is null ? new(null, reason, null, null) : await Child.RunAsync(cage.Around(command), patience, gpu: false, cancel);
+        using MemoryCage? cage = MemoryCage.Make(held, out string reason);
+        return cage is null ? new(null, reason, null, null) : await Child.RunAsync(cage.Around(command), patience, one.OnGpu, cancel);
     }
 
     // In a process of its own, because what holds a GPU's context holds some of its memory.

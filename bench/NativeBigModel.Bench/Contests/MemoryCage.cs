@@ -22,24 +22,34 @@ internal sealed partial class MemoryCage : IDisposable
         {
             string[] fields = line.Split(':', 3);
             bool second = fields[1].Length == 0;
-            string parent = (second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory") + fields[2];
-            string limit = second ? "memory.max" : "memory.limit_in_bytes";
-            if ((!second && !fields[1].Split(',').Contains("memory")) || !File.Exists(Path.Combine(parent, second ? "cgroup.controllers" : limit))) continue;
-            string folder = Path.Combine(parent, string.Create(CultureInfo.InvariantCulture, $"nbm-bench-{Environment.ProcessId}"));
-            try
+            string root = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", limit = second ? "memory.max" : "memory.limit_in_bytes";
+            if (!second && !fields[1].Split(',').Contains("memory")) continue;
+            // A group with processes of its own may have no groups with limits in it: then one beside it has.
+            for (string? parent = root + fields[2].TrimEnd('/'); parent is not null && parent.StartsWith(root, StringComparison.Ordinal); parent = Path.GetDirectoryName(parent))
             {
-                Directory.CreateDirectory(folder);
-                File.WriteAllText(Path.Combine(folder, limit), bytes.ToString(CultureInfo.InvariantCulture));
-                if (second && File.Exists(Path.Combine(folder, "memory.swap.max"))) File.WriteAllText(Path.Combine(folder, "memory.swap.max"), "0");
-                return new(folder);
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                reason = $"a control group cannot be made: {error.Message}";
-                if (Directory.Exists(folder)) Directory.Delete(folder);
+                if (Make(parent, limit, bytes, second, ref reason) is { } cage) return cage;
             }
         }
         return null;
+    }
+
+    private static MemoryCage? Make(string parent, string limit, long bytes, bool second, ref string reason)
+    {
+        if (!File.Exists(Path.Combine(parent, second ? "cgroup.controllers" : "cgroup.procs"))) return null;
+        string folder = Path.Combine(parent, string.Create(CultureInfo.InvariantCulture, $"nbm-bench-{Environment.ProcessId}"));
+        try
+        {
+            Directory.CreateDirectory(folder);
+            File.WriteAllText(Path.Combine(folder, limit), bytes.ToString(CultureInfo.InvariantCulture));
+            if (second && File.Exists(Path.Combine(folder, "memory.swap.max"))) File.WriteAllText(Path.Combine(folder, "memory.swap.max"), "0");
+            return new(folder);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            reason = $"a control group cannot be made: {error.Message}";
+            if (Directory.Exists(folder)) Directory.Delete(folder);
+            return null;
+        }
     }
 
     /// <summary>The command that runs <paramref name="command"/> inside.</summary>

@@ -120,6 +120,22 @@ public class ContestTests
     }
 
     [Fact]
+    public void ThoseThatAreHeldToSomeRamAreToldSoAndTheRestComesFromTheDisk()
+    {
+        SyntheticModel model = SyntheticModel.Named("7b-f16");
+        var one = new Case(model, 4L << 30, OnGpu: true, 512, 9, "work", RamBytes: 8L << 30);
+        Assert.Equal((8L << 30, (long?)null, 4L << 30), (one.CageBytes!.Value, (one with { RamBytes = null }).CageBytes, (one with { OnGpu = false }).CageBytes!.Value));
+        string told = string.Join(' ', Contenders.Named(["nbm hybrid"])[0].Command(one, "model.gguf")), accelerate = string.Join(' ', Contenders.Named(["accelerate"])[0].Command(one, "folder"));
+        Assert.Contains($"--max-memory 0={4L << 30}B,cpu={5L << 30}B", told, StringComparison.Ordinal);
+        Assert.Contains("--gpu 4 --cpu 5 ", accelerate, StringComparison.Ordinal);
+        ModelBytes bytes = ModelBytes.Of(model);
+        var machine = new Bandwidths(80e9, 1e12, 2e9, 4000e9, 600e12, 55e9);
+        Assert.Equal((bytes.ReadBytes - (12L << 30)) / 2e9, Bounds.Token(bytes, 4L << 30, machine, 8L << 30), 9);
+        Assert.Equal((bytes.ReadBytes - (12L << 30)) / 2e9, Bounds.Prompt(bytes, 4L << 30, 512, machine, 8L << 30), 9);
+        Assert.Equal(Bounds.Token(bytes, 4L << 30, machine), Bounds.Token(bytes, 4L << 30, machine, 60L << 30));
+    }
+
+    [Fact]
     public async Task SyntheticModelsAreFilesThatTheEngineComputesFiniteLogitsFrom()
     {
         using var folder = new TempFolder();

@@ -27,7 +27,7 @@ public class RingLayoutTests
         Assert.Equal(["a"], layout.First());
         // A tensor lies in one piece, and what a group would take of its own beginning it takes from the ring's beginning on.
         layout = RingLayout.Of([("a", "a", [2, 1]), ("b", "b", [2, 2])], 4.5, 0);
-        Assert.Equal([new(0, 4)], layout.Of("b"));
+        Assert.Equal([new(0, 4)], (Stretch[])[.. layout.Of("b")]);
         layout = RingLayout.Of([("a", "a", [2]), ("b", "b", [2, 2]), ("c", "c", [2])], 7, 0);
         Assert.Equal([[new(2, 6)], [new(0, 2)]], (Stretch[][])[[.. layout.Of("b")], [.. layout.Of("c")]]);
         Assert.Equal(["a", "b"], layout.First());
@@ -46,7 +46,7 @@ public class RingLayoutTests
                 Assert.All(places, place => Assert.InRange(place.To, place.From, one.Ring));
                 Assert.All(places, place => Assert.Single(places, place.Overlaps));
             }
-            Stretch[] first = [.. layout.First().SelectMany(layout.Of)];
+            Stretch[] first = [.. layout.First().SelectMany(step => layout.Of(step))];
             Assert.All(first, place => Assert.Single(first, place.Overlaps));
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
 

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>One item of a plan as a pass over the model computes it.</summary>
@@ -13,7 +15,7 @@ namespace NativeBigModel.Planning;
 internal readonly record struct Step(string Item, PlanResource Computes, string Device, double Seconds, string? Group, long Bytes, PlanResource Brings, double BringSeconds, LinkedWork? Linked = null)
 {
     /// <summary>Where these bytes lie in the ring.</summary>
-    public IReadOnlyList<Stretch> Places { get; init; } = [];
+    public ImmutableArray<Stretch> Places { get; init; } = [];
 }
 
 /// <summary>A link and the CPU at work on the same item, both from the beginning.</summary>
@@ -47,6 +49,8 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     private readonly Dictionary<(LayerWork, MatrixSpeeds, int), double> _seconds = [];
 
     private readonly Dictionary<(string Device, bool WithShared), RingLayout> _layouts = [];
+
+    private HashSet<string>? _first; // what is in the rings when a token's pass begins
 
     private double DiskSpeed => speeds.DiskBytesPerSecond / _readers;
 
@@ -90,7 +94,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     /// <summary>The steps of a batch that the CPU's part travels for, behind a token: what came ahead for the next token, and has the same place for both, is there.</summary>
     public List<Step> BehindToken(List<Step> pass)
     {
-        HashSet<string> there = [.. _routes.Devices.SelectMany(device => LayoutOf(device, withShared: false).First())];
+        HashSet<string> there = _first ??= [.. _routes.Devices.SelectMany(device => LayoutOf(device, withShared: false).First())];
         Dictionary<string, List<Stretch>> taken = _routes.Devices.ToDictionary(device => device, _ => new List<Stretch>());
         return [.. pass.Select(step =>
         {

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace NativeBigModel.Planning;
 
 /// <summary>A stretch of a ring's memory.</summary>
@@ -12,7 +14,7 @@ internal readonly record struct Stretch(double From, double To)
 /// <summary>Where what passes through one ring lies in it, as native/ring.cpp lays it out: groups follow each other round the ring, and a tensor lies in one piece.</summary>
 internal sealed class RingLayout
 {
-    private readonly Dictionary<string, Stretch[]> _places = [];
+    private readonly Dictionary<string, ImmutableArray<Stretch>> _places = [];
     private readonly List<string> _order = [];
 
     private RingLayout() { }
@@ -37,7 +39,7 @@ internal sealed class RingLayout
     }
 
     /// <summary>Where a step's weights lie.</summary>
-    public IReadOnlyList<Stretch> Of(string step) => _places.GetValueOrDefault(step, []);
+    public ImmutableArray<Stretch> Of(string step) => _places.GetValueOrDefault(step, []);
 
     /// <summary>The steps whose weights are there before any of them is computed, being the first ones of a pass.</summary>
     public IEnumerable<string> First()
@@ -56,7 +58,7 @@ internal sealed class RingLayout
     {
         double at = start;
         bool round = false;
-        var places = new List<(string, Stretch[])>();
+        var places = new List<(string, ImmutableArray<Stretch>)>();
         foreach ((string step, _, IReadOnlyList<long> tensors) in group)
         {
             List<Stretch> own = [];
@@ -74,7 +76,7 @@ internal sealed class RingLayout
             places.Add((step, [.. own]));
         }
         if (round && at > start) return null;
-        foreach ((string step, Stretch[] own) in places)
+        foreach ((string step, ImmutableArray<Stretch> own) in places)
         {
             _places[step] = own;
             _order.Add(step);
