@@ -62,6 +62,7 @@ internal sealed partial class MemoryCage : IDisposable
         foreach (string file in Directory.Exists(path) ? Directory.EnumerateFiles(path) : [path])
         {
             using SafeFileHandle handle = File.OpenHandle(file);
+            RandomAccess.FlushToDisk(handle); // what was not written yet is not forgotten
             _ = Advise(handle, 0, 0, DontNeed);
         }
     }
