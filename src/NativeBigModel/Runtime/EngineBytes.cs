@@ -8,9 +8,12 @@ namespace NativeBigModel.Runtime;
 /// <param name="WeightBytes">Of weights that are not streamed.</param>
 /// <param name="StreamedBytes">Of weights that are streamed or shared, wherever they rest.</param>
 /// <param name="KvBytes">Of keys and values.</param>
-/// <param name="ComputeBytes">Of the buffers that are computed in.</param>
+/// <param name="ComputeBytes">Of the buffers that are computed in, and what the CPU's own layouts of weights take more than the weights have.</param>
 internal sealed record EngineBytes(string Device, long WeightBytes, long StreamedBytes, long KvBytes, long ComputeBytes)
 {
+    /// <summary>Of <see cref="ComputeBytes"/>, what layouts take.</summary>
+    public long LayoutBytes { get; init; }
+
     // llama_get_memory_breakdown(llama_context const *), by the C++ names of gcc and clang; Microsoft's compiler has others.
     private const string Breakdown = "_Z26llama_get_memory_breakdownPK13llama_context";
     private const int MaxTypes = 64;
@@ -42,10 +45,11 @@ internal sealed record EngineBytes(string Device, long WeightBytes, long Streame
         {
             bool streamed = false;
             foreach (StreamingDevice device in placement.Owned) streamed |= entry.Type == device.BufferType || entry.Type == device.SharedBufferType;
-            memory.Add(new(NameOf(entry.Type, placement), streamed ? 0 : (long)entry.Weights, streamed ? (long)entry.Weights : 0, (long)entry.Cache, (long)entry.Compute));
+            long weights = (long)entry.Weights, more = placement.Layouts.FirstOrDefault(layout => layout.BufferType == (nint)entry.Type)?.MoreBytes ?? 0;
+            memory.Add(new(NameOf(entry.Type, placement), streamed ? 0 : weights - more, streamed ? weights : 0, (long)entry.Cache, (long)entry.Compute + more) { LayoutBytes = more });
         }
         return [.. memory.GroupBy(entry => entry.Device).Select(device => new EngineBytes(
-            device.Key, device.Sum(entry => entry.WeightBytes), device.Sum(entry => entry.StreamedBytes), device.Sum(entry => entry.KvBytes), device.Sum(entry => entry.ComputeBytes)))];
+            device.Key, device.Sum(entry => entry.WeightBytes), device.Sum(entry => entry.StreamedBytes), device.Sum(entry => entry.KvBytes), device.Sum(entry => entry.ComputeBytes)) { LayoutBytes = device.Sum(entry => entry.LayoutBytes) })];
     }
 
     /// <summary>The <see cref="DeviceName"/> where a buffer is; host memory for one whose contents stream or are shared, wherever they rest.</summary>

@@ -16,8 +16,9 @@ internal static class LayoutCache
 
     /// <summary>The file for a plan: one for each model, placement, context, batch, engine and set of devices. Null where the user has no cache folder.</summary>
     /// <param name="header">The model as the engine gets it: its metadata, and its tensors' names, shapes and types.</param>
-    /// <param name="plan">A plan for it. Limits, reasons and predictions change nothing that the engine lays out.</param>
-    public static string? File(ReadOnlySpan<byte> header, Plan plan)
+    /// <param name="plan">A plan for it. Limits, reasons and predictions change nothing else that the engine lays out.</param>
+    /// <param name="ownLayouts">Whether its limit leaves room for the CPU's own layouts of weights.</param>
+    public static string? File(ReadOnlySpan<byte> header, Plan plan, bool ownLayouts)
     {
         if (CacheFolder.Path is not { } folder) return null;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -25,7 +26,7 @@ internal static class LayoutCache
         hash.AppendData(Encoding.UTF8.GetBytes(string.Join('\n', (string[])
         [
             EngineLibrary.BoundVersion, $"{typeof(LayoutCache).Module.ModuleVersionId}", .. Directory.EnumerateFiles(EngineLibrary.Folder!).Append(StreamingLibrary.FilePath ?? "").Order(StringComparer.Ordinal).Select(Stamp), .. EngineDevices.Backends(), .. EngineDevices.Gpus().Select(EngineDevices.Describe).Select(gpu => $"{gpu.Name} {gpu.TotalBytes}"),
-            string.Create(CultureInfo.InvariantCulture, $"{plan.ContextLength} {plan.Sessions} {plan.KvType} {plan.FlashAttention} {plan.BatchSize} {plan.RingLayers} {plan.LinkedExperts} {plan.SharedBatchSize}"),
+            string.Create(CultureInfo.InvariantCulture, $"{plan.ContextLength} {plan.Sessions} {plan.KvType} {plan.FlashAttention} {plan.BatchSize} {plan.RingLayers} {plan.LinkedExperts} {plan.SharedBatchSize} {ownLayouts}"),
             .. plan.Layers.Select(layer => $"{layer.Name} {layer.Device} {layer.ComputeDevice} {layer.Streamed}"),
         ])));
         return Path.Combine(folder, $"{Prefix}{Convert.ToHexStringLower(hash.GetHashAndReset())[..32]}.json");

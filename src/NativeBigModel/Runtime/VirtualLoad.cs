@@ -17,7 +17,7 @@ internal static class VirtualLoad
         try { EngineLibrary.Load(); }
         catch (EngineException) { return null; }
         definition = definition with { Metadata = Wordless(definition) };
-        string? file = LayoutCache.File(GgufWriter.Write(definition.Metadata, definition.Shape.Tensors).Header, plan);
+        string? file = LayoutCache.File(GgufWriter.Write(definition.Metadata, definition.Shape.Tensors).Header, plan, EnginePlacement.LayoutsOf(plan, definition.Shape.Tensors).Count > 0);
         if (file is not null && LayoutCache.Find(file) is { } known) return known;
         IReadOnlyList<EngineBytes>? laidOut = LayOut(definition, plan);
         if (file is not null && laidOut is not null) LayoutCache.Keep(file, laidOut);
@@ -59,11 +59,11 @@ internal static class VirtualLoad
     {
         bool host = device.Device == DeviceName.Host, streamsToHost = placement.Streams.ContainsKey(DeviceName.Host);
         bool twice = host && (streamsToHost || placement.HostPlace is not null) && plan.EngineLayers.First().ComputeDevice == DeviceName.Host;
-        long bytes = twice ? device.ComputeBytes / 2 : device.ComputeBytes;
+        long buffers = device.ComputeBytes - device.LayoutBytes, bytes = twice ? buffers / 2 : buffers;
         int computing = plan.Computed.Where(layer => streamsToHost || layer.ComputeDevice != DeviceName.Host).Select(layer => layer.ComputeDevice).Distinct().Count();
         bool entered = plan.Computed.Zip(plan.Computed.Skip(1)).Any(pair => pair.Second.ComputeDevice == device.Device && pair.First.ComputeDevice != device.Device);
         bool forgets = bytes > 0 && computing > 1 && (streamsToHost || (entered && !host)) && placement.Overrides.Count > 0;
-        return bytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
+        return device.LayoutBytes + bytes + (forgets ? 2 * Math.Min(plan.BatchSize, (long)plan.Sessions * plan.ContextLength) * model.EmbeddingLength * sizeof(float) : 0);
     }
 
     // A vocabulary takes longer to read than all the rest, and no graph depends on more than its size.

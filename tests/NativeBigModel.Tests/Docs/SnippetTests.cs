@@ -53,6 +53,19 @@ public sealed partial class SnippetTests
     }
 
     [Fact]
+    public void Sources_that_contributors_are_sent_to_are_there()
+    {
+        string[] sources = [.. new[] { "src", "native", "tests", "bench", "tools", "build" }.SelectMany(static folder => Directory.EnumerateFiles(Path.Combine(TestFolders.Repository, folder), "*", SearchOption.AllDirectories))
+            .Select(static file => '/' + Path.GetRelativePath(TestFolders.Repository, file).Replace('\\', '/')).Where(static file => !file.Contains("/obj/", StringComparison.Ordinal))];
+        foreach (string page in (string[])["CONTRIBUTING.md", Path.Combine("docs", "streaming.md"), Path.Combine("bench", "notes.md")])
+        {
+            string[] named = [.. Source().Matches(File.ReadAllText(Path.Combine(TestFolders.Repository, page))).Select(static name => name.Groups[1].Value)];
+            Assert.NotEmpty(named);
+            Assert.All(named.Where(static name => !name.Contains("NAME", StringComparison.Ordinal)), name => Assert.Contains(sources, file => file.EndsWith('/' + name, StringComparison.Ordinal)));
+        }
+    }
+
+    [Fact]
     public void Links_between_pages_lead_somewhere()
     {
         foreach (string page in Below("docs").Append("README.md"))
@@ -78,6 +91,9 @@ public sealed partial class SnippetTests
         string root = Path.Combine(TestFolders.Repository, folder);
         return Directory.Exists(root) ? Directory.EnumerateFiles(root, "*.md", SearchOption.AllDirectories).Select(static path => Path.GetRelativePath(TestFolders.Repository, path)).Order(StringComparer.Ordinal) : [];
     }
+
+    [GeneratedRegex("[`(]([A-Za-z0-9_./]+\\.(?:cs|cpp|cu|h|py))[`)]")]
+    private static partial Regex Source();
 
     [GeneratedRegex("(<!-- given: (?<given>[^>]*?) -->\n)?```csharp\n(?<code>.*?)```", RegexOptions.Singleline | RegexOptions.ExplicitCapture)]
     private static partial Regex Snippet();

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using NativeBigModel.Planning;
+using NativeBigModel.Runtime;
 
 namespace NativeBigModel.Tests.Runtime;
 
@@ -36,9 +37,26 @@ public partial class MemoryTests
         (Plan plan, IReadOnlyList<string> lines) = await Load(TestFolders.Capitals, Capitals.Small(type));
         // The CPU's buffers round each tensor up to 32 bytes, and their own beginning likewise (ggml-backend.cpp, TENSOR_ALIGNMENT).
         double slack = (plan.Layers.Length * 12 + 1) * 32 / 1024.0 / 1024.0 + 0.01;
-        double planned = plan.Devices.Single(device => device.Name == DeviceName.Host).WeightBytes / 1024.0 / 1024.0;
+        // Layouts of the CPU's own may take more, which plans count beside the compute buffers.
+        long more = EnginePlacement.LayoutsOf(plan, Checkpoint.Open(TestFolders.Capitals).Describe(type).Tensors).Sum(layout => layout.MoreBytes);
+        DevicePlan host = plan.Devices.Single(device => device.Name == DeviceName.Host);
+        Assert.InRange(more, 0, host.ComputeBytes);
+        double planned = (host.WeightBytes + more) / 1024.0 / 1024.0;
         Assert.InRange((double)Sum(ModelLine(), lines), planned - 0.01, planned + slack);
         Assert.Equal(plan.WeightBytes, plan.Devices.Sum(device => device.WeightBytes));
+    }
+
+    [Fact]
+    public void Layouts_of_the_CPU_s_own_are_for_plans_whose_limit_has_room_for_what_they_take_more()
+    {
+        ModelShape model = Checkpoint.Open(TestFolders.Capitals).Describe(WeightType.Q4_K_M);
+        Plan plan = Planner.Plan(model, new Machine([], 1 << 30), Capitals.Small(WeightType.Q4_K_M));
+        NativeBigModel.Native.EngineLibrary.Load();
+        long more = EnginePlacement.LayoutsOf(plan, model.Tensors).Sum(layout => layout.MoreBytes);
+        DevicePlan host = plan.Devices.Single(device => device.Name == DeviceName.Host);
+        bool Laid(long left) => EnginePlacement.LayoutsOf(plan with { Devices = [host with { LimitBytes = host.TotalBytes - host.ComputeBytes + left }] }, model.Tensors).Count > 0;
+        Assert.Equal(EnginePlacement.LayoutsOf(plan, model.Tensors).Count > 0, Laid(2 * more));
+        Assert.True(more == 0 || !Laid(2 * more - 2));
     }
 
     [Theory]
