@@ -96,10 +96,6 @@ static size_t place(group & one, size_t start, size_t ring, bool with_shared) {
     return takes.back().to;
 }
 
-static bool alike(const group & one) {
-    return std::equal(one.takes[false].begin(), one.takes[false].end(), one.takes[true].begin(), one.takes[true].end(), [](const stretch & a, const stretch & b) { return a.from == b.from && a.to == b.to; });
-}
-
 void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel) {
     size_t end = 0;
     for (group & one : groups) {
@@ -109,7 +105,7 @@ void lay_out(std::vector<group> & groups, size_t ring, bool shared_travel) {
     end = first != groups.end() ? first->takes[true].front().from : 0;
     for (group & one : groups) {
         end = !one.shared ? place(one, end, ring, false) : end;
-        one.stays = !one.shared && alike(one);
+        one.stays = !one.shared && one.takes[false].front().from == one.takes[true].front().from; // and so all of it
     }
 }
 

@@ -263,7 +263,7 @@ gpus_70b() {
   bench "$file" "70b, all GPUs" $how
 }
 
-# Where a pass's time goes, by the GPU's own clock: trace.cpp loaded into `nbm bench`, with the last two passes printed. 5 s each with the model made.
+# Where a pass's time goes, by the GPU's own clock: trace.cpp loaded into `nbm bench`, with the last three passes printed. 5 s each with the model made.
 tracer() {
   local cuda=/usr/local/cuda/targets/x86_64-linux records; records=$cuda/include/cupti_activity.h
   newest() { grep -oh "CUpti_Activity$1[0-9]*\b" "$records" | sort -uV | tail -1; }

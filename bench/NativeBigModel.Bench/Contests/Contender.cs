@@ -13,7 +13,7 @@ namespace NativeBigModel.Bench.Contests;
 internal sealed record Case(SyntheticModel Model, long BudgetBytes, bool OnGpu, int Prompt, int Tokens, string Work, long? RamBytes = null)
 {
     // Of RAM, what a process takes that computes on a GPU: its libraries, the driver's own, buffers.
-    private const long Overhead = 3L << 30;
+    public const long Overhead = 3L << 30;
 
     public int Context => Math.Max(1024, (Prompt + Tokens + 255) / 256 * 256);
 
@@ -22,8 +22,6 @@ internal sealed record Case(SyntheticModel Model, long BudgetBytes, bool OnGpu, 
 
     /// <summary>Bytes of RAM that a contender's process is held to; null for no limit.</summary>
     public long? CageBytes => OnGpu ? RamBytes : BudgetBytes;
-
-    public double BudgetGiB => BudgetBytes / (double)(1L << 30);
 }
 
 /// <summary>One way to run a model that is larger than its budget: a program that prints what <c>nbm bench --json</c> prints.</summary>

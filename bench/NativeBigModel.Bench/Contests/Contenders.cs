@@ -108,9 +108,11 @@ internal static class Contenders
 
         public override IReadOnlyList<string> Command(Case one, string path) =>
         [
-            "python3", Programs.TorchRivals!, "run", Method, path, "--gpu", one.BudgetGiB.ToString("0.###", CultureInfo.InvariantCulture), "--cpu", (one.HostBytes / (double)(1L << 30)).ToString("0.###", CultureInfo.InvariantCulture),
+            "python3", Programs.TorchRivals!, "run", Method, path, "--gpu", GiB(one.BudgetBytes), "--cpu", GiB(one.HostBytes),
             "--offload", Path.Combine(one.Work, "accelerate"), .. Prompt(one),
         ];
+
+        private static string GiB(long bytes) => (bytes / (double)(1L << 30)).ToString("0.###", CultureInfo.InvariantCulture);
     }
 
     /// <summary>The same loop in C#, bench/TorchSharp.</summary>

@@ -22,6 +22,7 @@ internal static class Contest
         long[] budgets = [.. options.List("--budgets", gpu ? "4,8,16,24" : "0.75,2").Select(text => ByteSize.Parse(text + "GiB"))];
         long? ram = options.Has("--ram") ? ByteSize.Parse(options.Text("--ram", "") + "GiB") : null;
         if (ram is not null && !gpu) throw new InvalidOptionException("--ram: without a GPU, budgets are of RAM");
+        if (ram <= Case.Overhead) throw new InvalidOptionException($"--ram: {ByteSize.Format(ram.Value)}, of which a process takes {ByteSize.Format(Case.Overhead)} beside weights");
         IReadOnlyList<Contender> contenders = options.Has("--contenders") ? Contenders.Named(options.List("--contenders", "")) : Contenders.All;
         List<string> head = [.. MachineHead.Describe("contest", arguments), .. MachineHead.Describe("before", speeds)];
         foreach (string line in head) Console.WriteLine(line);

@@ -127,12 +127,13 @@ internal sealed class SplitPlacement
         ShareOut();
         _computing = [.. _targets.Where(_ownerOf.ContainsValue)];
         foreach (Item item in _items.Skip(1)) _devices.Take(_ownerOf[item.Name], 0, item.KvBytes);
+        Item? lastNetwork = _cpuShare > 0 && _order == NetworkOrder.StreamedFirst ? _items.LastOrDefault(item => item.IsFeedForward) : null; // of the networks, to be the CPU's
         foreach (string target in _gpus.Where(Keeps))
         {
             List<Item> own = [.. _items.Skip(1).Where(item => _ownerOf[item.Name] == target && !_kept.Contains(item.Name))];
             KeepEvenly([.. own.Where(item => !item.IsFeedForward)], target);
-            KeepEvenly([.. own.Where(item => item.IsFeedForward && item != LastOnCpu)], target);
-            if (LastOnCpu is { } lastNetwork && own.Contains(lastNetwork)) KeepEvenly([lastNetwork], target);
+            KeepEvenly([.. own.Where(item => item.IsFeedForward && item != lastNetwork)], target);
+            KeepEvenly([.. own.Where(item => item == lastNetwork)], target);
         }
         _share = InWholeNetworks([.. _items.Skip(1).Where(item => !_kept.Contains(item.Name))]);
         _layers = [new(Item.Input, DeviceName.Host, DeviceName.Host, false, _items[0].WeightBytes, 0), .. _items.Skip(1).Select(Settle)];
@@ -180,9 +181,6 @@ internal sealed class SplitPlacement
             _kept.Add(item.Name);
         }
     }
-
-    // The last layer's network, where that is to be the CPU's.
-    private Item? LastOnCpu => _cpuShare > 0 && _order == NetworkOrder.StreamedFirst ? _items.LastOrDefault(item => item.IsFeedForward) : null;
 
     private double InWholeNetworks(List<Item> left)
     {

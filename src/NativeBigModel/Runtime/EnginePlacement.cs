@@ -37,11 +37,11 @@ internal sealed class EnginePlacement
     /// <summary>Regular expressions of the names of tensors that do not go to their device's own memory, and the ggml_backend_buffer_type_t that they go to; the first that matches counts.</summary>
     public IReadOnlyList<(string Pattern, nint BufferType)> Overrides { get; private init; } = [];
 
-    /// <summary>The tensors in memory types that take whole tensors only: the CPU's own layouts.</summary>
-    public IReadOnlySet<string> Whole { get; private init; } = new HashSet<string>();
-
-    /// <summary>Those memory types.</summary>
+    /// <summary>The CPU's own layouts that weights lie in.</summary>
     public IReadOnlyList<CpuLayouts.Layout> Layouts { get; private init; } = [];
+
+    /// <summary>The tensors in those, which take whole tensors only.</summary>
+    public IReadOnlySet<string> Whole => field ??= Layouts.SelectMany(layout => layout.Tensors).ToHashSet();
 
     /// <summary>Everything that a plan computes on one device, which is the plan's only GPU.</summary>
     /// <param name="device">A ggml_backend_dev_t.</param>
@@ -70,9 +70,8 @@ internal sealed class EnginePlacement
         var split = new float[(int)LlamaSystemApi.LlamaMaxDevices()];
         IReadOnlyList<CpuLayouts.Layout> layouts = LayoutsOf(plan, tensors);
         IEnumerable<(string, nint)> laidOut = layouts.Select(layout => (Names(layout.Tensors), layout.BufferType));
-        HashSet<string> whole = [.. layouts.SelectMany(layout => layout.Tensors)];
         var routes = new RingRoutes(plan.Layers);
-        if (routes.Devices.Count == 0 && runs is [(DeviceName.Host, _)]) return new(gpus, [0], split, 0) { Overrides = [.. laidOut], Whole = whole, Layouts = layouts };
+        if (routes.Devices.Count == 0 && runs is [(DeviceName.Host, _)]) return new(gpus, [0], split, 0) { Overrides = [.. laidOut], Layouts = layouts };
         for (int i = 0; i < runs.Count; i++) split[i] = runs[i].Layers;
         var streams = new Dictionary<string, StreamingDevice>();
         StreamingDevice? hostPlace = null;
@@ -94,7 +93,7 @@ internal sealed class EnginePlacement
                 Send(layer => !layer.Streamed && routes.Of(layer) == name, device.SharedBufferType);
             }
             if (hostPlace is not null) Send(layer => layer is { ComputeDevice: DeviceName.Host, Streamed: false } && routes.Of(layer) is null, hostPlace.SharedBufferType);
-            return new(gpus, devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Whole = whole, Layouts = layouts };
+            return new(gpus, devices, split, layers.Count) { Streams = streams, HostPlace = hostPlace, Overrides = [.. overrides, .. laidOut], Layouts = layouts };
         }
         catch
         {

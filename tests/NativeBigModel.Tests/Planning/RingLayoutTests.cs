@@ -14,7 +14,6 @@ public class RingLayoutTests
         List<(string Step, string Group, IReadOnlyList<long> Tensors)> steps = [];
         for (int i = 0; i < random.Next(1, 7); i++)
             for (int part = 0; part < random.Next(1, 3); part++) steps.Add(($"{i}.{part}", $"{i}", [.. Enumerable.Range(0, random.Next(1, 6)).Select(_ => random.NextInt64(1, 10))]));
-        if (steps.Count == 0) steps.Add(("0", "0", [1]));
         long ring = steps.GroupBy(step => step.Group).Max(one => one.Sum(step => step.Tensors.Sum())) + random.NextInt64(30);
         return (ring, random.NextInt64(ring), [.. steps]);
     }

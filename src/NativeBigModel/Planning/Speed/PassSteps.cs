@@ -66,7 +66,7 @@ internal sealed class PassSteps(Plan plan, ModelShape model, MachineSpeeds speed
     public bool BringShared(int tokens) => tokens >= plan.SharedBatchSize && BringsShared;
 
     // Whether any has.
-    private bool BringsShared => field = field || plan.Layers.Any(layer => FeedForwardPart.IsShared(layer) && DeviceName.GpuIndex(_routes.Of(layer)!) is not null);
+    private bool BringsShared => plan.Layers.Any(layer => FeedForwardPart.IsShared(layer) && DeviceName.GpuIndex(_routes.Of(layer)!) is not null);
 
     /// <summary>The steps for a batch of <paramref name="tokens"/> behind <paramref name="held"/> others.</summary>
     /// <param name="tokens">Tokens that are computed together.</param>
