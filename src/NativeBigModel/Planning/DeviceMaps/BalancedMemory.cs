@@ -33,15 +33,23 @@ internal static class BalancedMemory
         {
             if (!lowZero || gpu != 0) caps = caps.SetItem(gpu, Math.Min(share, caps[gpu]));
         }
-        // accelerate sums the GPUs that it counts up to, which with gaps between their numbers are not those that are there.
-        if (lowZero) caps = caps.SetItem(0, Math.Min(caps[0], Math.Max(0, sizes[""] - caps.Where(gpu => gpu.Key != 0).Sum(gpu => gpu.Value))));
+        if (lowZero) caps = caps.SetItem(0, Math.Min(caps[0], Math.Max(0, sizes[""] - OthersOf(caps, used.Length))));
         return limits with { Gpus = caps };
     }
 
-    // Of each class that is not divided, the first one met speaks for all.
-    private static long LargestOf(IReadOnlySet<string> whole, ModuleTree tree, ModuleSizes sizes) =>
-        tree.Modules.Where(one => one.Path.Length > 0 && sizes[one.Path] > 0 && whole.Contains(one.Module.Class))
-            .DistinctBy(one => one.Module.Class).Select(one => sizes[one.Path]).DefaultIfEmpty(0).Max();
+    // accelerate takes as many GPUs as have room from number 1 on, whether they are those or not, and fails where one of these is not there.
+    private static long OthersOf(ImmutableSortedDictionary<int, long> caps, int used)
+    {
+        int[] counted = [.. Enumerable.Range(1, used - 1)];
+        return (counted.All(caps.ContainsKey) ? counted : caps.Keys.Where(gpu => gpu != 0)).Sum(gpu => caps[gpu]);
+    }
+
+    // Of each class that is not divided, the first one in the table of sizes speaks for all: those with parameters of their own are before those with nothing but buffers.
+    private static long LargestOf(IReadOnlySet<string> whole, ModuleTree tree, ModuleSizes sizes)
+    {
+        Dictionary<string, string> classes = tree.Modules.Where(one => one.Path.Length > 0 && whole.Contains(one.Module.Class)).ToDictionary(one => one.Path, one => one.Module.Class);
+        return sizes.Entries.Where(entry => classes.ContainsKey(entry.Key)).DistinctBy(entry => classes[entry.Key]).Select(entry => entry.Value).DefaultIfEmpty(0).Max();
+    }
 
     private static long MeanOfInnermost(ModuleSizes sizes)
     {

@@ -73,7 +73,10 @@ internal sealed class DeviceInference
         _queue.RemoveAt(0);
         _largest.Leave(item, _queue);
         string device = _devices[_current];
-        TiedModules tied = TiedModules.Find(item, _queue, _tree, _sizes)!;
+        // What has its device already brings nothing along; accelerate fails there.
+        List<string> shared = TiedModules.Outside(item, _tree);
+        shared.RemoveAll(IsPlaced);
+        TiedModules tied = TiedModules.Find(shared, _sizes[item.Path], _queue, _sizes)!;
         long reserve = device == DeviceName.Host || device == FirstGpu ? _largest.Bytes : 0, room = LimitOf(device) - reserve - _used[device], bytes = _sizes[item.Path];
         if (device == DeviceName.Disk || tied.Bytes <= room) Place(item, tied, device);
         else if (tied.Owners.Count > 0 && bytes <= room && tied.Owners.FirstOrDefault(owner => owner.Opens(_options.Whole)) is { } owner)
@@ -102,6 +105,8 @@ internal sealed class DeviceInference
     private string? FirstGpu => _limits.Gpus.IsEmpty ? null : _devices[0];
 
     private long LimitOf(string device) => device == DeviceName.Disk ? 0 : DeviceName.GpuIndex(device) is { } gpu ? _limits.Gpus[gpu] : _limits.Host!.Value;
+
+    private bool IsPlaced(string path) => _placed.Keys.Any(placed => ModuleTree.IsIn(path, placed));
 
     private void Place(Pending item, TiedModules tied, string device)
     {

@@ -25,7 +25,7 @@ internal sealed record TiedModules(IReadOnlyList<Pending> Owners, long Bytes)
         return new(owners, bytes);
     }
 
-    // accelerate looks for the module's path anywhere in the parameter's, and fails where "1" is found in "11.weight".
-    private static List<string> Outside(Pending item, ModuleTree tree) =>
+    /// <summary>The parameters outside a module that it shares. accelerate looks for the module's path anywhere in theirs, and fails where "1" is found in "11.weight".</summary>
+    public static List<string> Outside(Pending item, ModuleTree tree) =>
         [.. tree.Tied.Where(group => group.Any(path => ModuleTree.IsIn(path, item.Path))).SelectMany(group => group).Where(path => !ModuleTree.IsIn(path, item.Path))];
 }

@@ -21,7 +21,28 @@ public class InferenceTests
         Assert.Equal([325, 1000], Balance(false, 1000, 1000).Gpus.Values);
         Assert.Equal([0, 1000], Balance(true, 1000, 1000).Gpus.Values);
         Assert.Equal([100, 150, 150], Balance(true, 1000, 150, 150).Gpus.Values);
+        // accelerate takes GPU 1, which may hold nothing, for the only other one, and fails where there is none of that number.
+        Assert.Equal([400, 0, 150], Balance(true, 1000, 0, 150).Gpus.Values);
+        Assert.Equal([100, 150, 150], BalancedMemory.Of(tree, new(tree), new() { Gpus = Limits(1, 1000, 1, 150, 150).Gpus.Remove(1) }, given: true, new HashSet<string>(), lowZero: true).Gpus.Values);
         Assert.Throws<InvalidOptionException>(() => BalancedMemory.Of(tree, new(tree), new() { Gpus = Limits(1, 1, 1, 1).Gpus.Remove(0) }, given: true, new HashSet<string>(), lowZero: true));
+    }
+
+    // The table of sizes has what owns parameters before what owns nothing but buffers: 88 / 2 and a quarter more than 72, not than the 44 that modules have on average.
+    [Fact]
+    public void The_first_module_of_a_class_is_the_first_in_the_table_of_sizes()
+    {
+        ModuleTree tree = new(new("", "Model", [], [], [new("mask", "Whole", [], [new("buffer", 16)], []), new("block", "Whole", [new("weight", 72)], [], [])]), []);
+        Assert.Equal([134, 1000], BalancedMemory.Of(tree, new(tree), Limits(1000, 1000, 1000), given: true, new HashSet<string> { "Whole" }, lowZero: false).Gpus.Values);
+    }
+
+    // Both layers of the first block share with the second, which has its device with the first of them: accelerate looks for it once more and fails.
+    [Fact]
+    public void What_has_its_device_is_not_brought_along_again()
+    {
+        Module Block(string name) => new(name, "Block", [], [], [Leaf("0", 40), Leaf("1", 40)]);
+        ModuleTree tree = new(new("", "Model", [], [], [Block("first"), new("second", "Whole", [], [], [Leaf("0", 40), Leaf("1", 40)]), Leaf("third", 40)]), [["first.0.weight", "second.0.weight"], ["first.1.weight", "second.1.weight"]]);
+        InferredDevices answer = DeviceInference.Infer(tree, Limits(1000, 110, 50), new() { Whole = new HashSet<string> { "Whole" } });
+        Assert.Equal(["first.0 0", "first.1 1", "second 0", "third cpu"], answer.Devices.Entries.Select(entry => $"{entry.Key} {entry.Value}"));
     }
 
     [Fact]
@@ -85,12 +106,15 @@ public class InferenceTests
 
     private static Module Leaf(string name, long bytes) => new(name, "Linear", [new("weight", bytes)], [], []);
 
-    // Trees two deep, some modules whole, and one pair of tied leaves.
+    // Trees two deep, some modules whole, and some parameters tied.
     private static ModuleTree Random(Random random)
     {
         Module Parent(int i) => new($"block{i}", random.Next(2) == 0 ? "Whole" : "Block", random.Next(3) == 0 ? [new("scale", random.Next(20))] : [], [],
             [.. Enumerable.Range(0, random.Next(1, 4)).Select(j => Leaf($"linear{j}", random.Next(1, 100)))]);
         Module[] children = [Leaf("embed", 60), .. Enumerable.Range(0, random.Next(1, 6)).Select(Parent), Leaf("head", 60)];
-        return new(new("", "Model", [], [], [.. children]), random.Next(2) == 0 ? [["embed.weight", "head.weight"]] : []);
+        var root = new Module("", "Model", [], [], [.. children]);
+        string[] paths = [.. new ModuleTree(root, []).Parameters.Select(one => one.Path)];
+        random.Shuffle(paths);
+        return new(root, random.Next(3) switch { 0 => [], 1 => [["embed.weight", "head.weight"]], _ => [[.. paths[..2]], [.. paths[2..Math.Min(5, paths.Length)]]] });
     }
 }
