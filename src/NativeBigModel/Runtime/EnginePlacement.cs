@@ -84,8 +84,7 @@ internal sealed class EnginePlacement
             var overrides = new List<(string, nint)>();
             void Send(Func<LayerPlacement, bool> belongs, GgmlBackendBufferType* type)
             {
-                List<LayerPlacement> placed = [.. items.Where(belongs)];
-                if (placed.Count > 0) overrides.Add((Pattern(placed, plan.SplitsLayers), (nint)type));
+                if (TensorPattern.Of([.. items.Where(belongs)], plan.SplitsLayers, "output") is { } names) overrides.Add(($"^(enc\\.|dec\\.)?({names})", (nint)type));
             }
             foreach ((string name, StreamingDevice device) in streams)
             {
@@ -105,18 +104,6 @@ internal sealed class EnginePlacement
     /// <summary>The CPU's own layouts that a plan's weights will lie in.</summary>
     public static IReadOnlyList<CpuLayouts.Layout> LayoutsOf(Plan plan, IReadOnlyList<TensorSpec> tensors) =>
         !plan.SplitsLayers && plan.EngineLayers.All(layer => layer.ComputeDevice == DeviceName.Host) ? CpuLayouts.Choose(plan, tensors) : [];
-
-    // In a plan that splits layers, blk.N is what the layer has besides its feed-forward part.
-    private static string Pattern(List<LayerPlacement> placed, bool split)
-    {
-        IEnumerable<string> names = placed.Select(layer => layer.Name switch
-        {
-            Item.Output => "output",
-            var name when FeedForwardPart.LayerOf(name) is { } whole => $"{Regex.Escape(whole)}\\.{FeedForwardPart.Names}",
-            var name => $"{Regex.Escape(name)}\\.{(split ? $"(?!{FeedForwardPart.Names})" : "")}",
-        });
-        return $"^(enc\\.|dec\\.)?({string.Join('|', names)})";
-    }
 
     // Layers of one kind of tensor share an alternative: llama.cpp tries the expression on every tensor of the model.
     private static string Names(IReadOnlySet<string> tensors)

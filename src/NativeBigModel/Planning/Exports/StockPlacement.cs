@@ -39,13 +39,7 @@ internal sealed record StockPlacement(int GpuLayers, ImmutableArray<int> LayersO
     private static string? Pattern(ImmutableArray<LayerPlacement> items, ImmutableArray<LayerPlacement> beforeGpus, bool split)
     {
         LayerPlacement[] host = [.. items.Except(beforeGpus).Where(layer => DeviceName.GpuIndex(layer.Device) is null)];
-        string[] parts = [.. host.Where(layer => layer.IsFeedForward).Select(layer => $"{layer.Number}")];
-        string[] blocks = [.. host.Where(layer => layer.Name != Item.Output && !layer.IsFeedForward).Select(layer => $"{layer.Number}")];
-        List<string> names = [];
-        if (blocks.Length > 0) names.Add($@"blk\.({string.Join('|', blocks)})\.{(split ? $"(?!{FeedForwardPart.Names})" : "")}");
-        if (parts.Length > 0) names.Add($@"blk\.({string.Join('|', parts)})\.{FeedForwardPart.Names}");
-        if (host.Any(layer => layer.Name == Item.Output)) names.Add("output|token_embd");
-        return names.Count == 0 ? null : $"^({string.Join('|', names)})";
+        return TensorPattern.Of(host, split, "output|token_embd") is { } names ? $"^({names})" : null;
     }
 
     private static IEnumerable<string> StreamingNotes(ImmutableArray<LayerPlacement> layers)
