@@ -29,6 +29,8 @@ internal sealed class PlacementOptions
         HelpName = "STRATEGY|FILE",
     };
 
+    private readonly Option<bool> _fallback = new("--fallback-allocation") { Description = "With a strategy of --device-map, let a device that the next module does not fit take a later one, as accelerate does when told so" };
+
     private readonly Option<double?> _ring = new("--ring") { Description = "Length of the ring that streamed layers pass through, in layers: 1 or more [default: 1.5, or what the limits leave room for, up to 2.5]", HelpName = "N" };
 
     private readonly Option<double?> _cpuShare = new("--cpu-share") { Description = "With --offload hybrid, the share of the bytes beyond the GPUs that the CPU computes; what its speed is of that of both, as nbm doctor --calibrate measured them or an ordinary desktop has them, unless given", HelpName = "0..1" };
@@ -68,6 +70,7 @@ internal sealed class PlacementOptions
         }
         command.Add(_offload);
         command.Add(_deviceMap);
+        command.Add(_fallback);
         command.Add(_ring);
         command.Add(_cpuShare);
         command.Add(_linkedExperts);
@@ -78,7 +81,7 @@ internal sealed class PlacementOptions
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _ring, _cpuShare, _linkedExperts, _sharedBatch, _optimize, _threads, _offloadFolder])
+    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _fallback, _ring, _cpuShare, _linkedExperts, _sharedBatch, _optimize, _threads, _offloadFolder])
         .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
@@ -86,12 +89,14 @@ internal sealed class PlacementOptions
     {
         if (parsed.GetValue(_optimize) is not null && ((Option[])[_offload, _cpuShare]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } decided)
             throw new InvalidOptionException($"{decided.Name} and --optimize: one of them decides");
+        DeviceMap? map = parsed.GetValue(_deviceMap) is { } text ? ReadDeviceMap(text) : null;
+        if (parsed.GetValue(_fallback)) map = map is { Entries.IsEmpty: true } ? map with { FallbackAllocation = true } : throw new InvalidOptionException($"{_fallback.Name}: {_deviceMap.Name} says by which strategy, {string.Join(", ", DeviceMap.Strategies.Keys)}");
         var options = new PlanOptions
         {
             WeightType = parsed.GetValue(_type) is { } type ? WeightTypes.Parse(type) : WeightType.AsStored,
             MaxMemory = parsed.GetValue(_maxMemory) is { } limits ? MemoryLimits.Parse(limits) : null,
             Offload = OneOf("--offload", parsed.GetRequiredValue(_offload), Enum.GetValues<OffloadMode>()),
-            DeviceMap = parsed.GetValue(_deviceMap) is { } map ? ReadDeviceMap(map) : null,
+            DeviceMap = map,
             RingLayers = parsed.GetValue(_ring),
             CpuShare = parsed.GetValue(_cpuShare),
             LinkedExperts = parsed.GetValue(_linkedExperts),

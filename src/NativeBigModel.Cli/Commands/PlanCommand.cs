@@ -8,13 +8,13 @@ namespace NativeBigModel.Cli.Commands;
 
 internal static class PlanCommand
 {
-    private static readonly string[] s_formats = ["table", "json", "llamacpp", "llamasharp"];
+    private static readonly string[] s_formats = ["table", "json", "llamacpp", "llamasharp", "devicemap"];
 
     public static Command Create()
     {
         Argument<string> path = CommonOptions.Path();
         var placement = new PlacementOptions();
-        var format = new Option<string?>("--format") { Description = "How to print it: as llamacpp, arguments for llama.cpp's programs; as llamasharp, the JSON of LLamaSharp's ModelParams", HelpName = string.Join('|', s_formats) };
+        var format = new Option<string?>("--format") { Description = "How to print it: as llamacpp, arguments for llama.cpp's programs; as llamasharp, the JSON of LLamaSharp's ModelParams; as devicemap, what accelerate answers to --device-map, modules by name, which --device-map reads as well", HelpName = string.Join('|', s_formats) };
         var output = new Option<string?>("--out") { Description = "Also write the plan to a file that run --plan reads", HelpName = "FILE" };
         var explain = new Option<bool>("--explain") { Description = "Say why each layer lies where it does, what the speed waits for, and what more memory, a smaller KV cache, other weights or another placement would buy" };
         var picture = new Option<string?>("--svg") { Description = "Also draw the plan: layers by devices, and the time of one token", HelpName = "FILE" };
@@ -33,6 +33,12 @@ internal static class PlanCommand
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
             ModelShape shape = checkpoint.Describe(options.WeightType);
             Machine machine = Machine.Probe();
+            if (chosen == "devicemap")
+            {
+                DeviceMap map = options.DeviceMap ?? throw new InvalidOptionException("--format devicemap: --device-map says by which strategy");
+                Console.Out.WriteLine(map.Infer(shape, machine, options.MaxMemory).ToJson());
+                return Task.CompletedTask;
+            }
             Plan plan = checkpoint.Plan(machine, options);
             var speeds = new SpeedModel(shape, machine.Speeds ?? MachineSpeeds.Assumed);
             if (parsed.GetValue(output) is { } file) Write(Path.GetFullPath(file), plan.ToJson());

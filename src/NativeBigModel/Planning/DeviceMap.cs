@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using NativeBigModel.Planning.DeviceMaps;
 
 namespace NativeBigModel.Planning;
@@ -9,9 +11,10 @@ namespace NativeBigModel.Planning;
 /// Where modules should live: accelerate's <c>device_map</c>, by one of its strategies or by name. <c>cpu</c> and <c>disk</c> mean what
 /// <see cref="OffloadMode"/> makes of them.
 /// </summary>
-public sealed record DeviceMap
+public sealed partial record DeviceMap
 {
     private static readonly JsonDocumentOptions s_json = new() { AllowDuplicateProperties = false, CommentHandling = JsonCommentHandling.Skip };
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     /// <summary>The same as <see cref="Balanced"/>, as in accelerate.</summary>
     public static DeviceMap Auto => Balanced;
@@ -33,7 +36,30 @@ public sealed record DeviceMap
 
     internal DeviceMapStrategy? Strategy { get; private init; }
 
-    internal ImmutableSortedDictionary<string, string> Entries { get; private init; } = ImmutableSortedDictionary<string, string>.Empty;
+    /// <summary>
+    /// accelerate's <c>fallback_allocation</c>: whether a device that is still empty and that the next module does not fit may take a later one. By a strategy; a map by name has nothing
+    /// to search.
+    /// </summary>
+    public bool FallbackAllocation { get; init; }
+
+    /// <summary>Modules by name, each with a GPU's number, <c>cpu</c> or <c>disk</c>; none in a strategy, which <see cref="Infer"/> asks for them.</summary>
+    public ImmutableSortedDictionary<string, string> Entries { get; private init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>
+    /// accelerate's <c>infer_auto_device_map</c>, with <c>get_balanced_memory</c> before it where the strategy is a balanced one: where this strategy has each module of a model, by
+    /// Hugging Face's names. Modules that lie on one device together have one entry, and no layer is divided. It counts weights alone, as accelerate does, and may be one that a plan cannot
+    /// follow; what a plan makes of it <see cref="PlanOptions.DeviceMap"/> says. A map by name is accelerate's <c>check_device_map</c>, and comes back with Hugging Face's names.
+    /// </summary>
+    /// <param name="model">The model, with its tensors in the types that they will have: accelerate's <c>dtype</c> and <c>special_dtypes</c>.</param>
+    /// <param name="machine">Its free memory is the limits where none are given; of the only GPU a tenth less, by a balanced strategy.</param>
+    /// <param name="maxMemory">What each device may hold; a disk has no limit.</param>
+    /// <exception cref="InvalidOptionException">A name is no module of the model, a tensor has no device, a device is not among those that may be used, or GPU 0 is to be spared and is not there.</exception>
+    public DeviceMap Infer(ModelShape model, Machine machine, MemoryLimits? maxMemory = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(machine);
+        return new() { Entries = DeviceMapPlanner.Answer(this, model, maxMemory ?? MemoryLimits.Of(machine), maxMemory is not null).Entries };
+    }
 
     /// <summary>Places modules by name.</summary>
     /// <param name="entries">Modules of Hugging Face (<c>model.layers.0</c>, <c>lm_head</c>) or of GGUF (<c>blk.0</c>, <c>output</c>), or the empty name for
@@ -66,6 +92,13 @@ public sealed record DeviceMap
             throw new InvalidOptionException($"device map: not valid JSON: {error.Message}");
         }
     }
+
+    /// <summary>The map by name as <see cref="FromJson"/> reads it, layers in their order; an empty object for a strategy.</summary>
+    public string ToJson() => new JsonObject(Entries.OrderBy(entry => Number().Replace(entry.Key, number => number.Value.PadLeft(9, '0')), StringComparer.Ordinal)
+        .Select(entry => KeyValuePair.Create(entry.Key, DeviceName.GpuIndex(entry.Value) is { } gpu ? gpu : (JsonNode?)entry.Value))).ToJsonString(s_indented);
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Number();
 
     private static string ReadDevice(string module, string device)
     {

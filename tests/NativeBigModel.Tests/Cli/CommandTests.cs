@@ -136,6 +136,18 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task What_accelerate_answers_is_printed_as_a_map_that_can_be_given_back()
+    {
+        string[] limits = ["--max-memory", "0=1GiB,1=1GiB,cpu=1GiB", "--context", "256"];
+        using var folder = new TempFolder();
+        Tool.Result map = await Tool.Run(["plan", s_model, .. limits, "--device-map", "auto", "--format", "devicemap"]);
+        Assert.Contains("\"model.layers.0\": 0,", map.Output, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(folder["map.json"], map.Output);
+        async Task<string> Layers(string from) => (await Object(["plan", s_model, .. limits, "--device-map", from])).GetProperty("layers").ToString();
+        Assert.Equal(await Layers("auto"), await Layers(folder["map.json"]));
+    }
+
+    [Fact]
     public async Task A_plan_is_written_and_carried_out_and_an_edited_one_is_refused()
     {
         using var folder = new TempFolder();
@@ -201,6 +213,8 @@ public class CommandTests
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=-1GiB")]
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=many")]
     [InlineData(2, "plan", "MODEL", "--device-map", "nonsense")]
+    [InlineData(2, "plan", "MODEL", "--format", "devicemap")]
+    [InlineData(2, "plan", "MODEL", "--fallback-allocation")]
     [InlineData(2, "plan", "MODEL", "--format", "yaml")]
     [InlineData(2, "plan", "MODEL", "--device-map", "MODEL/config.json")]
     [InlineData(4, "plan", "MODEL", "--device-map", "auto", "--max-memory", "cpu=100KiB")]

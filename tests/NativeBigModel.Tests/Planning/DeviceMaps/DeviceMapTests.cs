@@ -11,6 +11,8 @@ public class DeviceMapTests
 {
     private static readonly ModelShape s_untied = Shape(tied: false), s_tied = Shape(tied: true);
 
+    private static readonly Machine s_nothing = new([], 0);
+
     public static TheoryData<string> Strategies => [.. DeviceMap.Strategies.Keys];
 
     // The tree written down as transformers has it, by its own names.
@@ -30,7 +32,46 @@ public class DeviceMapTests
             Plan plan = Plan(Describe(tiny), limits, DeviceMap.Strategies[name]);
             foreach (LayerPlacement layer in plan.Layers[1..^1]) Assert.Equal(accelerate.DeviceOf($"model.layers.{layer.Name[4..]}"), layer.Device);
             Assert.Equal(accelerate.DeviceOf("lm_head"), plan.Layers[^1].Device);
+            DeviceMap answer = DeviceMap.Strategies[name].Infer(Describe(tiny), s_nothing, limits);
+            Assert.Equal(accelerate.Entries.AsEnumerable(), answer.Entries);
+            Assert.Equal(answer.Entries.AsEnumerable(), DeviceMap.FromJson(answer.ToJson()).Entries);
         }
+    }
+
+    [Fact]
+    public void An_answer_lists_layers_in_their_order_and_one_device_in_one_entry()
+    {
+        ModelShape model = Models.Llama(11, 64, 128, 4, 2, 100, TensorType.F16);
+        long layer = model.Tensors.Where(tensor => tensor.Layer == 0).Sum(tensor => tensor.Bytes);
+        string json = DeviceMap.Sequential.Infer(model, s_nothing, Limits(1 << 30, 11 * layer)).ToJson();
+        Assert.True(json.IndexOf("layers.2\"", StringComparison.Ordinal) < json.IndexOf("layers.10\"", StringComparison.Ordinal), json);
+        Assert.Equal("{\n  \"\": 0\n}", DeviceMap.Sequential.Infer(model, s_nothing, Limits(1 << 30, 1 << 30)).ToJson());
+        // Of the only GPU's free memory a tenth is left alone, where nobody gave a limit.
+        Machine machine = new([new("GPU0", "GPU", 11 * layer, 11 * layer)], 1 << 30);
+        Assert.Equal(DeviceMap.Auto.Infer(model, s_nothing, Limits(1 << 30, 11 * layer * 9 / 10)).Entries.AsEnumerable(), DeviceMap.Auto.Infer(model, machine).Entries);
+    }
+
+    // accelerate with max_memory {0: embedding and a layer, "cpu": ...} answers this with fallback_allocation, and has all on the CPU without: the embedding does not fit beside room for itself.
+    [Fact]
+    public void A_fallback_gives_an_empty_device_a_later_module()
+    {
+        ModelShape model = Models.Llama(3, 64, 128, 4, 2, 10_000, TensorType.F16);
+        long embedding = model.Tensors.Single(tensor => tensor.Name == "token_embd.weight").Bytes, layer = model.Tensors.Where(tensor => tensor.Layer == 0).Sum(tensor => tensor.Bytes);
+        MemoryLimits limits = Limits(1 << 30, embedding + layer);
+        Assert.Equal([KeyValuePair.Create("", "cpu")], DeviceMap.Sequential.Infer(model, s_nothing, limits).Entries);
+        DeviceMap fallback = DeviceMap.Sequential with { FallbackAllocation = true };
+        Assert.Equal(["lm_head cpu", "model.embed_tokens cpu", "model.layers.0 0", "model.layers.1 cpu", "model.layers.2 cpu", "model.norm cpu"], fallback.Infer(model, s_nothing, limits).Entries.Select(entry => $"{entry.Key} {entry.Value}"));
+        Assert.Equal([("0", "0"), ("cpu", "cpu"), ("cpu", "cpu"), ("cpu", "cpu")], Places(Plan(model, limits, fallback)));
+    }
+
+    [Fact]
+    public void A_map_by_name_is_checked_and_comes_back_by_Hugging_Faces_names()
+    {
+        DeviceMap answer = DeviceMap.Of([new("blk", "1"), new("output", "cpu"), new("token_embd", "0"), new("output_norm", "1")]).Infer(s_untied, s_nothing, Limits(1, 1, 1));
+        Assert.Equal(["lm_head cpu", "model.embed_tokens 0", "model.layers 1", "model.norm 1"], answer.Entries.Select(entry => $"{entry.Key} {entry.Value}"));
+        Assert.Contains("no device", Assert.Throws<InvalidOptionException>(() => DeviceMap.Of([new("blk", "1")]).Infer(s_untied, s_nothing, Limits(1, 1, 1))).Message, StringComparison.Ordinal);
+        Assert.Contains("GPU 1", Assert.Throws<InvalidOptionException>(() => DeviceMap.Of([new("", "1")]).Infer(s_untied, s_nothing, Limits(1, 1))).Message, StringComparison.Ordinal);
+        Assert.Contains("no module", Assert.Throws<InvalidOptionException>(() => DeviceMap.Of([new("", "cpu"), new("model.layers.99", "0")]).Infer(s_untied, s_nothing, Limits(1, 1))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -179,7 +220,7 @@ public class DeviceMapTests
     private static IEnumerable<(string, string)> Places(Plan plan) => plan.Layers.Skip(1).Select(layer => (layer.Device, layer.ComputeDevice));
 
     private static Plan Plan(ModelShape shape, MemoryLimits limits, DeviceMap map, OffloadMode offload = OffloadMode.Cpu) =>
-        Planner.Plan(shape, new Machine([], 0), new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = limits, DeviceMap = map, Offload = offload });
+        Planner.Plan(shape, s_nothing, new() { ContextLength = 256, ComputeBytes = Uncounted.Compute, MaxMemory = limits, DeviceMap = map, Offload = offload });
 
     private static MemoryLimits Limits(long host, params long[] gpus) =>
         new() { Gpus = gpus.Select((bytes, i) => KeyValuePair.Create(i, bytes)).ToImmutableSortedDictionary(), Host = host };
