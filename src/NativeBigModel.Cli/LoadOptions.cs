@@ -31,7 +31,9 @@ internal sealed class LoadOptions
         if (parsed.GetValue(_plan) is not null && _placement.FirstGiven(parsed) is { } given) throw new InvalidOptionException($"{given}: the file of --plan says that already");
         PlanOptions options = _placement.Read(parsed);
         Task<Machine> probing = Task.Run(Machine.Probe, CancellationToken.None); // the engine's libraries are loaded beside
-        Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path), parsed.GetValue(_lora) ?? []);
+        Checkpoint checkpoint;
+        try { checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path), parsed.GetValue(_lora) ?? []); }
+        finally { await Task.WhenAny(probing).ConfigureAwait(false); } // a process that ends while they are loaded may crash
         Machine machine = await probing.ConfigureAwait(false);
         Plan? kept = parsed.GetValue(_plan) is { } file ? ReadPlan(file, checkpoint) : null;
         // Both are planned before either takes memory: one has what the other leaves.

@@ -71,9 +71,10 @@ public sealed class BigModel : IAsyncDisposable, IDisposable
         return await Task.Run(() =>
         {
             Task<Machine> machine = Task.Run(Machine.Probe, CancellationToken.None); // the engine's libraries are loaded beside
-            Checkpoint checkpoint = Checkpoint.Open(path);
-            options ??= new PlanOptions();
-            Plan plan = checkpoint.Plan(machine.GetAwaiter().GetResult(), options);
+            Checkpoint checkpoint;
+            try { checkpoint = Checkpoint.Open(path); }
+            finally { Task.WaitAny(machine); } // a process that ends while they are loaded may crash
+            Plan plan = checkpoint.Plan(machine.GetAwaiter().GetResult(), options ?? new());
             return Load(checkpoint, plan, progress, cancel);
         }, cancel).ConfigureAwait(false);
     }
