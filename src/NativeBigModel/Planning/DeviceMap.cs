@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using NativeBigModel.Architectures;
 using NativeBigModel.Planning.DeviceMaps;
 
 namespace NativeBigModel.Planning;
@@ -14,7 +15,6 @@ namespace NativeBigModel.Planning;
 public sealed partial record DeviceMap
 {
     private static readonly JsonDocumentOptions s_json = new() { AllowDuplicateProperties = false, CommentHandling = JsonCommentHandling.Skip };
-    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     /// <summary>The same as <see cref="Balanced"/>, as in accelerate.</summary>
     public static DeviceMap Auto => Balanced;
@@ -95,7 +95,7 @@ public sealed partial record DeviceMap
 
     /// <summary>The map by name as <see cref="FromJson"/> reads it, layers in their order; an empty object for a strategy.</summary>
     public string ToJson() => new JsonObject(Entries.OrderBy(entry => Number().Replace(entry.Key, number => number.Value.PadLeft(9, '0')), StringComparer.Ordinal)
-        .Select(entry => KeyValuePair.Create(entry.Key, DeviceName.GpuIndex(entry.Value) is { } gpu ? gpu : (JsonNode?)entry.Value))).ToJsonString(s_indented);
+        .Select(entry => KeyValuePair.Create(entry.Key, DeviceName.GpuIndex(entry.Value) is { } gpu ? gpu : (JsonNode?)entry.Value))).ToJsonString(HuggingFaceConfig.Indented);
 
     [GeneratedRegex("[0-9]+")]
     private static partial Regex Number();

@@ -18,24 +18,22 @@ internal static class DeviceMapPlanner
     /// <param name="limits">What each device may hold.</param>
     /// <param name="given">Whether somebody chose the limits, rather than their being what is free.</param>
     /// <exception cref="InvalidOptionException">The map does not suit the model or the devices.</exception>
-    public static ModuleDevices Answer(DeviceMap map, ModelShape model, MemoryLimits limits, bool given)
-    {
-        ModelModules modules = ModelModules.Of(model);
-        return map.Strategy is null ? ByName(map, modules, limits, OffloadMode.Cpu) : Infer(map, limits, modules, given).Devices;
-    }
+    public static ModuleDevices Answer(DeviceMap map, ModelShape model, MemoryLimits limits, bool given) =>
+        map.Strategy is null ? ByName(map, model, limits, OffloadMode.Cpu).Devices : Infer(map, limits, ModelModules.Of(model), given).Devices;
 
     private static LayerDevices ByName(DeviceMap map, PlacementQuestion question)
     {
-        ModelModules modules = ModelModules.Of(question.Model);
-        return LayerDevices.Of(ByName(map, modules, question.Limits, question.Offload), modules, question.Items);
+        (ModuleDevices devices, ModelModules modules) = ByName(map, question.Model, question.Limits, question.Offload);
+        return LayerDevices.Of(devices, modules, question.Items);
     }
 
-    private static ModuleDevices ByName(DeviceMap map, ModelModules modules, MemoryLimits limits, OffloadMode offload)
+    private static (ModuleDevices Devices, ModelModules Modules) ByName(DeviceMap map, ModelShape model, MemoryLimits limits, OffloadMode offload)
     {
+        ModelModules modules = ModelModules.Of(model);
         Dictionary<string, (string Name, string Device)> entries = [];
         foreach ((string name, string device) in map.Entries)
         {
-            string path = modules.Find(name) ?? throw new InvalidOptionException($"device map: '{name}' is no module of this model, which has {modules.LayerCount} layers");
+            string path = modules.Find(name) ?? throw new InvalidOptionException($"device map: '{name}' is no module of this model, which has {model.Layers.Length} layers");
             if (entries.TryGetValue(path, out (string Name, string Device) other) && other.Device != device)
                 throw new InvalidOptionException($"device map: '{other.Name}' is on {DeviceName.Label(other.Device)} and '{name}' on {DeviceName.Label(device)}, and both name {path}");
             RequireDevice(name, device, limits, offload);
@@ -43,7 +41,7 @@ internal static class DeviceMapPlanner
         }
         var devices = ModuleDevices.Of(entries.Select(entry => KeyValuePair.Create(entry.Key, entry.Value.Device)));
         devices.Check(modules.Tree);
-        return devices;
+        return (devices, modules);
     }
 
     private static void RequireDevice(string name, string device, MemoryLimits limits, OffloadMode offload)

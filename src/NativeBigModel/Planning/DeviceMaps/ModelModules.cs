@@ -22,9 +22,8 @@ internal sealed class ModelModules
     private readonly ImmutableArray<Part> _parts;
     private readonly Dictionary<string, string> _paths = new(StringComparer.Ordinal);
 
-    private ModelModules(IEnumerable<Part> parts, int layers, bool tied)
+    private ModelModules(IEnumerable<Part> parts, bool tied)
     {
-        LayerCount = layers;
         _parts = [.. parts.OrderBy(part => part.Rank)];
         Tree = new(Build("", "", [.. _parts.Select(part => (part.Path.Split('.'), part))]), tied ? [[Embedding, Head]] : []);
         foreach (string path in Tree.Modules.Select(one => one.Path).Concat(Tree.Tensors.Select(one => one.Path))) _paths[path] = path;
@@ -37,15 +36,13 @@ internal sealed class ModelModules
 
     public ModuleTree Tree { get; }
 
-    public int LayerCount { get; }
-
     /// <summary>The modules of a model.</summary>
-    public static ModelModules Of(ModelShape model) => new(Parts(model), model.Layers.Length, TiedEmbedding(model) is not null);
+    public static ModelModules Of(ModelShape model) => new(Parts(model), TiedEmbedding(model) is not null);
 
     /// <summary>The same with what llama.cpp adds in each place: a layer's keys and values, and a copy of an embedding that is used as output.</summary>
     public static ModelModules WithCache(ModelShape model, IReadOnlyList<Item> items) => new(
         [.. Parts(model), .. items.Where(item => item.KvBytes > 0).Select(item => new Part(item.Name + ".cache", $"{LayerPath(item.Name)}.cache", item.KvBytes, false))],
-        model.Layers.Length, tied: false);
+        tied: false);
 
     /// <summary>The path of a module or tensor by either name, or null where there is none.</summary>
     public string? Find(string name) => name.Length == 0 ? "" : _paths.GetValueOrDefault(name) ?? (LayerPath(name) is { } layer ? _paths.GetValueOrDefault(layer) : null);
