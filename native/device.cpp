@@ -52,7 +52,9 @@ void nbm_device::commit() {
     brings_shared = std::any_of(groups.begin(), groups.end(), [this](const group & one) { return one.shared && travels(one); });
     const size_t alignment = ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(inner));
     size_t       in_ram    = 0;
+    lacking = std::vector<std::atomic<int64_t>>(groups.size());
     for (group & one : groups) {
+        one.rests.from = in_ram;
         // Tensors that stand side by side in arena and ring alike come over in one copy.
         for (streamed_tensor & tensor : one.tensors) {
             if (tensor.file >= 0) {
@@ -61,8 +63,9 @@ void nbm_device::commit() {
             }
             tensor.offset = in_ram;
             in_ram += GGML_PAD(tensor.size, alignment);
+            lacking[(size_t) (&one - groups.data())] += (int64_t) tensor.bytes;
         }
-        in_ram = nbm::files::whole(in_ram);
+        in_ram = one.rests.to = nbm::files::whole(in_ram);
     }
     ram = std::make_unique<nbm::arena>(options.pins_for != nullptr ? options.pins_for : inner, in_ram, options.allow_unpinned != 0);
     if (std::any_of(groups.begin(), groups.end(), [this](const group & one) { return travels(one); })) {
@@ -110,11 +113,26 @@ void nbm_device::place_tensors() {
     }
 }
 
+// Copies never reach from one group into another, so each can be pinned by itself.
+void nbm_device::filled(const ggml_tensor * tensor, uint64_t bytes) {
+    if (tensor_bytes(tensor) == nullptr) {
+        throw failure{NBM_INVALID, std::string(tensor->name) + ": has no bytes here to fill"};
+    }
+    const int group = place_by_tensor.at(tensor).first;
+    if ((lacking[group] -= (int64_t) bytes) == 0) {
+        ram->pin(groups[group].rests);
+    }
+}
+
 void nbm_device::start() {
     if (!committed) {
         throw failure{NBM_INVALID, "the device is started after its commit"};
     }
-    ram->pin();
+    for (size_t i = 0; i < groups.size(); i++) {
+        if (lacking[i] != 0) {
+            throw failure{NBM_INVALID, groups[i].name + ": " + std::to_string(lacking[i]) + " bytes are still to be filled"};
+        }
+    }
     reads_store = reads_store && (ram->pinned() || ggml_backend_dev_type(inner) == GGML_BACKEND_DEVICE_TYPE_CPU);
     std::lock_guard<std::mutex> lock(computing);
     prime();

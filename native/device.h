@@ -42,6 +42,7 @@ struct nbm_device {
     // Throws nbm::failure.
     void bind_file(const ggml_tensor * tensor, const char * path, uint64_t offset);
     void commit();
+    void filled(const ggml_tensor * tensor, uint64_t bytes);
     void start();
 
     void * tensor_bytes(const ggml_tensor * tensor) const;
@@ -112,6 +113,7 @@ private:
     ggml_context                                               * views         = nullptr;
     ggml_backend_buffer_t                                        shared_buffer = nullptr; // the arena, as the CPU sees it
     std::unordered_map<const ggml_tensor *, std::pair<int, int>> place_by_tensor;         // its group, and its number in it
+    std::vector<std::atomic<int64_t>>                            lacking;                 // bytes of each group that are still to be filled
     bool                                                         reads_store = false; // with the device's kernels
     std::mutex                                                   computing; // contexts of one model take turns
     bool                                                         primed = false;

@@ -89,7 +89,7 @@ public:
         }
         if (largest > 0) {
             staging.emplace(inner, largest * readers, allow_unpinned);
-            staging->pin();
+            staging->pin({0, staging->size()});
             for (int i = 0; i < readers; i++) {
                 stages[i].memory = staging->data() + (size_t) i * largest;
                 stages[i].free   = asynchronous ? ggml_backend_event_new(inner) : nullptr;

@@ -70,6 +70,10 @@ nbm_status nbm_device_commit(nbm_device * device, char * error, size_t error_siz
     return guarded(error, error_size, [&] { device->commit(); });
 }
 
+nbm_status nbm_device_filled(nbm_device * device, const ggml_tensor * tensor, uint64_t bytes, char * error, size_t error_size) {
+    return guarded(error, error_size, [&] { device->filled(tensor, bytes); });
+}
+
 nbm_status nbm_device_start(nbm_device * device, char * error, size_t error_size) {
     return guarded(error, error_size, [&] { device->start(); });
 }

@@ -8,7 +8,7 @@
 // Order of calls:
 //
 //     nbm_device_create -> build the model on nbm_device_handle and the two buffer types -> nbm_device_bind_file for what stays on disk
-//     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest -> nbm_device_start -> contexts, any number -> free contexts and model
+//     -> nbm_device_commit -> fill nbm_device_tensor_bytes for the rest, and tell nbm_device_filled -> nbm_device_start -> contexts, any number -> free contexts and model
 //     -> nbm_device_destroy
 //
 // Every call that can fail returns a status and writes one line of text. Nothing aborts or throws across this boundary.
@@ -58,7 +58,7 @@ typedef struct nbm_stats {
     uint64_t ram_bytes;       // host memory of the store
     uint64_t file_bytes;      // bytes of the store that stay in files
     uint64_t staging_bytes;   // host memory through which file bytes pass; none where they are read straight into the ring
-    uint64_t pinned;          // 1 where host memory of the store is the device's pinned kind
+    uint64_t pinned;          // 1 where all host memory of the store is the device's pinned kind
     uint64_t loads;           // groups brought into the ring
     uint64_t bytes_from_ram;
     uint64_t bytes_from_file;
@@ -106,7 +106,11 @@ NBM_API nbm_status nbm_device_commit(nbm_device * device, char * error, size_t e
 // Where to write a tensor's bytes before the start; NULL for one that is bound to a file or does not stream.
 NBM_API void * nbm_device_tensor_bytes(nbm_device * device, const struct ggml_tensor * tensor);
 
-// Every byte is there: pins the host store for the device and begins to bring the first groups.
+// So many bytes of a tensor that nbm_device_tensor_bytes has are written, on any thread. What is needed together and has all of its bytes is pinned for the device, while other
+// threads fill the rest. NBM_NO_MEMORY where that is refused and has to be.
+NBM_API nbm_status nbm_device_filled(nbm_device * device, const struct ggml_tensor * tensor, uint64_t bytes, char * error, size_t error_size);
+
+// Begins to bring the first groups. NBM_INVALID where bytes are still to be filled.
 NBM_API nbm_status nbm_device_start(nbm_device * device, char * error, size_t error_size);
 
 // A pass of so many tokens is next, on the thread that computes it: what a large batch needs first begins to come. Only a hint, and what fails here fails again when it is needed.
@@ -148,7 +152,7 @@ NBM_API uint32_t nbm_mapping_is_damaged(const nbm_mapping * mapping);
 NBM_API void nbm_mapping_destroy(nbm_mapping * mapping);
 
 // Raised with every change of this header that callers of the one before it would not survive, or miss a function of.
-#define NBM_ABI_VERSION 1
+#define NBM_ABI_VERSION 2
 NBM_API uint32_t nbm_abi_version(void);
 
 // sizeof nbm_options, nbm_stats and nbm_group_stats, for the caller's layout check.

@@ -35,6 +35,7 @@ struct group {
     std::string                  name;
     std::vector<streamed_tensor> tensors;
     std::vector<stretch>         takes[2]; // of the ring, in passes of either kind; two where it goes round the end
+    stretch                      rests;    // of the arena, whole blocks: what does not stay in a file
     size_t                       size    = 0;
     bool                         shared  = false;
     bool                         encoder = false; // of a model that encodes once and decodes many times

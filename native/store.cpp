@@ -1,6 +1,8 @@
 #include "store.h"
 #include "nbm.h"
 
+#include <numeric>
+
 namespace nbm {
 
 arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : device(device), bytes(size), allow_unpinned(allow_unpinned) {
@@ -31,8 +33,8 @@ arena::arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned) : devi
 }
 
 arena::~arena() {
-    if (registered) {
-        unregister_pages(mapped);
+    for (const stretch & part : registered) {
+        unregister_pages(base + part.from);
     }
     if (buffer != nullptr) {
         ggml_backend_buffer_free(buffer);
@@ -42,15 +44,35 @@ arena::~arena() {
     }
 }
 
-void arena::pin() {
-    if (!can_register || registered) {
+void arena::pin(const stretch & part) {
+    std::unique_lock<std::mutex> lock(pinning);
+    waiting.push_back(part);
+    if (busy) {
         return;
     }
-    registered   = register_pages(mapped, bytes);
-    can_register = registered;
-    if (!registered && !allow_unpinned) {
-        throw failure{NBM_NO_MEMORY, std::to_string(bytes) + " bytes of host memory could not be pinned"};
+    busy = true;
+    while (can_register && !waiting.empty()) {
+        const stretch next = waiting.back();
+        waiting.pop_back();
+        lock.unlock();
+        const bool done = register_pages(base + next.from, next.to - next.from);
+        lock.lock();
+        can_register = done;
+        if (done) {
+            registered.push_back(next);
+        } else if (!allow_unpinned) {
+            busy = false;
+            throw failure{NBM_NO_MEMORY, std::to_string(next.to - next.from) + " bytes of host memory could not be pinned"};
+        }
     }
+    waiting.clear();
+    busy = false;
+}
+
+bool arena::pinned() const {
+    std::lock_guard<std::mutex> lock(pinning);
+    const size_t in_place = std::accumulate(registered.begin(), registered.end(), (size_t) 0, [](size_t all, const stretch & part) { return all + (part.to - part.from); });
+    return buffer != nullptr || (bytes > 0 && in_place == bytes);
 }
 
 // ggml's CUDA backend pins a caller's memory, if this variable of the environment is there.

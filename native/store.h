@@ -2,14 +2,17 @@
 #pragma once
 
 #include "os.h"
+#include "ring.h"
 
 #include "ggml-backend.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace nbm {
 
@@ -17,6 +20,8 @@ namespace nbm {
 //
 // Where the device can pin memory that is there already, the arena is ordinary memory in huge pages until `pin`: the threads that fill it fault its pages in
 // together, which pinning on one thread takes seconds for. Elsewhere it comes from the device's own allocator, or is never pinned.
+//
+// It is pinned part by part, while other parts are filled: a driver pins 20 GB in a second.
 class arena {
 public:
     arena(ggml_backend_dev_t device, size_t size, bool allow_unpinned);
@@ -24,12 +29,13 @@ public:
     arena(const arena &) = delete;
     arena & operator=(const arena &) = delete;
 
-    // Once filled, and before copies from it. Does nothing where it is pinned or the device pins nothing.
-    void pin();
+    // Pins a part of whole pages that is filled, from any thread, once. Returns at once where another thread is pinning, which then does this part too. Does nothing
+    // where all is pinned or the device pins nothing. What a device refuses stays ordinary memory, and all that follows.
+    void pin(const stretch & part);
 
     uint8_t * data() const { return base; }
     size_t    size() const { return bytes; }
-    bool      pinned() const { return buffer != nullptr || registered; }
+    bool      pinned() const; // all of it
 
 private:
     bool register_pages(void * memory, size_t size) const;
@@ -41,8 +47,12 @@ private:
     uint8_t             * base   = nullptr;
     size_t                bytes;
     bool                  allow_unpinned;
-    bool                  registered = false;
-    bool                  can_register = false;
+
+    mutable std::mutex   pinning; // held for what follows
+    bool                 can_register = false;
+    bool                 busy         = false; // a thread pins what is waiting
+    std::vector<stretch> waiting;
+    std::vector<stretch> registered;
 };
 
 // Files opened once each, for reads that bypass the page cache where the file system allows it.

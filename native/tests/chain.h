@@ -184,6 +184,21 @@ inline uint64_t ring_of(double of_layers, ggml_backend_dev_t device = cpu(), boo
     return (uint64_t) (of_layers * (double) (2 * room(width * width * sizeof(float)) + room(width * sizeof(float)))) + (in_place ? 0 : alignment);
 }
 
+// Fills a tensor's place in the store, in two pieces. False, and nothing done, where it has none.
+inline bool fill(nbm_device * device, const ggml_tensor * tensor, const void * bytes) {
+    uint8_t * memory = (uint8_t *) nbm_device_tensor_bytes(device, tensor);
+    if (memory == nullptr) {
+        return false;
+    }
+    char         error[256];
+    const size_t all = ggml_nbytes(tensor);
+    for (size_t from = 0, to = all / 3; from < all; from = to, to = all) {
+        std::memcpy(memory + from, (const uint8_t *) bytes + from, to - from);
+        require(nbm_device_filled(device, tensor, to - from, error, sizeof error) == NBM_OK, error);
+    }
+    return true;
+}
+
 struct streamed {
     nbm_device * device = nullptr;
     char         error[512] = "";
@@ -204,12 +219,7 @@ struct streamed {
         }
         require(nbm_device_commit(device, error, sizeof error) == NBM_OK, error);
         for (size_t i = 0; i < model.tensors.size(); i++) {
-            void * memory = nbm_device_tensor_bytes(device, model.tensors[i]);
-            require((memory == nullptr) == on_disk(i), "tensor_bytes tells memory from file");
-            if (memory != nullptr) {
-                auto bytes = model.bytes_of(i);
-                std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
-            }
+            require(fill(device, model.tensors[i], model.bytes_of(i).data()) != on_disk(i), "tensor_bytes tells memory from file");
         }
         require(nbm_device_start(device, error, sizeof error) == NBM_OK, error);
     }

@@ -56,12 +56,10 @@ struct mixture {
         }
     }
 
-    void fill(const std::function<void *(ggml_tensor *)> & memory_of) const {
+    void fill(nbm_device * device = nullptr) const {
         for (size_t i = 0; i < tensors.size(); i++) {
             const auto bytes = values((int) i + 1, (size_t) ggml_nelements(tensors[i]));
-            if (void * memory = memory_of(tensors[i])) {
-                std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
-            } else {
+            if (device == nullptr || !::fill(device, tensors[i], bytes.data())) {
                 ggml_backend_tensor_set(tensors[i], bytes.data(), 0, bytes.size() * sizeof(float));
             }
         }
@@ -134,7 +132,7 @@ std::vector<float> compute(const mixture & model, ggml_backend_t backend, int to
 
 std::vector<float> resident(kind of, int tokens, bool seen = false) {
     mixture model(of, ggml_backend_cpu_buffer_type(), ggml_backend_cpu_buffer_type());
-    model.fill([](ggml_tensor *) { return nullptr; });
+    model.fill();
     ggml_backend_t backend = start(cpu());
     auto           out     = compute(model, backend, tokens, seen);
     ggml_backend_free(backend);
@@ -152,7 +150,7 @@ void divided(ggml_backend_dev_t inner, kind of, uint32_t count, bool seen) {
     streamed   stream(8, 32, inner, false, count);
     mixture    model(of, ggml_backend_dev_buffer_type(inner), nbm_device_shared_buft(stream.device));
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
-    model.fill([&](ggml_tensor * tensor) { return nbm_device_tensor_bytes(stream.device, tensor); });
+    model.fill(stream.device);
     require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
     ggml_backend_t backend = start(nbm_device_handle(stream.device));
     for (int pass = 0; pass < 5; pass++) {
@@ -173,7 +171,7 @@ void taken() {
     streamed stream(8, 32, cpu(), false, 1);
     mixture  model({}, ggml_backend_cpu_buffer_type(), nbm_device_shared_buft(stream.device));
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
-    model.fill([&](ggml_tensor * tensor) { return nbm_device_tensor_bytes(stream.device, tensor); });
+    model.fill(stream.device);
     require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
     ggml_context * context = ggml_init({ggml_tensor_overhead() * 16, nullptr, true});
     for (int tokens : {1, 2, 31, 32}) {

@@ -104,11 +104,19 @@ private:
 
 struct pinned_memory {
     std::mutex                        mutex;
+    size_t                            most = SIZE_MAX;
     std::map<const uint8_t *, size_t> ranges;
 
-    void add(const void * base, size_t size) {
+    bool add(const void * base, size_t size) {
         std::lock_guard<std::mutex> lock(mutex);
+        const auto                  next  = ranges.lower_bound((const uint8_t *) base);
+        const bool                  apart = (next == ranges.end() || (const uint8_t *) base + size <= next->first) &&
+                                            (next == ranges.begin() || std::prev(next)->first + std::prev(next)->second <= (const uint8_t *) base);
+        if (!apart || all() + size > most) {
+            return false;
+        }
         ranges[(const uint8_t *) base] = size;
+        return true;
     }
 
     void remove(const void * base) {
@@ -124,7 +132,17 @@ struct pinned_memory {
 
     size_t bytes() {
         std::lock_guard<std::mutex> lock(mutex);
-        size_t                      all = 0;
+        return all();
+    }
+
+    size_t count() {
+        std::lock_guard<std::mutex> lock(mutex);
+        return ranges.size();
+    }
+
+private:
+    size_t all() const {
+        size_t all = 0;
         for (const auto & range : ranges) {
             all += range.second;
         }
@@ -132,7 +150,9 @@ struct pinned_memory {
     }
 };
 
-pinned_memory        s_pinned;
+pinned_memory        s_pinned;   // by the devices' own buffers
+pinned_memory        s_in_place; // and memory that somebody else allocated
+std::atomic<bool>    s_pins_in_place{false};
 std::atomic<int64_t> s_set_pinned{0}, s_set_other{0}; // bytes that tensors were given, by where they came from
 
 // --- buffer: host memory that only its own device computes with
@@ -519,7 +539,13 @@ int64_t test_gpus_set_other() { return s_set_other; }
 
 void * reg_proc(ggml_backend_reg_t, const char * name) {
     const std::string wanted = name;
-    return wanted == "test_gpus_pinned" ? (void *) test_gpus_pinned : wanted == "test_gpus_set_pinned" ? (void *) test_gpus_set_pinned : wanted == "test_gpus_set_other" ? (void *) test_gpus_set_other : nullptr;
+    if (s_pins_in_place && wanted == "ggml_backend_register_host_buffer") {
+        return (void *) +[](void * memory, size_t size) { return s_in_place.add(memory, size); };
+    }
+    if (s_pins_in_place && wanted == "ggml_backend_unregister_host_buffer") {
+        return (void *) +[](void * memory) { s_in_place.remove(memory); };
+    }
+    return wanted == "test_gpus_pinned_parts" ? (void *) test_gpus_pinned_parts : wanted == "test_gpus_pinned" ? (void *) test_gpus_pinned : wanted == "test_gpus_set_pinned" ? (void *) test_gpus_set_pinned : wanted == "test_gpus_set_other" ? (void *) test_gpus_set_other : nullptr;
 }
 
 ggml_backend_reg s_reg = {GGML_BACKEND_API_VERSION, {reg_name, reg_count, reg_device, reg_proc}, nullptr};
@@ -561,6 +587,7 @@ ggml_backend_reg_t test_gpus(const char * bytes) {
     for (std::string one; std::getline(all, one, ',');) {
         char *       end;
         const size_t told = std::strtoull(one.c_str(), &end, 10);
+        s_pins_in_place = s_pins_in_place || one.back() == '=';
         add(told, *end == '/' ? std::strtoull(end + 1, nullptr, 10) : told, one.back() == '+', one.back() != '-');
     }
     return &s_reg;
@@ -569,6 +596,13 @@ ggml_backend_reg_t test_gpus(const char * bytes) {
 void test_gpu_pace(double link, double operations) {
     s_link       = link;
     s_operations = operations;
+}
+
+int64_t test_gpus_pinned_parts() { return (int64_t) s_in_place.count(); }
+
+void test_gpu_pins_in_place(size_t bytes) {
+    s_pins_in_place = bytes > 0;
+    s_in_place.most = bytes;
 }
 
 double test_gpu_copying() { return s_copying; }

@@ -10,15 +10,20 @@
 #include "ggml-backend.h"
 
 // Registers devices TWIN0, TWIN1, ... once in a process. `bytes` has the memory of each, separated by commas: 1000 for one that has 1000 bytes, 1000/500 for
-// one that says so and gives 500, 1000+ for one that reads the host's memory too, 1000- for one that pins none.
+// one that says so and gives 500, 1000+ for one that reads the host's memory too, 1000- for one that pins none,
+// 1000= where host memory is pinned in place, for all of them.
 //
-// The registry's procedures "test_gpus_pinned", "test_gpus_set_pinned" and "test_gpus_set_other" give int64_t: bytes of host memory that are pinned, and
-// bytes that tensors were given out of such memory, and out of any other.
+// The registry's procedures "test_gpus_pinned", "test_gpus_pinned_parts", "test_gpus_set_pinned" and "test_gpus_set_other" give int64_t: bytes of the GPUs' own pinned memory, parts of
+// other memory that are pinned in place, and bytes that tensors were given out of the first, and out of any other.
 ggml_backend_reg_t test_gpus(const char * bytes);
 
 // From now on copies to them and products take the time that they take at these speeds, bytes and operations a second, and nothing is copied or computed: what a GPU would be at
 // work with, and when.
 void test_gpu_pace(double link, double operations);
+
+// From now on host memory is pinned in place, up to so many bytes, as CUDA does; 0 for not at all.
+void test_gpu_pins_in_place(size_t bytes);
+int64_t test_gpus_pinned_parts();
 
 // Graphs so far that were not those that were given to them before with the same first node: what a GPU that records graphs records anew.
 uint64_t test_gpu_unlike();

@@ -121,9 +121,7 @@ void shared_alone(ggml_backend_dev_t inner) {
     require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
     for (size_t i = 0; i < model.tensors.size(); i++) {
         const auto bytes = model.bytes_of(i);
-        if (void * memory = nbm_device_tensor_bytes(stream.device, model.tensors[i])) {
-            std::memcpy(memory, bytes.data(), bytes.size() * sizeof(float));
-        } else {
+        if (!fill(stream.device, model.tensors[i], bytes.data())) {
             ggml_backend_tensor_set(model.tensors[i], bytes.data(), 0, bytes.size() * sizeof(float));
         }
     }
@@ -281,7 +279,7 @@ void encodings(ggml_backend_dev_t inner) {
     const auto     out     = run(nbm_device_stream_buft(stream.device), backend, [&](const std::vector<ggml_tensor *> & matrices) {
         require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
         for (size_t i = 0; i < matrices.size(); i++) {
-            std::memcpy(nbm_device_tensor_bytes(stream.device, matrices[i]), bytes_of(i).data(), ggml_nbytes(matrices[i]));
+            fill(stream.device, matrices[i], bytes_of(i).data());
         }
         require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
     });
@@ -334,6 +332,99 @@ void large_tensor(ggml_backend_dev_t inner, size_t begin) {
     ggml_backend_free(backend);
 }
 
+// Memory that is pinned in place, up to so many bytes, while a test runs.
+struct pinning {
+    explicit pinning(size_t bytes) { test_gpu_pins_in_place(bytes); }
+    ~pinning() { test_gpu_pins_in_place(0); }
+};
+
+bool is_pinned(const streamed & stream) {
+    nbm_stats stats;
+    nbm_device_get_stats(stream.device, &stats);
+    return stats.pinned != 0;
+}
+
+// What travels together is pinned as soon as it is there, and not before.
+void pinned_by_parts() {
+    pinning in_place(SIZE_MAX);
+    {
+        streamed stream(3, 0, gpu());
+        chain    model(nbm_device_stream_buft(stream.device));
+        require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        for (size_t i = model.tensors.size(); i-- > 0;) { // the output, and then the layers from the last on
+            const int64_t parts = test_gpus_pinned_parts();
+            require(!is_pinned(stream), "all is pinned before it is filled");
+            require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_INVALID, "a start before all is filled");
+            require(std::strstr(stream.error, "blk.0: ") != nullptr && std::strstr(stream.error, i > 1 ? std::to_string((2 * width + 1) * width * sizeof(float)).c_str() : "") != nullptr, stream.error);
+            fill(stream.device, model.tensors[i], model.bytes_of(i).data());
+            const bool complete = i + 1 == model.tensors.size() || i % 3 == 0;
+            require(test_gpus_pinned_parts() == parts + (complete ? 1 : 0), std::string(model.tensors[i]->name) + ": " + std::to_string(test_gpus_pinned_parts()) + " parts");
+        }
+        require(is_pinned(stream), "all is filled");
+        require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        ggml_backend_t backend = start(nbm_device_handle(stream.device));
+        require(compute(model, backend) == resident(), "from pinned memory");
+        ggml_backend_free(backend);
+    }
+    require(test_gpus_pinned_parts() == 0, "parts that stay pinned");
+}
+
+void pinned_from_several_threads() {
+    pinning in_place(SIZE_MAX);
+    for (int round = 0; round < 50; round++) {
+        streamed stream(3, rows, gpu());
+        chain    model(nbm_device_stream_buft(stream.device), nbm_device_shared_buft(stream.device));
+        require(nbm_device_commit(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+        std::vector<std::thread> threads;
+        for (size_t thread = 0; thread < 4; thread++) {
+            threads.emplace_back([&, thread] {
+                for (size_t i = thread; i < model.tensors.size(); i += 4) {
+                    fill(stream.device, model.tensors[i], model.bytes_of(i).data());
+                }
+            });
+        }
+        for (std::thread & thread : threads) {
+            thread.join();
+        }
+        nbm_stats stats;
+        nbm_device_get_stats(stream.device, &stats);
+        require(stats.pinned != 0 && test_gpus_pinned_parts() == (int64_t) stats.groups, std::to_string(test_gpus_pinned_parts()) + " parts of " + std::to_string(stats.groups));
+        require(nbm_device_start(stream.device, stream.error, sizeof stream.error) == NBM_OK, stream.error);
+    }
+    require(test_gpus_pinned_parts() == 0, "parts that stay pinned");
+}
+
+// A part that the device refuses to pin is ordinary memory, unless that was forbidden.
+void pinned_in_part() {
+    pinning in_place(4 * 3 * width * width * sizeof(float));
+    {
+        streamed    stream(3, 0, gpu());
+        chain       model(nbm_device_stream_buft(stream.device));
+        weight_file file(model);
+        stream.bind(model, file, [](size_t) { return false; });
+        require(!is_pinned(stream) && test_gpus_pinned_parts() > 2 && test_gpus_pinned_parts() < layers, std::to_string(test_gpus_pinned_parts()) + " parts");
+        ggml_backend_t backend = start(nbm_device_handle(stream.device));
+        require(compute(model, backend) == resident(), "from memory of both kinds");
+        ggml_backend_free(backend);
+    }
+    nbm_options  options = {ring_of(3, gpu()), 0, 1, 0, 0, nullptr, nullptr};
+    nbm_device * device  = nullptr;
+    char         error[256];
+    require(nbm_device_create(gpu(), &options, &device, error, sizeof error) == NBM_OK, error);
+    {
+        chain model(nbm_device_stream_buft(device));
+        require(nbm_device_commit(device, error, sizeof error) == NBM_OK, error);
+        std::string refused;
+        for (size_t i = 0; i < model.tensors.size() && refused.empty(); i++) {
+            require(nbm_device_filled(device, model.tensors[i], ggml_nbytes(model.tensors[i]), error, sizeof error) == (error[0] == 0 ? NBM_OK : NBM_NO_MEMORY), error);
+            refused = error;
+        }
+        require(refused.find("could not be pinned") != std::string::npos, refused);
+    }
+    nbm_device_destroy(device);
+    require(test_gpus_pinned_parts() == 0, "parts that stay pinned");
+}
+
 void wrong_order() {
     nbm_options  options = {ring_of(1), 1, 1, 0, 0, nullptr, nullptr};
     nbm_device * device  = nullptr;
@@ -347,6 +438,7 @@ void wrong_order() {
     chain    foreign(ggml_backend_dev_buffer_type(cpu()));
     require(nbm_device_bind_file(stream.device, foreign.tensors[0], "x", 0, error, sizeof error) == NBM_INVALID, "a tensor of another buffer");
     require(nbm_device_start(stream.device, error, sizeof error) == NBM_INVALID, "a start before the commit");
+    require(nbm_device_filled(stream.device, foreign.tensors[0], 1, error, sizeof error) == NBM_INVALID, "bytes of a tensor of another buffer");
     require(nbm_device_commit(stream.device, error, sizeof error) == NBM_OK, "a device without streamed tensors");
     require(nbm_device_commit(stream.device, error, sizeof error) == NBM_INVALID, "a second commit");
     ggml_backend_t backend = start(nbm_device_handle(stream.device));
@@ -559,6 +651,9 @@ std::vector<test> streaming_tests() {
         tests.push_back({"graphs of two batches in turn are each recorded once, beside shared weights" + with, [=] { recorded(ring, true); }});
     }
     tests.push_back({"copies leave room between them for others", copies_in_turn});
+    tests.push_back({"what travels together is pinned when it is filled", pinned_by_parts});
+    tests.push_back({"several threads fill and pin", pinned_from_several_threads});
+    tests.push_back({"what cannot be pinned is ordinary memory", pinned_in_part});
     tests.push_back({"calls out of order are refused", wrong_order});
     return tests;
 }

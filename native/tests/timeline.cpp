@@ -106,7 +106,17 @@ int main(int count, char ** arguments) {
             ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
         }
     }
-    if (nbm_device_commit(device, error, sizeof error) != NBM_OK || nbm_device_start(device, error, sizeof error) != NBM_OK) {
+    if (nbm_device_commit(device, error, sizeof error) != NBM_OK) {
+        return fails(error);
+    }
+    for (ggml_context * home : homes) {
+        for (ggml_tensor * one = ggml_get_first_tensor(home); one != nullptr; one = ggml_get_next_tensor(home, one)) {
+            if (nbm_device_tensor_bytes(device, one) != nullptr) { // whose bytes nobody reads
+                nbm_device_filled(device, one, ggml_nbytes(one), error, sizeof error);
+            }
+        }
+    }
+    if (nbm_device_start(device, error, sizeof error) != NBM_OK) {
         return fails(error);
     }
     ggml_backend_t backend = ggml_backend_dev_init(nbm_device_handle(device), nullptr);

@@ -69,7 +69,7 @@ internal unsafe struct NbmGroupStats
 internal static unsafe partial class NbmApi
 {
     /// <summary>NBM_ABI_VERSION.</summary>
-    public const uint AbiVersion = 1;
+    public const uint AbiVersion = 2;
 
     private const string Nbm = StreamingLibrary.Nbm;
 
@@ -103,6 +103,9 @@ internal static unsafe partial class NbmApi
     /// <summary>Null for a tensor that is bound to a file or does not stream.</summary>
     [LibraryImport(Nbm, EntryPoint = "nbm_device_tensor_bytes")]
     internal static partial void* NbmDeviceTensorBytes(NbmDeviceHandle device, GgmlTensor* tensor);
+
+    [LibraryImport(Nbm, EntryPoint = "nbm_device_filled")]
+    internal static partial NbmStatus NbmDeviceFilled(NbmDeviceHandle device, GgmlTensor* tensor, ulong bytes, byte* error, nuint errorSize);
 
     [LibraryImport(Nbm, EntryPoint = "nbm_device_start")]
     internal static partial NbmStatus NbmDeviceStart(NbmDeviceHandle device, byte* error, nuint errorSize);

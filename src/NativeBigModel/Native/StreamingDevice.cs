@@ -83,8 +83,11 @@ internal sealed unsafe class StreamingDevice
     /// <summary>Where a streamed tensor's bytes go, after the commit; null for one in a file, on a device or of another wrapper.</summary>
     public byte* Bytes(nint tensor) => (byte*)NbmApi.NbmDeviceTensorBytes(Handle, (GgmlTensor*)tensor);
 
-    /// <summary>Every byte is in its place: pins the store and begins to stream.</summary>
-    /// <exception cref="EngineException">The store could not be pinned and must be.</exception>
+    /// <summary>So many bytes of a tensor that has <see cref="Bytes"/> are there, on any thread: the store is pinned part by part, while the rest is filled.</summary>
+    public void Filled(nint tensor, long bytes) => Check((error, size) => NbmApi.NbmDeviceFilled(Handle, (GgmlTensor*)tensor, (ulong)bytes, error, size));
+
+    /// <summary>Begins to stream.</summary>
+    /// <exception cref="EngineException">Bytes are still to be filled.</exception>
     public void Start() => Check((error, size) => NbmApi.NbmDeviceStart(Handle, error, size));
 
     /// <summary>Tells it that a pass of so many tokens is next, on this thread: what a large batch needs first begins to come.</summary>

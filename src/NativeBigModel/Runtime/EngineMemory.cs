@@ -12,12 +12,12 @@ internal sealed unsafe class EngineMemory : ITensorSink
     private readonly GgmlBackendBufferType* _pinned;
     private readonly int _pinnedBytes;
 
-    /// <param name="targets">The ggml_tensor of each, where its bytes go if not to its own memory, whether it takes only all of them at once, and whether they are encoded.</param>
-    public EngineMemory(IReadOnlyList<(nint Tensor, nint Bytes, bool Whole, bool Encoded)> targets)
+    /// <param name="targets">The ggml_tensor of each, the store that its bytes go to if not to its own memory, whether it takes only all of them at once, and whether they are encoded.</param>
+    public EngineMemory(IReadOnlyList<(nint Tensor, StreamingDevice? Store, bool Whole, bool Encoded)> targets)
     {
-        _places = [.. targets.Select(target => new Place(target.Tensor, target.Bytes != 0 ? target.Bytes : target.Whole ? 0 : OwnMemory(target.Tensor), target.Whole, target.Encoded))];
+        _places = [.. targets.Select(target => new Place(target.Tensor, target.Store is { } store ? (nint)store.Bytes(target.Tensor) : target.Whole ? 0 : OwnMemory(target.Tensor), target.Store, target.Whole, target.Encoded))];
         // A wish for each tensor would leave out the page that two share, and no large page could lie across.
-        foreach (nint buffer in targets.Where(target => target.Bytes == 0 && (target.Whole || OwnMemory(target.Tensor) != 0)).Select(target => (nint)((GgmlTensor*)target.Tensor)->Buffer).Distinct())
+        foreach (nint buffer in targets.Where(target => target.Store is null && (target.Whole || OwnMemory(target.Tensor) != 0)).Select(target => (nint)((GgmlTensor*)target.Tensor)->Buffer).Distinct())
             HugePages.Wish(GgmlGraphApi.GgmlBackendBufferGetBase((GgmlBackendBuffer*)buffer), GgmlGraphApi.GgmlBackendBufferGetSize((GgmlBackendBuffer*)buffer));
         foreach (Place place in _places.Where(static place => place is { Memory: 0, Encoded: false }))
         {
@@ -40,8 +40,10 @@ internal sealed unsafe class EngineMemory : ITensorSink
 
     public void End(int tensor, long offset, ReadOnlySpan<byte> piece)
     {
-        if (_places[tensor].Memory != 0) return;
-        fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet((GgmlTensor*)_places[tensor].Tensor, from, (nuint)offset, (nuint)piece.Length);
+        Place place = _places[tensor];
+        place.Store?.Filled(place.Tensor, piece.Length);
+        if (place.Memory != 0) return;
+        fixed (byte* from = piece) GgmlBackendApi.GgmlBackendTensorSet((GgmlTensor*)place.Tensor, from, (nuint)offset, (nuint)piece.Length);
     }
 
     private static nint OwnMemory(nint tensor) => GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)tensor)->Buffer) ? (nint)((GgmlTensor*)tensor)->Data : 0;
@@ -55,7 +57,8 @@ internal sealed unsafe class EngineMemory : ITensorSink
 
     /// <param name="Tensor">The ggml_tensor.</param>
     /// <param name="Memory">Where its bytes belong; 0 where they are handed over.</param>
+    /// <param name="Store">The streaming device whose memory that is.</param>
     /// <param name="Whole">Whether it takes only all of them at once.</param>
     /// <param name="Encoded">Whether they are computed, not only read.</param>
-    private readonly record struct Place(nint Tensor, nint Memory, bool Whole, bool Encoded);
+    private readonly record struct Place(nint Tensor, nint Memory, StreamingDevice? Store, bool Whole, bool Encoded);
 }

@@ -72,13 +72,13 @@ internal sealed unsafe class EngineModel : IDisposable
             foreach (StreamingDevice device in placement.Owned)
             {
                 device.Commit();
-                targets = [.. targets.Select(target => target.Bytes != 0 ? target : target with { Bytes = (nint)device.Bytes(target.Address) })];
+                targets = [.. targets.Select(target => target.Store is null && device.Bytes(target.Address) is not null ? target with { Store = device } : target)];
             }
             var tracker = new ProgressTracker(progress, targets.Sum(target => target.Tensor.Spec.Bytes));
             targets = [.. targets.Where(target => !IsOrdinary(target, placement) || !mapped.Take(target.Tensor, (GgmlTensor*)target.Address, handle))];
             mapped.Fill(tracker.Add, cancel);
             using var files = new CheckpointFiles();
-            var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Bytes, placement.Whole.Contains(target.Tensor.Spec.Name), target.Tensor.Source.Type != target.Tensor.Spec.Type))]);
+            var sink = new EngineMemory([.. targets.Select(target => (target.Address, target.Store, placement.Whole.Contains(target.Tensor.Spec.Name), target.Tensor.Source.Type != target.Tensor.Spec.Type))]);
             TensorPump.Run([.. targets.Select(target => target.Tensor)], files, sink, tracker.Add, cancel);
             foreach (StreamingDevice device in placement.Owned) device.Start();
             placement.HostPlace?.Handle.Dispose(); // the model holds it
@@ -132,7 +132,7 @@ internal sealed unsafe class EngineModel : IDisposable
     }
 
     private static bool IsOrdinary(Target target, EnginePlacement placement) =>
-        target.Bytes == 0 && !placement.Whole.Contains(target.Tensor.Spec.Name) && GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)target.Address)->Buffer);
+        target.Store is null && !placement.Whole.Contains(target.Tensor.Spec.Name) && GgmlBackendApi.GgmlBackendBufferIsHost(((GgmlTensor*)target.Address)->Buffer);
 
     // Layers on disk are bound to their files; what remains to be filled is returned.
     private static List<Target> BindFiles(IReadOnlyDictionary<string, StreamingDevice> streams, List<Target> targets, Plan plan, ModelDefinition definition, CancellationToken cancel)
@@ -176,8 +176,8 @@ internal sealed unsafe class EngineModel : IDisposable
     private static void Collect(GgmlTensor* tensor, void* userData) =>
         ((Collector)GCHandle.FromIntPtr((nint)userData).Target!).Tensors.Add((nint)tensor);
 
-    /// <summary>A tensor that llama.cpp allocated, and where its bytes go if not to the tensor's own memory.</summary>
-    private readonly record struct Target(ModelTensor Tensor, nint Address, nint Bytes = 0);
+    /// <summary>A tensor that llama.cpp allocated, and the store that its bytes go to if not to the tensor's own memory.</summary>
+    private readonly record struct Target(ModelTensor Tensor, nint Address, StreamingDevice? Store = null);
 
     /// <summary>The tensors that llama.cpp asked to have filled; it lives as long as the model.</summary>
     private sealed class Collector

@@ -160,6 +160,26 @@ public class SeveralGpusTests
     });
 
     [TestGpusFact]
+    public Task A_store_that_is_pinned_in_place_is_pinned_part_by_part_while_it_is_filled() => TestGpus.Run(["64000000=", "64000000"], static async () =>
+    {
+        using TempFolder folder = Write("LlamaForCausalLM", layers: 7);
+        foreach ((string devices, OffloadMode offload) in ((string, OffloadMode)[])[("0* 1*", OffloadMode.Stream), ("0* 1* cpu", OffloadMode.Hybrid), ("0 1 cpu", OffloadMode.Cpu)])
+        {
+            await using BigModel whole = await BigModel.LoadAsync(folder.Path, Exact());
+            PlanOptions options = Exact() with { MaxMemory = Limits(Room(whole.Plan.Devices[0], 0.3), Room(whole.Plan.Devices[0], 0.5)), Offload = offload };
+            ConcurrentBag<long> parts = [];
+            await using (BigModel model = await BigModel.LoadAsync(folder.Path, options, new Now(step => parts.Add(step.BytesDone < step.BytesTotal ? Told("test_gpus_pinned_parts") : 0))))
+            {
+                Assert.Equal(devices, Devices(model.Plan));
+                Assert.InRange(parts.Max(), 1, Told("test_gpus_pinned_parts"));
+                Assert.NotEqual(false, model.Streaming?.Pinned);
+                Assert.Equal(await Capitals.Logits(whole, s_ids), await Capitals.Logits(model, s_ids));
+            }
+            Assert.Equal(0, Told("test_gpus_pinned_parts"));
+        }
+    });
+
+    [TestGpusFact]
     public Task A_load_that_is_cancelled_leaves_nothing_pinned() => TestGpus.Run(s_gpus, static () =>
     {
         using TempFolder folder = Write("LlamaForCausalLM", layers: 7);
