@@ -214,6 +214,8 @@ public class CommandTests
     [InlineData(2, "plan", "MODEL", "--max-memory", "0=many")]
     [InlineData(2, "plan", "MODEL", "--device-map", "nonsense")]
     [InlineData(2, "plan", "MODEL", "--format", "devicemap")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "auto", "--format", "devicemap", "--out", "OUT")]
+    [InlineData(2, "plan", "MODEL", "--device-map", "auto", "--format", "devicemap", "--explain")]
     [InlineData(2, "plan", "MODEL", "--fallback-allocation")]
     [InlineData(2, "plan", "MODEL", "--format", "yaml")]
     [InlineData(2, "plan", "MODEL", "--device-map", "MODEL/config.json")]
