@@ -16,6 +16,8 @@ public static class MachineCalibration
     private const long CpuBytes = 2L << 30, SmallCpuBytes = 256L << 20, GpuBytes = 1L << 30; // several times what their caches hold
     private const int SmallProcessor = 8; // threads of one whose caches are smaller, and whose memory is slower
     private const double Better = 1.03; // what a thread more must bring
+    private const int BesideTurns = 5; // of the CPU alone and beside a link
+    private const double BesideEach = 0.3; // of the time that other things are measured for
 
     private static readonly TensorType[] s_types = [TensorType.F16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_K];
     private static readonly TensorType[] s_read = [TensorType.F16, TensorType.Q4_0]; // limited by the memory and by the cores
@@ -116,24 +118,31 @@ public static class MachineCalibration
         return LayerBench.OfGpu(device, bench.Speeds(s_types, each, cancel), gpu.FreeBytes - bench.WeightBytes, each, cancel);
     }
 
-    // Both for the same time: what each reaches, over what it reaches alone.
+    // What each reaches over what it reaches alone in the same moment: in turn, and the middle of several.
     private static Beside Together(ComputeBench cpu, PinnedCopies link, int threads, double linkAlone, TimeSpan each, CancellationToken cancel)
     {
-        double[] alone = Reading(cpu, threads, each, cancel), left = [0, 0];
-        bool stop = false;
-        Task<double> copies = Start(() => link.Speed(toDevice: true, () => !Volatile.Read(ref stop)));
-        int best;
-        try
+        var links = new List<double>();
+        var shares = new Dictionary<int, List<double[]>>();
+        for (int turn = 0; turn < BesideTurns; turn++)
         {
-            best = Fastest([Math.Max(1, threads - 1), threads], count =>
+            double[] alone = Reading(cpu, threads, each * BesideEach, cancel);
+            bool stop = false;
+            Task<double> copies = Start(() => link.Speed(toDevice: true, () => !Volatile.Read(ref stop)));
+            try
             {
-                double[] now = [.. Reading(cpu, count, each * 1.5, cancel).Zip(alone, (beside, by) => Math.Clamp(beside / by, ComputeBench.LeastShare, 1))];
-                if (now.Sum() > left.Sum()) left = now;
-                return now.Average();
-            });
+                foreach (int count in ((int[])[Math.Max(1, threads - 1), threads]).Distinct())
+                {
+                    if (!shares.TryGetValue(count, out List<double[]>? of)) shares.Add(count, of = []);
+                    of.Add([.. Reading(cpu, count, each * BesideEach, cancel).Zip(alone, static (beside, by) => beside / by)]);
+                }
+            }
+            finally { Volatile.Write(ref stop, true); }
+            links.Add(copies.GetAwaiter().GetResult() / linkAlone);
         }
-        finally { Volatile.Write(ref stop, true); }
-        return new(best, left[0], left[^1], Math.Clamp(copies.GetAwaiter().GetResult() / linkAlone, ComputeBench.LeastShare, 1));
+        static double Middle(IEnumerable<double> values) => Math.Clamp(values.Order().ElementAt(BesideTurns / 2), ComputeBench.LeastShare, 1);
+        double[] Left(int count) => [.. shares[count][0].Select((_, type) => Middle(shares[count].Select(share => share[type])))];
+        int best = Fastest(shares.Keys, count => Left(count).Average());
+        return new(best, Left(best)[0], Left(best)[^1], Middle(links));
     }
 
     private static double[] AtOnce(IReadOnlyList<PinnedCopies> links, TimeSpan each, CancellationToken cancel)
