@@ -21,6 +21,16 @@ internal static class CommonOptions
 
     public static bool WantsJson(ParseResult parsed) => parsed.CommandResult.Command.Options.Any(option => option.Name == JsonName && parsed.GetValue((Option<bool>)option));
 
+    /// <summary>The name of the first of these that the user wrote, or null.</summary>
+    public static string? FirstGiven(this ParseResult parsed, params ReadOnlySpan<Option> options)
+    {
+        foreach (Option option in options)
+        {
+            if (parsed.GetResult(option) is { Implicit: false }) return option.Name;
+        }
+        return null;
+    }
+
     /// <summary>Reads <c>1,2,3</c>.</summary>
     public static int[] ParseIds(string option, string text) =>
         [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(part =>

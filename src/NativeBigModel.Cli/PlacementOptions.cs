@@ -81,14 +81,14 @@ internal sealed class PlacementOptions
     }
 
     /// <summary>The first of the options that the user wrote, or null: what a plan from a file already says.</summary>
-    public string? FirstGiven(ParseResult parsed) => ((Option[])[_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _fallback, _ring, _cpuShare, _linkedExperts, _sharedBatch, _optimize, _threads, _offloadFolder])
-        .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+    public string? FirstGiven(ParseResult parsed) =>
+        parsed.FirstGiven(_type, _maxMemory, _context, _sessions, _kvType, _offload, _deviceMap, _fallback, _ring, _cpuShare, _linkedExperts, _sharedBatch, _optimize, _threads, _offloadFolder);
 
     /// <exception cref="InvalidOptionException">A value is none of those allowed; the message lists them.</exception>
     public PlanOptions Read(ParseResult parsed)
     {
-        if (parsed.GetValue(_optimize) is not null && ((Option[])[_offload, _cpuShare]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } decided)
-            throw new InvalidOptionException($"{decided.Name} and --optimize: one of them decides");
+        if (parsed.GetValue(_optimize) is not null && parsed.FirstGiven(_offload, _cpuShare) is { } decided)
+            throw new InvalidOptionException($"{decided} and --optimize: one of them decides");
         DeviceMap? map = parsed.GetValue(_deviceMap) is { } text ? ReadDeviceMap(text) : null;
         if (parsed.GetValue(_fallback)) map = map is { Entries.IsEmpty: true } ? map with { FallbackAllocation = true } : throw new InvalidOptionException($"{_fallback.Name}: {_deviceMap.Name} says by which strategy, {string.Join(", ", DeviceMap.Strategies.Keys)}");
         var options = new PlanOptions

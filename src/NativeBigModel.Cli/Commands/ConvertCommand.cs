@@ -40,8 +40,8 @@ internal static class ConvertCommand
             string path = parsed.GetRequiredValue(output);
             using var progress = new ProgressLine("converting");
             bool toFolder = checkpoint.Format == CheckpointFormat.Gguf && !path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
-            if (toFolder && ((Option[])[tensorTypes, importance, metadata, split, dryRun]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } given)
-                throw new InvalidOptionException($"{given.Name}: is for GGUF files, and {path} is a folder");
+            if (toFolder && parsed.FirstGiven(tensorTypes, importance, metadata, split, dryRun) is { } given)
+                throw new InvalidOptionException($"{given}: is for GGUF files, and {path} is a folder");
             ConversionResult result = toFolder ? await FolderConverter.ConvertAsync(checkpoint, path, options.Type, progress, cancel).ConfigureAwait(false)
                 : dry ? GgufConverter.Preview(checkpoint, path, options) : await GgufConverter.ConvertAsync(checkpoint, path, options, progress, cancel).ConfigureAwait(false);
             progress.Dispose();

@@ -29,8 +29,8 @@ internal static class PlanCommand
         command.SetGuardedAction((parsed, _) =>
         {
             string chosen = Format(parsed.GetValue(format), parsed.GetValue(json));
-            if (chosen == "devicemap" && new Option[] { output, explain, picture }.FirstOrDefault(of => parsed.GetResult(of) is { Implicit: false }) is { } useless)
-                throw new InvalidOptionException($"{useless.Name}: --format devicemap prints accelerate's map, and no plan is made");
+            if (chosen == "devicemap" && parsed.FirstGiven(output, explain, picture) is { } useless)
+                throw new InvalidOptionException($"{useless}: --format devicemap prints accelerate's map, and no plan is made");
             PlanOptions options = placement.Read(parsed);
             Checkpoint checkpoint = Checkpoint.Open(parsed.GetRequiredValue(path));
             ModelShape shape = checkpoint.Describe(options.WeightType);

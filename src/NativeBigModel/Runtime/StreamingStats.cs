@@ -19,7 +19,7 @@ public enum StreamingBottleneck
 /// <param name="Groups">The groups of tensors, mostly layers, that take turns in the rings, device by device, in the order in which a token passes them.</param>
 /// <param name="RingBytes">Device memory of the rings.</param>
 /// <param name="HostBytes">Host memory in which streamed weights rest.</param>
-/// <param name="Pinned">Whether that memory is pinned for the device.</param>
+/// <param name="Pinned">Whether all of that memory is pinned for the device.</param>
 /// <param name="FileBytes">Bytes of streamed weights that stay on disk.</param>
 /// <param name="StagingBytes">Host memory through which they pass on their way to GPUs; 0 where the CPU computes, into whose ring they are read.</param>
 /// <param name="Loads">Groups brought into the ring.</param>

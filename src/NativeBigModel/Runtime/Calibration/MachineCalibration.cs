@@ -136,7 +136,11 @@ public static class MachineCalibration
                     of.Add([.. Reading(cpu, count, each * BesideEach, cancel).Zip(alone, static (beside, by) => beside / by)]);
                 }
             }
-            finally { Volatile.Write(ref stop, true); }
+            finally
+            {
+                Volatile.Write(ref stop, true);
+                Task.WaitAny([copies], CancellationToken.None); // whoever cancels frees what they use
+            }
             links.Add(copies.GetAwaiter().GetResult() / linkAlone);
         }
         static double Middle(IEnumerable<double> values) => Math.Clamp(values.Order().ElementAt(BesideTurns / 2), ComputeBench.LeastShare, 1);
